@@ -1,0 +1,29 @@
+"""What a person is told when a request cannot be met: one sentence, no traceback."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class SeqlensError(Exception):
+    """Base of every error that is meant to be read by a user; `exit_code` is what the command line returns."""
+
+    exit_code = 1
+
+
+class RequestError(SeqlensError):
+    """What was asked for is wrong: a misspelt key, a missing file, a broken line."""
+
+    exit_code = 2
+
+
+class WorkError(SeqlensError):
+    """The request was sound, but the work failed: a full disk, a damaged run folder, a loss that became NaN."""
+
+    exit_code = 1
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """Returns ` Did you mean 'x'?` for the valid choice nearest to a misspelt word, or nothing if none is near."""
+    by_lowercase = {choice.lower(): choice for choice in choices}
+    near = get_close_matches(str(word).lower(), by_lowercase, n=1, cutoff=0.6)
+    return f" Did you mean '{by_lowercase[near[0]]}'?" if near else ""

@@ -1,0 +1,85 @@
+"""Where the real steps of a padded batch lie: the one place that knows about padding in recurrent layers.
+
+Packed steps stand time-major with the longest sequence first, so that the sequences still running at step `t` are
+the first `batch_sizes[t]` rows. Padding is never read, so whatever it holds cannot matter, and never computed.
+"""
+
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Self
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """Index tensors between a padded batch `[batch, time]` and its packed steps.
+
+    `positions [steps]`: each packed step's index into the flattened `[batch * time]`; `reversal [steps]`: the packed
+    step holding the same sequence counted from its end; `order [batch]`: the batch row of each sorted row;
+    `inverse [batch]`: the other way round.
+    """
+
+    batch_size: int
+    time: int
+    batch_sizes: tuple[int, ...]
+    positions: Int[Tensor, " steps"]
+    reversal: Int[Tensor, " steps"]
+    order: Int[Tensor, " batch"]
+    inverse: Int[Tensor, " batch"]
+
+    @classmethod
+    def of(cls, batch_size: int, time: int, lengths: Int[Tensor, " batch"] | None, device: torch.device) -> Self:
+        """Plans a batch; `lengths` of 0 to `time` on any device, None for all `time`.
+
+        Raises:
+            ValueError: the lengths do not fit the batch.
+        """
+        lengths = _checked_lengths(batch_size, time, lengths)
+        order = torch.argsort(lengths, descending=True, stable=True)
+        sorted_lengths = lengths[order]
+        running = torch.arange(int(lengths.max()) if batch_size else 0)[:, None] < sorted_lengths[None, :]
+        step, row = running.nonzero(as_tuple=True)
+        sizes = running.sum(dim=1)
+        offsets = sizes.cumsum(0) - sizes
+        positions = order[row] * time + step
+        reversal = offsets[sorted_lengths[row] - 1 - step] + row
+        return cls(
+            batch_size=batch_size,
+            time=time,
+            batch_sizes=tuple(sizes.tolist()),
+            positions=positions.to(device),
+            reversal=reversal.to(device),
+            order=order.to(device),
+            inverse=torch.argsort(order).to(device),
+        )
+
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        """First packed step of each time step, and the number of packed steps."""
+        return tuple(accumulate(self.batch_sizes, initial=0))
+
+    def pack(self, padded: Float[Tensor, "batch time dim"]) -> Float[Tensor, "steps dim"]:
+        """Takes the real steps out of a padded batch."""
+        return padded.reshape(self.batch_size * self.time, -1).index_select(0, self.positions)
+
+    def unpack(self, packed: Float[Tensor, "steps dim"]) -> Float[Tensor, "batch time dim"]:
+        """Puts packed steps back where they were; padding becomes zero."""
+        flat = packed.new_zeros(self.batch_size * self.time, packed.shape[1])
+        return flat.index_copy(0, self.positions, packed).view(self.batch_size, self.time, -1)
+
+
+def _checked_lengths(batch_size: int, time: int, lengths: Tensor | None) -> Tensor:
+    if lengths is None:
+        return torch.full((batch_size,), time)
+    lengths = lengths.detach().to("cpu", torch.int64)
+    if lengths.shape != (batch_size,):
+        raise ValueError(
+            f"`lengths` must be one whole number per sequence, [{batch_size}], but is {tuple(lengths.shape)}"
+        )
+    if batch_size and (int(lengths.min()) < 0 or int(lengths.max()) > time):
+        found = f"from {int(lengths.min())} to {int(lengths.max())}"
+        raise ValueError(f"`lengths` must lie between 0 and the {time} time steps of the batch, but run {found}")
+    return lengths

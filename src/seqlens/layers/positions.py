@@ -1,0 +1,60 @@
+"""Positions for models that have no order of their own."""
+
+import math
+from typing import Literal, assert_never, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+PositionKind = Literal["sinusoidal", "learned"]
+
+
+@final
+class SinusoidalPositions(nn.Module):
+    """Sines and cosines of wave lengths from 2π to 20,000π (Vaswani et al. 2017, section 3.5); any length."""
+
+    def __init__(self, model_dim: int) -> None:
+        super().__init__()
+        self.model_dim = model_dim
+        self.max_length: int | None = None
+
+    def forward(self, start: int, count: int, like: Tensor) -> Float[Tensor, "count dim"]:
+        """Positions `start` to `start + count` on the device and in the dtype of `like`."""
+        position = torch.arange(start, start + count, dtype=torch.float32, device=like.device)[:, None]
+        half = torch.arange(0, self.model_dim, 2, dtype=torch.float32, device=like.device)
+        angle = position * torch.exp(half * (-math.log(10_000.0) / self.model_dim))
+        table = torch.stack((angle.sin(), angle.cos()), dim=2).flatten(1)
+        return table[:, : self.model_dim].to(like.dtype)
+
+
+@final
+class LearnedPositions(nn.Module):
+    """One learned vector a position, up to `max_length`."""
+
+    def __init__(self, model_dim: int, max_length: int) -> None:
+        super().__init__()
+        self.max_length: int | None = max_length
+        self.table = nn.Parameter(torch.empty(max_length, model_dim))
+        nn.init.normal_(self.table, std=0.02)
+
+    def forward(self, start: int, count: int, like: Tensor) -> Float[Tensor, "count dim"]:
+        """Positions `start` to `start + count`.
+
+        Raises:
+            ValueError: a position beyond `max_length`.
+        """
+        if start + count > len(self.table):
+            raise ValueError(f"learned positions reach {len(self.table)} steps, but the sequence has {start + count}")
+        return self.table[start : start + count].to(like.dtype)
+
+
+def build_positions(kind: PositionKind, model_dim: int, max_length: int) -> SinusoidalPositions | LearnedPositions:
+    """Builds the named positions; only learned ones heed `max_length`."""
+    match kind:
+        case "sinusoidal":
+            return SinusoidalPositions(model_dim)
+        case "learned":
+            return LearnedPositions(model_dim, max_length)
+        case _:
+            assert_never(kind)

@@ -1,0 +1,51 @@
+"""The state of a recurrent stack: by layer, by direction, by name; batch first, always."""
+
+from typing import NamedTuple, Self
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from seqlens.cells import CellState
+
+
+class LayerState(NamedTuple):
+    """One layer's state: `forward["hidden"]` is `[batch, hidden_dim]`; `backward` is None in one direction."""
+
+    forward: CellState
+    backward: CellState | None = None
+
+
+class RecurrentState(NamedTuple):
+    """The state of every layer, first layer first. A pytree of tensors: batch is the first axis of each."""
+
+    layers: tuple[LayerState, ...]
+
+    def select(self, rows: Int[Tensor, " rows"]) -> Self:
+        """Takes rows of the batch, in any order and number: what beam search does to its hypotheses."""
+        return self._map(lambda tensor: tensor.index_select(0, rows))
+
+    def detach(self) -> Self:
+        """Cuts the graph here: truncated backpropagation through time."""
+        return self._map(Tensor.detach)
+
+    def last(self, name: str = "hidden") -> Float[Tensor, "batch dim"]:
+        """The top layer's state of that name, both directions side by side: `[batch, directions * hidden_dim]`."""
+        top = self.layers[-1]
+        return top.forward[name] if top.backward is None else torch.cat((top.forward[name], top.backward[name]), 1)
+
+    def _map(self, function: object) -> Self:
+        assert callable(function)
+
+        def over(state: CellState | None) -> CellState | None:
+            return None if state is None else {name: function(tensor) for name, tensor in state.items()}
+
+        layers = tuple(LayerState(over(layer.forward) or {}, over(layer.backward)) for layer in self.layers)
+        return self._replace(layers=layers)
+
+
+class RecurrentOutput(NamedTuple):
+    """`outputs [batch, time, directions * hidden_dim]`, zero at padding, and the state after each sequence's end."""
+
+    outputs: Float[Tensor, "batch time dim"]
+    state: RecurrentState

@@ -1,0 +1,51 @@
+"""Every gate and state of a recurrent layer, on request."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from seqlens.cells import Cell, Values
+from seqlens.layers.packing import Packing
+from seqlens.layers.state import RecurrentOutput
+
+
+class DirectionTrace(NamedTuple):
+    """`gates[name]` and `states[name]`, each `[batch, time, hidden_dim]` in the order of the input, zero at padding.
+
+    `states["hidden"][:, t]` is the state after step `t` was read (for a backward cell: coming from the end).
+    """
+
+    gates: dict[str, Tensor]
+    states: dict[str, Tensor]
+
+
+class LayerTrace(NamedTuple):
+    """One layer's trace by direction."""
+
+    forward: DirectionTrace
+    backward: DirectionTrace | None
+
+
+class RecurrentTrace(NamedTuple):
+    """The layer's ordinary output, and the trace of every layer, first layer first."""
+
+    output: RecurrentOutput
+    layers: tuple[LayerTrace, ...]
+
+
+def gather_trace(cell: Cell, packing: Packing, steps: list[Values] | None, *, reverse: bool) -> DirectionTrace:
+    """Puts the values of packed steps back into batch order; nothing where no steps were kept."""
+    if steps is None:
+        return DirectionTrace({}, {})
+
+    def padded(name: str) -> Tensor:
+        if not steps:
+            return torch.zeros(packing.batch_size, packing.time, cell.hidden_dim)
+        packed = torch.cat([values[name] for values in steps])
+        return packing.unpack(packed[packing.reversal] if reverse else packed)
+
+    return DirectionTrace(
+        {name: padded(name) for name in cell.gates},
+        {name: padded(f"new_{name}") for name in cell.state_names},
+    )

@@ -1,0 +1,244 @@
+"""Transformer encoder and decoder (Vaswani et al. 2017, section 3), the decoder with cached stepping."""
+
+from typing import Literal, NamedTuple, final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from seqlens.layers.masks import length_mask, zero_padding
+from seqlens.layers.multi_head import KeyValues, MultiHeadAttention
+
+NormPlace = Literal["pre", "post"]
+"""Layer norm before each block, with one more at the end (Xiong et al. 2020), or after each residual sum."""
+
+
+@final
+class FeedForward(nn.Module):
+    """`W_2 relu(W_1 x)`, the same at every position."""
+
+    def __init__(self, model_dim: int, feed_forward_dim: int, dropout_p: float) -> None:
+        super().__init__()
+        self.up = nn.Linear(model_dim, feed_forward_dim)
+        self.down = nn.Linear(feed_forward_dim, model_dim)
+        self.dropout = nn.Dropout(dropout_p)
+        for linear in (self.up, self.down):
+            nn.init.xavier_uniform_(linear.weight)
+            nn.init.zeros_(linear.bias)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.down(self.dropout(torch.relu(self.up(inputs))))
+
+
+@final
+class EncoderLayer(nn.Module):
+    """Self-attention and feed-forward, each in a residual branch."""
+
+    def __init__(
+        self,
+        model_dim: int,
+        num_heads: int,
+        feed_forward_dim: int,
+        dropout_p: float,
+        attention_dropout_p: float,
+        norm: NormPlace,
+    ) -> None:
+        super().__init__()
+        self.norm: NormPlace = norm
+        self.attention = MultiHeadAttention(model_dim, num_heads, dropout_p=attention_dropout_p)
+        self.feed_forward = FeedForward(model_dim, feed_forward_dim, dropout_p)
+        self.attention_norm = nn.LayerNorm(model_dim)
+        self.feed_forward_norm = nn.LayerNorm(model_dim)
+        self.dropout = nn.Dropout(dropout_p)
+
+    def forward(self, inputs: Tensor, lengths: Tensor | None) -> Tensor:
+        if self.norm == "pre":
+            normed = self.attention_norm(inputs)
+            hidden = inputs + self.dropout(self.attention(normed, self.attention.prepare(normed, lengths)))
+            return hidden + self.dropout(self.feed_forward(self.feed_forward_norm(hidden)))
+        attended = self.attention(inputs, self.attention.prepare(inputs, lengths))
+        hidden = self.attention_norm(inputs + self.dropout(attended))
+        return self.feed_forward_norm(hidden + self.dropout(self.feed_forward(hidden)))
+
+
+@final
+class TransformerEncoder(nn.Module):
+    """A stack of encoder layers over padded batches; padding is never seen, outputs there are zero."""
+
+    def __init__(
+        self,
+        model_dim: int,
+        *,
+        num_layers: int = 3,
+        num_heads: int = 4,
+        feed_forward_dim: int | None = None,
+        dropout_p: float = 0.0,
+        attention_dropout_p: float = 0.0,
+        norm: NormPlace = "pre",
+    ) -> None:
+        """`feed_forward_dim` is four times `model_dim` if None; the dropouts are on residuals and on weights."""
+        super().__init__()
+        wide = feed_forward_dim or 4 * model_dim
+        self.output_dim = model_dim
+        self.layers = nn.ModuleList(
+            EncoderLayer(model_dim, num_heads, wide, dropout_p, attention_dropout_p, norm) for _ in range(num_layers)
+        )
+        self.final_norm = nn.LayerNorm(model_dim) if norm == "pre" else nn.Identity()
+
+    def forward(
+        self, inputs: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"] | None = None
+    ) -> Float[Tensor, "batch time dim"]:
+        """Runs whole sequences, every position seeing every real one."""
+        mask = None if lengths is None else length_mask(lengths, inputs.shape[1], inputs.device)
+        hidden = inputs if mask is None else zero_padding(inputs, mask)
+        for layer in self.layers:
+            hidden = layer(hidden, lengths)
+        hidden = self.final_norm(hidden)
+        return hidden if mask is None else zero_padding(hidden, mask)
+
+
+class DecoderCache(NamedTuple):
+    """What one decoder keeps between steps: its own keys and values a row, the memory's a group of rows."""
+
+    own: tuple[KeyValues | None, ...]
+    memory: tuple[KeyValues, ...]
+    steps: int
+
+    def reorder(self, rows: Int[Tensor, " rows"], groups: Int[Tensor, " groups"] | None) -> "DecoderCache":
+        """Rows of hypotheses and groups of inputs that stay; the memory is kept once a group, not once a row."""
+        own = tuple(layer and layer.select(rows) for layer in self.own)
+        memory = self.memory if groups is None else tuple(layer.select(groups) for layer in self.memory)
+        return DecoderCache(own, memory, self.steps)
+
+
+@final
+class DecoderLayer(nn.Module):
+    """Causal self-attention, attention over the memory, feed-forward, each in a residual branch."""
+
+    def __init__(
+        self,
+        model_dim: int,
+        memory_dim: int,
+        num_heads: int,
+        feed_forward_dim: int,
+        dropout_p: float,
+        attention_dropout_p: float,
+        norm: NormPlace,
+    ) -> None:
+        super().__init__()
+        self.norm: NormPlace = norm
+        self.own_attention = MultiHeadAttention(model_dim, num_heads, dropout_p=attention_dropout_p)
+        self.memory_attention = MultiHeadAttention(
+            model_dim, num_heads, memory_dim=memory_dim, dropout_p=attention_dropout_p
+        )
+        self.feed_forward = FeedForward(model_dim, feed_forward_dim, dropout_p)
+        self.own_norm = nn.LayerNorm(model_dim)
+        self.memory_norm = nn.LayerNorm(model_dim)
+        self.feed_forward_norm = nn.LayerNorm(model_dim)
+        self.dropout = nn.Dropout(dropout_p)
+
+    def forward(
+        self,
+        inputs: Tensor,
+        memory: KeyValues,
+        earlier: KeyValues | None,
+        *,
+        causal: bool,
+        weights: list[Tensor] | None,
+    ) -> tuple[Tensor, KeyValues]:
+        """`inputs [rows, time, model_dim]` with the memory of `groups`; returns the outputs and the keys so far."""
+        pre = self.norm == "pre"
+        normed = self.own_norm(inputs) if pre else inputs
+        own = self.own_attention.prepare(normed)
+        own = own if earlier is None else earlier.append(own)
+        hidden = inputs + self.dropout(self.own_attention(normed, own, causal=causal))
+        hidden = hidden if pre else self.own_norm(hidden)
+
+        normed = self.memory_norm(hidden) if pre else hidden
+        # Rows of one group share a memory, so they stand as queries of one attention instead of copies of it.
+        grouped = normed.reshape(memory.keys.shape[0], -1, normed.shape[2])
+        if weights is not None:
+            weights.append(self.memory_attention.weights(grouped, memory))
+        attended = self.memory_attention(grouped, memory).reshape(normed.shape)
+        hidden = hidden + self.dropout(attended)
+        hidden = hidden if pre else self.memory_norm(hidden)
+
+        normed = self.feed_forward_norm(hidden) if pre else hidden
+        hidden = hidden + self.dropout(self.feed_forward(normed))
+        return (hidden if pre else self.feed_forward_norm(hidden)), own
+
+
+@final
+class TransformerDecoder(nn.Module):
+    """A stack of decoder layers: whole targets at once in training, one cached step at a time in decoding."""
+
+    def __init__(
+        self,
+        model_dim: int,
+        *,
+        memory_dim: int | None = None,
+        num_layers: int = 3,
+        num_heads: int = 4,
+        feed_forward_dim: int | None = None,
+        dropout_p: float = 0.0,
+        attention_dropout_p: float = 0.0,
+        norm: NormPlace = "pre",
+    ) -> None:
+        """`memory_dim` is the size of the encoder's outputs, `model_dim` if None."""
+        super().__init__()
+        wide = feed_forward_dim or 4 * model_dim
+        self.output_dim = model_dim
+        self.layers = nn.ModuleList(
+            DecoderLayer(model_dim, memory_dim or model_dim, num_heads, wide, dropout_p, attention_dropout_p, norm)
+            for _ in range(num_layers)
+        )
+        self.final_norm = nn.LayerNorm(model_dim) if norm == "pre" else nn.Identity()
+
+    def forward(
+        self,
+        inputs: Float[Tensor, "batch time dim"],
+        memory: Float[Tensor, "batch source memory_dim"],
+        *,
+        lengths: Int[Tensor, " batch"] | None = None,
+        memory_lengths: Int[Tensor, " batch"] | None = None,
+        weights: list[Tensor] | None = None,
+    ) -> Float[Tensor, "batch time dim"]:
+        """Runs whole targets; position t sees positions up to t and every real step of the memory.
+
+        `weights`, if a list, receives each layer's weights over the memory, `[batch, heads, time, source]`.
+        """
+        mask = None if lengths is None else length_mask(lengths, inputs.shape[1], inputs.device)
+        hidden = inputs if mask is None else zero_padding(inputs, mask)
+        for layer in self.layers:
+            assert isinstance(layer, DecoderLayer)
+            ready = layer.memory_attention.prepare(memory, memory_lengths)
+            hidden, _ = layer(hidden, ready, None, causal=True, weights=weights)
+        hidden = self.final_norm(hidden)
+        return hidden if mask is None else zero_padding(hidden, mask)
+
+    def start(
+        self,
+        memory: Float[Tensor, "groups source memory_dim"],
+        memory_lengths: Int[Tensor, " groups"] | None = None,
+    ) -> DecoderCache:
+        """Projects the memory once for all steps."""
+        ready = []
+        for layer in self.layers:
+            assert isinstance(layer, DecoderLayer)
+            ready.append(layer.memory_attention.prepare(memory, memory_lengths))
+        return DecoderCache((None,) * len(self.layers), tuple(ready), 0)
+
+    def step(
+        self, x_t: Float[Tensor, "rows dim"], cache: DecoderCache, weights: list[Tensor] | None = None
+    ) -> tuple[Float[Tensor, "rows dim"], DecoderCache]:
+        """Takes one step, equal to that of the whole; rows of one group stand side by side, equally many each.
+
+        `weights`, if a list, receives each layer's weights over the memory, `[groups, heads, rows of it, source]`.
+        """
+        hidden = x_t[:, None, :]
+        own = []
+        for number, layer in enumerate(self.layers):
+            assert isinstance(layer, DecoderLayer)
+            hidden, keys = layer(hidden, cache.memory[number], cache.own[number], causal=False, weights=weights)
+            own.append(keys)
+        return self.final_norm(hidden)[:, 0], DecoderCache(tuple(own), cache.memory, cache.steps + 1)
