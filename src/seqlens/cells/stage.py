@@ -7,7 +7,7 @@ cell runs in every executor without a line of theirs being changed.
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -28,6 +28,7 @@ class StageGradient(NamedTuple):
     values: Values
 
 
+@runtime_checkable
 class Stage(Protocol):
     """One recurrent product and one pointwise function.
 
@@ -138,7 +139,9 @@ def run_stages(
     for stage in stages:
         rows = slice(first, first + len(stage.gates) * hidden_dim)
         bias = None if recurrent_bias is None else recurrent_bias[rows]
-        product = nn.functional.linear(values[stage.operand], recurrent_weight[rows], bias)
-        values.update(stage.forward(input_part[:, rows], product, values))
+        operand = values[stage.operand]
+        # Under autocast the products come in its dtype; states and what touches them stay in their own.
+        product = nn.functional.linear(operand, recurrent_weight[rows], bias).to(operand.dtype)
+        values.update(stage.forward(input_part[:, rows].to(operand.dtype), product, values))
         first = rows.stop
     return values

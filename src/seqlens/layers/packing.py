@@ -63,12 +63,12 @@ class Packing:
 
     def pack(self, padded: Float[Tensor, "batch time dim"]) -> Float[Tensor, "steps dim"]:
         """Takes the real steps out of a padded batch."""
-        return padded.reshape(self.batch_size * self.time, -1).index_select(0, self.positions)
+        return padded.flatten(0, 1).index_select(0, self.positions)
 
     def unpack(self, packed: Float[Tensor, "steps dim"]) -> Float[Tensor, "batch time dim"]:
         """Puts packed steps back where they were; padding becomes zero."""
         flat = packed.new_zeros(self.batch_size * self.time, packed.shape[1])
-        return flat.index_copy(0, self.positions, packed).view(self.batch_size, self.time, -1)
+        return flat.index_copy(0, self.positions, packed).view(self.batch_size, self.time, packed.shape[1])
 
 
 def _checked_lengths(batch_size: int, time: int, lengths: Tensor | None) -> Tensor:

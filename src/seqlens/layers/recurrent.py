@@ -165,9 +165,13 @@ class RecurrentLayer(nn.Module, ABC):
         states = []
         for layer in self.layers:
             assert isinstance(layer, _Directions)
-            cells = (layer.forward_cell, layer.backward_cell)
-            zeros = [cell and cell.initial_state(batch_size, device=device, dtype=dtype) for cell in cells]
-            states.append(LayerState(zeros[0] or {}, zeros[1]))
+            back = layer.backward_cell
+            states.append(
+                LayerState(
+                    layer.forward_cell.initial_state(batch_size, device=device, dtype=dtype),
+                    None if back is None else back.initial_state(batch_size, device=device, dtype=dtype),
+                )
+            )
         return RecurrentState(tuple(states))
 
     def explain(self) -> str:

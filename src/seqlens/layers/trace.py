@@ -41,7 +41,7 @@ def gather_trace(cell: Cell, packing: Packing, steps: list[Values] | None, *, re
 
     def padded(name: str) -> Tensor:
         if not steps:
-            return torch.zeros(packing.batch_size, packing.time, cell.hidden_dim)
+            return packing.unpack(cell.recurrent_weight.new_zeros(0, cell.hidden_dim))
         packed = torch.cat([values[name] for values in steps])
         return packing.unpack(packed[packing.reversal] if reverse else packed)
 

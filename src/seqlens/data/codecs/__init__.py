@@ -1,0 +1,1 @@
+"""The codecs of text: words, characters and subwords."""

@@ -1,0 +1,161 @@
+"""The subwords codec: pieces between a character and a word, found by BPE or by a unigram language model."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, final
+
+from seqlens.data.codecs.base import VocabularyCodec
+from seqlens.data.codecs.normalisation import Normalisation, Normaliser
+from seqlens.data.codecs.segmentation import split_chunks
+from seqlens.data.codecs.specials import NUM_SPECIALS, UNKNOWN_ID, UNKNOWN_NAME, visible
+from seqlens.data.codecs.storage import StoredCodec
+from seqlens.data.codecs.subword_models import BpeModel, SubwordModel, UnigramModel, restore_model
+from seqlens.data.codecs.subword_training import (
+    choose_alphabet,
+    count_chunks,
+    split_known,
+    train_bpe,
+    train_unigram,
+)
+from seqlens.data.codecs.vocabulary import check_found, check_sizes
+from seqlens.errors import RequestError
+
+NUM_BYTES = 256
+_CACHE_SIZE = 100_000
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SubwordsConfig:
+    """At most `vocab_size` ids: four special ones, 256 bytes with `byte_fallback`, then pieces of text.
+
+    With `byte_fallback`, a character that has no piece is written as its UTF-8 bytes, so that no text is
+    unknown. Only the most frequent characters, which make up the share `character_coverage` of the text, have
+    a piece then. Without it, every character of the text has a piece, as far as there is room, and any other
+    is `<unk>`.
+    """
+
+    kind: Literal["subwords"] = "subwords"
+    algorithm: Literal["bpe", "unigram"] = "bpe"
+    vocab_size: int = 8000
+    byte_fallback: bool = True
+    character_coverage: float = 0.9995
+    normalisation: Normalisation = "nfc"
+    lowercase: bool = False
+
+
+@final
+class SubwordsCodec(VocabularyCodec):
+    """A `TextCodec` of subwords, in which a space is a part of the piece that follows it.
+
+    One space is put before each text, and taken off again by `decode`, so that a word has the same pieces at
+    the start of a text as within it. Special ids, bytes and pieces are different ids even where they look
+    alike: nothing that a text can hold (`<pad>`, `▁`, `<0x0A>`) is read as one of them. With `byte_fallback`,
+    every text comes back exactly as it was normalised.
+    """
+
+    def __init__(self, model: SubwordModel, byte_fallback: bool, normaliser: Normaliser) -> None:
+        num_bytes = NUM_BYTES if byte_fallback else 0
+        content = {"kind": "subwords", "byte_fallback": byte_fallback, **model.content()}
+        shown = [f"<0x{byte:02X}>" for byte in range(num_bytes)] + [visible(piece) for piece in model.pieces]
+        super().__init__(content, shown, normaliser)
+        self._model = model
+        self._byte_fallback = byte_fallback
+        self._first_piece = NUM_SPECIALS + num_bytes
+        self._cache: dict[str, list[int]] = {}
+
+    @classmethod
+    def fit(cls, config: SubwordsConfig, texts: Iterable[str]) -> "SubwordsCodec":
+        """Fits a codec on texts, which are read once; only their different chunks are kept in memory.
+
+        Where the texts do not give `vocab_size` pieces, the vocabulary is smaller. The same texts give the
+        same codec.
+
+        Raises:
+            RequestError: a setting is out of its range, or there is no text.
+        """
+        reserved = NUM_SPECIALS + (NUM_BYTES if config.byte_fallback else 0)
+        check_sizes("subwords", vocab_size=config.vocab_size, reserved=reserved)
+        if not 0 < config.character_coverage <= 1:
+            raise RequestError(
+                f"The subwords codec's 'character_coverage' is {config.character_coverage}, "
+                "expected a number above 0 and not above 1."
+            )
+        normaliser = Normaliser(config.normalisation, config.lowercase)
+        chunks = count_chunks(texts, normaliser)
+        check_found("subwords", chunks, list(chunks), 1)
+        num_pieces = config.vocab_size - reserved
+        coverage = config.character_coverage if config.byte_fallback else 1.0
+        alphabet = choose_alphabet(chunks, coverage=coverage, limit=num_pieces)
+        model: SubwordModel
+        match config.algorithm:
+            case "bpe":
+                model = BpeModel(alphabet, train_bpe(chunks, alphabet, num_pieces))
+            case "unigram":
+                model = UnigramModel(train_unigram(chunks, alphabet, num_pieces))
+        return cls(model, config.byte_fallback, normaliser)
+
+    @classmethod
+    def restore(cls, stored: StoredCodec) -> "SubwordsCodec":
+        """Makes a codec of what `save` wrote.
+
+        Raises:
+            WorkError: the content is damaged.
+        """
+        return cls(restore_model(stored), stored.get("byte_fallback", bool), stored.normaliser())
+
+    def encode(self, text: str) -> list[int]:
+        """Returns the ids of the normalised text's pieces; an empty text has none."""
+        return [id for chunk in self._chunks(self._normaliser.apply(text)) for id in self._encode_chunk(chunk)]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Returns the text of any ids, bytes that are no UTF-8 as U+FFFD; see `VocabularyCodec.decode`."""
+        parts: list[bytes] = []
+        for id in self._decodable(ids):
+            if id == UNKNOWN_ID:
+                parts.append(UNKNOWN_NAME.encode())
+            elif id < self._first_piece:
+                parts.append(bytes([id - NUM_SPECIALS]))
+            else:
+                parts.append(self._model.pieces[id - self._first_piece].encode())
+        return b"".join(parts).decode("utf-8", errors="replace").removeprefix(" ")
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Returns where in `text` each id comes from; a piece's span starts at the space that belongs to it.
+
+        The space put before the text has no span of its own: a piece that is nothing else has the span `(0,
+        0)`. Each byte of a character has the character's span.
+        """
+        normalised, origins = self._normaliser.align(text)
+        origins = [(0, 0), *origins]
+        spans: list[tuple[int, int]] = []
+        start = 0
+        for chunk in self._chunks(normalised):
+            for run, is_known in split_known(chunk, self._model.alphabet):
+                ids = self._encode_run(run, is_known)
+                for id in ids:
+                    end = start + (len(self._model.pieces[id - self._first_piece]) if is_known else 1)
+                    spans.append((origins[start][0], origins[end - 1][1]))
+                    start = end if is_known else start
+                start += 0 if is_known else 1
+        return spans
+
+    def _chunks(self, normalised: str) -> list[str]:
+        return split_chunks(" " + normalised) if normalised else []
+
+    def _encode_chunk(self, chunk: str) -> list[int]:
+        ids = self._cache.get(chunk)
+        if ids is None:
+            runs = split_known(chunk, self._model.alphabet)
+            ids = [id for run, is_known in runs for id in self._encode_run(run, is_known)]
+            if len(self._cache) >= _CACHE_SIZE:
+                self._cache.clear()
+            self._cache[chunk] = ids
+        return ids
+
+    def _encode_run(self, run: str, is_known: bool) -> list[int]:
+        if is_known:
+            return [self._first_piece + index for index in self._model.cut(run)]
+        if self._byte_fallback:
+            return [NUM_SPECIALS + byte for byte in run.encode()]
+        return [UNKNOWN_ID]

@@ -1,0 +1,40 @@
+"""What a person can set about a search."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, final
+
+from pydantic import Field
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class DecodingConfig:
+    """How outputs are searched for. Ranges are checked where a configuration is read, and again by the searches."""
+
+    method: Literal["beam", "greedy", "sample"] = "beam"
+    beam_width: Annotated[int, Field(ge=1)] = 5
+    """Hypotheses followed at a time (beam)."""
+    length_penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    """Score = log-probability / length ** length_penalty; 0 favours short outputs."""
+    max_length: Annotated[int, Field(ge=1)] | None = None
+    """Most symbols of an output, the end included; caps the limit the task sets from the input's length."""
+    min_length: Annotated[int, Field(ge=0)] = 0
+    """Fewest symbols of an output, the end included."""
+    num_best: Annotated[int, Field(ge=1)] = 1
+    """Hypotheses returned for an input: the best (beam) or independent draws (sample)."""
+    stopping: Literal["bound", "full"] = "bound"
+    """Beam: stop when nothing unfinished can win any more, or already when the beam is full of finished ones."""
+    temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    """Sample: below 1 sharpens the distribution, 0 is greedy."""
+    top_k: Annotated[int, Field(ge=1)] | None = None
+    """Sample: only the most probable symbols, so many of them."""
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Sample: only the most probable symbols that together reach this probability."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Sample: seed of the draws."""
+
+    def __post_init__(self) -> None:
+        if self.method == "beam" and self.num_best > self.beam_width:
+            raise ValueError(f"num_best is {self.num_best}, expected at most the beam width {self.beam_width}")
+        if self.method == "greedy" and self.num_best > 1:
+            raise ValueError(f"num_best is {self.num_best}, but greedy search finds one output an input")

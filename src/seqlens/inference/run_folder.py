@@ -1,0 +1,152 @@
+"""A run folder on disk: what it holds, written whole, read with every file checked."""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from seqlens._version import __version__
+from seqlens.config import dump_config, load_config, read_json, sha256_of, write_atomically, write_json
+from seqlens.errors import RequestError, WorkError, did_you_mean
+from seqlens.models.weights import load_weights, pack_weights
+from seqlens.tasks.build import Task, TaskConfig, load_task
+
+FORMAT = 1
+"""Raised when an older seqlens could not read what a newer one writes."""
+
+RUN_FILE = "run.json"
+TASK_FILE = "task.yaml"
+WEIGHTS_FILE = "model.safetensors"
+CODEC_FOLDER = "codec"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRun:
+    """A trained run: its folder, the record of `run.json`, the fitted task, the model in eval mode."""
+
+    path: Path
+    record: Mapping[str, Any]
+    task: Task
+    model: nn.Module
+
+
+def write_run(folder: Path, task: Task, model: nn.Module, facts: Mapping[str, Any]) -> None:
+    """Writes what `read_run` needs; `run.json` comes last, so a folder that has one is whole."""
+    import safetensors.torch
+
+    packed = pack_weights(model)
+    write_atomically(folder / TASK_FILE, dump_config(task.config))
+    task.save(folder / CODEC_FOLDER)
+    write_atomically(folder / WEIGHTS_FILE, safetensors.torch.save(packed.tensors))
+    names = [TASK_FILE, WEIGHTS_FILE, *_codec_files(folder)]
+    record = {
+        "format": FORMAT,
+        "kind": task.config.kind,
+        "seqlens": __version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": describe_machine(),
+        "tied": packed.aliases,
+        "num_parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "files": {name: sha256_of(folder / name) for name in names},
+        **facts,
+    }
+    write_json(folder / RUN_FILE, record)
+
+
+def read_run(folder: Path) -> LoadedRun:
+    """Loads a run. No code from it is run: JSON, YAML and safetensors only.
+
+    Raises:
+        RequestError: there is no such folder, or it is not a finished run.
+        WorkError: a file is missing, damaged, or does not fit the others.
+    """
+    record = read_record(folder)
+    _check_files(folder, record)
+    config: TaskConfig = load_config(TaskConfig, folder / TASK_FILE)
+    task = load_task(config, folder / CODEC_FOLDER)
+    model = task.build_model()
+    _load_weights(folder, record, model)
+    return LoadedRun(folder, record, task, model.eval())
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Reads `run.json` alone."""
+    if not folder.is_dir():
+        siblings = [path.name for path in folder.parent.glob("*") if path.is_dir()] if folder.parent.is_dir() else []
+        there = f" {folder.parent} has {', '.join(sorted(siblings)[:12])}." if siblings else ""
+        raise RequestError(f"There is no run folder {folder}.{there}{did_you_mean(folder.name, siblings)}")
+    if not (folder / RUN_FILE).is_file():
+        if (folder / "checkpoints").is_dir():
+            raise RequestError(
+                f"{folder} is a training that has not ended: it has checkpoints but no {RUN_FILE}; "
+                f"'seqlens train --resume --out {folder}' goes on with it."
+            )
+        raise RequestError(f"{folder} is not a run folder: it has no {RUN_FILE}.")
+    record = read_json(folder / RUN_FILE)
+    if not isinstance(record, dict) or not isinstance(record.get("files"), dict):
+        raise WorkError(f"{folder / RUN_FILE} is damaged: expected a mapping with 'format' and 'files'.")
+    if record.get("format") != FORMAT:
+        raise WorkError(
+            f"{folder / RUN_FILE} has format {record.get('format')!r}, but seqlens {__version__} reads format {FORMAT}."
+        )
+    return record
+
+
+def describe_machine() -> dict[str, Any]:
+    """The facts of this machine that a time or a number may depend on."""
+    import os
+
+    import torch
+
+    return {
+        "processor": _processor_name(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def _processor_name() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _codec_files(folder: Path) -> list[str]:
+    paths = sorted(path for path in (folder / CODEC_FOLDER).rglob("*") if path.is_file())
+    return [path.relative_to(folder).as_posix() for path in paths]
+
+
+def _check_files(folder: Path, record: Mapping[str, Any]) -> None:
+    for name, expected in record["files"].items():
+        path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise WorkError(f"{folder / RUN_FILE} names the file {name}, which lies outside the run folder.")
+        if not path.is_file():
+            raise WorkError(f"{path} is missing from the run folder.")
+        if sha256_of(path) != expected:
+            raise WorkError(f"{path} is damaged or was changed: its sha256 is not the one in {RUN_FILE}.")
+
+
+def _load_weights(folder: Path, record: Mapping[str, Any], model: nn.Module) -> None:
+    import safetensors
+    import safetensors.torch
+
+    path = folder / WEIGHTS_FILE
+    try:
+        tensors = safetensors.torch.load_file(path)
+        load_weights(model, tensors, record.get("tied", {}))
+    except safetensors.SafetensorError as error:
+        raise WorkError(f"{path} is damaged: {error}.") from error
+    except (KeyError, ValueError) as error:
+        raise WorkError(f"{path} does not fit {TASK_FILE} and the vocabulary of this run: {error}.") from error

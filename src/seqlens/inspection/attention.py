@@ -1,0 +1,53 @@
+"""Where a model looked: attention over the source for a given pair or for its own answer."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from seqlens.data.batch import pad
+from seqlens.data.text import END_ID
+from seqlens.errors import RequestError
+from seqlens.models.transducer import Transducer
+from seqlens.tasks.transduce.task import TransduceTask, shift_right
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionMap:
+    """Attention of one pair. `layers[n]` is `[heads, target, source]`; one layer and one head for a recurrent decoder.
+
+    `source_tokens` and `target_tokens` name the columns and the rows, the final `<end>` included.
+    """
+
+    source_tokens: tuple[str, ...]
+    target_tokens: tuple[str, ...]
+    layers: tuple[Float[Tensor, "heads target source"], ...]
+
+    @property
+    def mean(self) -> Float[Tensor, "target source"]:
+        """The top layer's weights, the mean of its heads."""
+        return self.layers[-1].mean(0)
+
+
+def attention_map(task: TransduceTask, model: Transducer, source: str, target: str) -> AttentionMap:
+    """The attention with which the model reads `source` while it is made to write `target`.
+
+    Raises:
+        RequestError: the model has no attention.
+    """
+    source_ids = [*task.source_codec.encode(source), END_ID]
+    target_ids = [*task.target_codec.encode(target), END_ID]
+    device = model.output.weight.device
+    sources, targets = pad([source_ids]).to(device), pad([target_ids]).to(device)
+    weights: list[Tensor] = []
+    with torch.no_grad():
+        encoded = model.encode(sources.ids, sources.lengths)
+        model.decode(encoded, shift_right(targets.ids), targets.lengths, weights)
+    if not weights:
+        raise RequestError("This model has no attention to show: its decoder sees the source as one vector.")
+    return AttentionMap(
+        tuple(task.source_codec.token(token) for token in source_ids),
+        tuple(task.target_codec.token(token) for token in target_ids),
+        tuple(layer[0].float().cpu() for layer in weights),
+    )

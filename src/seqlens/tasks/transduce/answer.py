@@ -1,0 +1,56 @@
+"""What comes back for one input of a transducer."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """Which source tokens each target token attended to: `weights [target, source]`, rows sum to one."""
+
+    source_tokens: tuple[str, ...]
+    target_tokens: tuple[str, ...]
+    weights: Float[Tensor, "target source"]
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """An output text.
+
+    `log_prob` is its natural log-probability under the model, `score` the length-penalised one that ranked it.
+    `truncated`: the input was longer than the model's positions reach, and was cut there. `finished`: the output
+    ended by itself and not at the length limit. `alternatives` are the next best ones.
+    """
+
+    text: str
+    score: float
+    log_prob: float
+    truncated: bool = False
+    finished: bool = True
+    alignment: Alignment | None = None
+    alternatives: tuple["Translation", ...] = ()
+
+    def __str__(self) -> str:
+        return self.text
+
+    def to_plain(self) -> dict[str, Any]:
+        """The answer as JSON can hold it."""
+        plain: dict[str, Any] = {
+            "text": self.text,
+            "score": self.score,
+            "log_prob": self.log_prob,
+            "truncated": self.truncated,
+            "finished": self.finished,
+        }
+        if self.alignment is not None:
+            plain["alignment"] = {
+                "source_tokens": list(self.alignment.source_tokens),
+                "target_tokens": list(self.alignment.target_tokens),
+                "weights": [[round(weight, 5) for weight in row] for row in self.alignment.weights.tolist()],
+            }
+        if self.alternatives:
+            plain["alternatives"] = [other.to_plain() for other in self.alternatives]
+        return plain

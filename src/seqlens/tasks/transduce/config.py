@@ -1,0 +1,55 @@
+"""Settings of the task `transduce`: a sequence in, another out."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from seqlens.data.text import SubwordsConfig, TextCodecConfig
+from seqlens.decoding import DecodingConfig
+from seqlens.models.config import TransducerConfig
+
+ScoreName = Literal["exact_match", "bleu", "chrf"]
+
+
+@dataclass(frozen=True, slots=True)
+class SharedCodec:
+    """One codec, fitted on both sides together; embeddings may then be shared too."""
+
+    kind: Literal["shared"] = "shared"
+    text: TextCodecConfig = field(default_factory=SubwordsConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class SeparateCodecs:
+    """A codec for each side."""
+
+    kind: Literal["separate"] = "separate"
+    source: TextCodecConfig = field(default_factory=SubwordsConfig)
+    target: TextCodecConfig = field(default_factory=SubwordsConfig)
+
+
+CodecConfig = Annotated[SharedCodec | SeparateCodecs, Field(discriminator="kind")]
+
+
+@dataclass(frozen=True, slots=True)
+class TransduceConfig:
+    """What is learnt, and how an answer is searched for.
+
+    `scores` are those of `evaluate`; `validation_scores` are also computed in training, by greedy search over the
+    first `validation_examples` of the validation split, so that the best weights can be chosen by one of them.
+    """
+
+    kind: Literal["transduce"] = "transduce"
+    codec: CodecConfig = field(default_factory=SharedCodec)
+    model: TransducerConfig = field(default_factory=TransducerConfig)
+    decoding: DecodingConfig = field(default_factory=DecodingConfig)
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
+    scores: tuple[ScoreName, ...] = ("bleu", "chrf", "exact_match")
+    lowercase_scores: bool = False
+    validation_scores: tuple[ScoreName, ...] = ()
+    validation_examples: Annotated[int, Field(ge=1)] = 500
+
+    def __post_init__(self) -> None:
+        if self.model.share_embeddings and self.codec.kind != "shared":
+            raise ValueError("'model.share_embeddings' needs one vocabulary for both sides, so 'codec.kind: shared'")

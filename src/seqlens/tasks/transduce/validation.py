@@ -1,0 +1,50 @@
+"""What a transducer is worth while it trains, and the scores of `evaluate`."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+import torch
+
+from seqlens.data.batch import PairBatch
+from seqlens.decoding import DecodingConfig
+from seqlens.metrics import Score, corpus_bleu, corpus_chrf, exact_match
+from seqlens.models.transducer import Transducer
+from seqlens.tasks.transduce.config import ScoreName
+from seqlens.tasks.transduce.task import TransduceTask
+
+
+def validate(
+    task: TransduceTask, model: Transducer, batches: Iterable[PairBatch], pairs: Sequence[tuple[str, str]]
+) -> dict[str, float]:
+    """Loss a token (natural logarithm, without label smoothing), perplexity, and the scores the recipe asks for.
+
+    Scores come from greedy search over `pairs`, without intervals.
+    """
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for batch in batches:
+            loss = task.loss(model, batch)
+            total += loss.parts["nll"]
+            count += loss.count
+    metrics = {"loss": total / max(count, 1)}
+    metrics["perplexity"] = math.exp(min(metrics["loss"], 100.0))
+    if task.config.validation_scores and pairs:
+        answers = task.predict(model, [source for source, _ in pairs], DecodingConfig(method="greedy"), batch_size=256)
+        hypotheses, references = [answer.text for answer in answers], [target for _, target in pairs]
+        for name in task.config.validation_scores:
+            score = compute_score(name, hypotheses, references, lowercase=task.config.lowercase_scores, num_resamples=0)
+            metrics[name] = score.value
+    return metrics
+
+
+def compute_score(
+    name: ScoreName, hypotheses: Sequence[str], references: Sequence[str], *, lowercase: bool, num_resamples: int = 1000
+) -> Score:
+    """One score of answers against references, with its bootstrap interval."""
+    match name:
+        case "exact_match":
+            return exact_match(hypotheses, references, lowercase=lowercase, num_resamples=num_resamples)
+        case "bleu":
+            return corpus_bleu(hypotheses, references, lowercase=lowercase, num_resamples=num_resamples)
+        case "chrf":
+            return corpus_chrf(hypotheses, references, lowercase=lowercase, num_resamples=num_resamples)

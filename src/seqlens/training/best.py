@@ -1,0 +1,63 @@
+"""Which validation was best, and how long ago: what early stopping and the choice of weights go by."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal, final
+
+from seqlens.errors import RequestError, did_you_mean
+
+
+@final
+class BestTracker:
+    """Follows one validation metric. A value that is not a number is never the best."""
+
+    def __init__(self, metric: str, mode: Literal["min", "max"], *, patience: int | None) -> None:
+        """`patience` is the number of validations in a row without a new best that `exhausted` allows."""
+        self._metric = metric
+        self._mode = mode
+        self._patience = patience
+        self.step: int | None = None
+        self.metrics: dict[str, float | None] = {}
+        self._validations_since = 0
+
+    def observe(self, step: int, metrics: Mapping[str, float]) -> bool:
+        """Takes note of the validation at `step`; returns whether it is the best so far.
+
+        Raises:
+            RequestError: the metric to follow is not among `metrics`.
+        """
+        if self._metric not in metrics:
+            raise RequestError(
+                f"'training.metric' is '{self._metric}', expected one that validation gives: "
+                f"{', '.join(sorted(metrics))}.{did_you_mean(self._metric, metrics)}"
+            )
+        if not self._is_better(metrics[self._metric]):
+            self._validations_since += 1
+            return False
+        self.step = step
+        self.metrics = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+        self._validations_since = 0
+        return True
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the best is `patience` validations old."""
+        return self._patience is not None and self._validations_since >= self._patience
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns what was seen, as JSON values."""
+        return {"step": self.step, "metrics": self.metrics, "validations_since": self._validations_since}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes over what `state_dict` returned."""
+        self.step = state["step"]
+        self.metrics = dict(state["metrics"])
+        self._validations_since = state["validations_since"]
+
+    def _is_better(self, value: float) -> bool:
+        if not math.isfinite(value):
+            return False
+        best = self.metrics.get(self._metric)
+        if best is None:
+            return True
+        return value < best if self._mode == "min" else value > best

@@ -1,0 +1,262 @@
+"""The training loop."""
+
+import math
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from torch import nn
+
+from seqlens.errors import RequestError, WorkError
+from seqlens.tasks.loss_sum import LossSum
+from seqlens.training.checkpoint import Checkpoint, CheckpointStore
+from seqlens.training.config import TrainingConfig
+from seqlens.training.final_weights import put_final_weights
+from seqlens.training.interruption import Interruption, noticing_interruption
+from seqlens.training.journal import Journal
+from seqlens.training.observer import FitResult, Observer, Observers, Progress, StopReason, Validation
+from seqlens.training.precision import Precision, choose_precision
+from seqlens.training.randomness import seed_everything, undisturbed_randomness
+from seqlens.training.state import BatchSource, TrainingState
+from seqlens.training.step import StepResult, train_step
+
+MAX_SKIPPED_IN_ROW = 10
+"""Steps without a finite gradient, one after the other, that end training."""
+
+
+def fit(
+    model: nn.Module,
+    *,
+    compute_loss: Callable[[nn.Module, Any], LossSum],
+    batches: BatchSource,
+    batches_per_epoch: int,
+    validate: Callable[[nn.Module], Mapping[str, float]],
+    config: TrainingConfig,
+    folder: Path,
+    seed: int,
+    resume: bool = False,
+    observer: Observer | None = None,
+    watch: Callable[[nn.Module, Any], str | None] | None = None,
+    device: torch.device | str = "cpu",
+) -> FitResult:
+    """Trains `model` in place, and leaves in it the weights that `config` asks for (by default the best), in eval mode.
+
+    Writes `log.jsonl`, `times.jsonl` and `checkpoints/` in `folder`. Killed at any moment and called again with
+    `resume=True`, it ends with the same bytes as if it had not been (apart from times; on one CPU configuration),
+    provided `compute_loss` and `validate` keep no state of their own. The global random generators are seeded with
+    `seed` inside, and are afterwards as they were.
+
+    Args:
+        compute_loss: the loss of a batch as a sum and a count; called in train mode.
+        batches: an endless source; each batch has `.to(device)`.
+        batches_per_epoch: for the length of the schedule and the time left.
+        validate: the metrics of a model; called in eval mode without gradients. Its random draws do not count.
+        watch: called each `config.watch_every` steps, while the gradients of the step are there, with the step's last
+            batch; a sentence it returns is passed to the observer, once for sentences that differ only in numbers.
+
+    Raises:
+        RequestError: `folder` holds a training and `resume` is False, or it is one of another model; or validation does
+            not give `config.metric`.
+        WorkError: the loss is not finite, the disk is full, or no checkpoint is whole.
+    """
+    device = torch.device(device)
+    observer = observer if observer is not None else Observers()
+    keep = max(config.keep_checkpoints, config.average_last)
+    store = CheckpointStore(folder / "checkpoints", every=config.steps_between_checkpoints, keep=keep)
+    model.to(device)
+    with undisturbed_randomness(device), noticing_interruption() as interruption:
+        seed_everything(seed)
+        state = TrainingState(model, batches, config, batches_per_epoch=batches_per_epoch, device=device)
+        checkpoint = _restore(state, store, folder, resume=resume, observer=observer)
+        with closing(Journal(folder, checkpoint, warn=observer.on_warning)) as journal:
+            training = _Training(
+                state=state,
+                config=config,
+                compute_loss=compute_loss,
+                validation=validate,
+                watch=watch,
+                store=store,
+                journal=journal,
+                observer=observer,
+                precision=choose_precision(config.precision, device),
+                batches_per_epoch=batches_per_epoch,
+            )
+            reason = training.run(interruption)
+            weights = put_final_weights(state, store, config, warn=observer.on_warning)
+            result = FitResult(
+                steps=state.step,
+                epochs=training.epochs,
+                seconds=journal.seconds,
+                best_step=state.best.step,
+                best_metrics=state.best.metrics,
+                stop_reason=reason,
+                weights=weights,
+            )
+    observer.on_end(result)
+    return result
+
+
+def _restore(
+    state: TrainingState, store: CheckpointStore, folder: Path, *, resume: bool, observer: Observer
+) -> Checkpoint | None:
+    """Goes back to the newest checkpoint, if there is one and it is wanted."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        if steps := store.steps():
+            raise RequestError(
+                f"{folder} holds a training at step {steps[-1]} already. Resume it, or choose another folder."
+            )
+        return None
+    checkpoint = store.load_newest(observer.on_warning)
+    if checkpoint is not None:
+        try:
+            state.restore(checkpoint)
+        except ValueError as error:
+            raise RequestError(f"{store.path(checkpoint.step)} does not fit this training: {error}.") from error
+    return checkpoint
+
+
+@final
+@dataclass(slots=True)
+class _Training:
+    """What the loop does, one method for each line of it."""
+
+    state: TrainingState
+    config: TrainingConfig
+    compute_loss: Callable[[nn.Module, Any], LossSum]
+    validation: Callable[[nn.Module], Mapping[str, float]]
+    watch: Callable[[nn.Module, Any], str | None] | None
+    store: CheckpointStore
+    journal: Journal
+    observer: Observer
+    precision: Precision
+    batches_per_epoch: int
+    _last_batch: Any = None
+    _warned: set[str] = field(default_factory=set)
+
+    @property
+    def epochs(self) -> float:
+        """Passes over the training data so far, a fraction included."""
+        return self.state.step * self.config.accumulate_batches / self.batches_per_epoch
+
+    def run(self, interruption: Interruption) -> StopReason:
+        """Trains until something ends it. A kill anywhere in here is made good by the last checkpoint."""
+        while True:
+            reason = self.limit_reached(interruption)
+            # An interrupted training leaves a validation that is due to the one that resumes it.
+            if reason != "interrupted" and self.validation_due(ending=reason is not None):
+                self.validate()
+            if reason is None and self.state.best.exhausted:
+                reason = "early_stopping"
+            if reason is not None or self.checkpoint_due():
+                self.save()
+            if reason is not None:
+                return reason
+            self.step()
+
+    def limit_reached(self, interruption: Interruption) -> StopReason | None:
+        config, state = self.config, self.state
+        if config.max_steps is not None and state.step >= config.max_steps:
+            return "max_steps"
+        if config.max_epochs is not None and state.batches.epoch >= config.max_epochs:
+            return "max_epochs"
+        if config.max_seconds is not None and self.journal.seconds >= config.max_seconds:
+            return "max_seconds"
+        return "interrupted" if interruption.requested else None
+
+    def validation_due(self, *, ending: bool) -> bool:
+        step = self.state.step
+        return self.state.validated_step != step and (ending or step % self.config.validate_every == 0)
+
+    def checkpoint_due(self) -> bool:
+        step = self.state.step
+        return step % self.config.steps_between_checkpoints == 0 or step == self.state.best.step
+
+    def save(self) -> None:
+        log_bytes, clock = self.journal.settle()
+        self.store.save(self.state.checkpoint(log_bytes=log_bytes, clock=clock))
+
+    def step(self) -> None:
+        state, config = self.state, self.config
+        start = time.perf_counter()
+        epoch = state.batches.epoch
+        learning_rate = state.schedule.learning_rate(state.step + 1)
+        state.model.train()
+        result = train_step(
+            state.model,
+            self._next_batches(),
+            self.compute_loss,
+            state.optimizer,
+            learning_rate=learning_rate,
+            gradient_clip=config.gradient_clip,
+            precision=self.precision,
+        )
+        if not math.isfinite(result.total):
+            raise WorkError(f"The loss became {result.total} at step {state.step + 1}. {self._advice()}")
+        state.take(result)
+        if state.skipped_in_row == MAX_SKIPPED_IN_ROW:
+            raise WorkError(
+                f"The gradient was not finite in {MAX_SKIPPED_IN_ROW} steps in a row, up to step {state.step}. "
+                f"{self._advice()}"
+            )
+        self.journal.count_step(result, time.perf_counter() - start)
+        self._report(result, learning_rate, epoch)
+        if self.watch is not None and state.step % config.watch_every == 0:
+            self._look(self.watch)
+
+    def validate(self) -> None:
+        state = self.state
+        start = time.perf_counter()
+        state.model.eval()
+        averaged = state.average.applied_to(state.model) if state.average is not None else nullcontext()
+        with undisturbed_randomness(state.device), torch.no_grad(), averaged:
+            metrics = {name: float(value) for name, value in self.validation(state.model).items()}
+        seconds = time.perf_counter() - start
+        is_best = state.best.observe(state.step, metrics)
+        state.schedule.observe(is_best=is_best)
+        state.validated_step = state.step
+        self.journal.write_validation(state, metrics, is_best=is_best, seconds=seconds)
+        self.observer.on_validation(Validation(state.step, metrics, is_best, seconds))
+
+    def _next_batches(self) -> Iterator[Any]:
+        for _ in range(self.config.accumulate_batches):
+            self._last_batch = next(self.state.batches).to(self.state.device)
+            yield self._last_batch
+
+    def _report(self, result: StepResult, learning_rate: float, epoch: int) -> None:
+        state = self.state
+        progress = Progress(
+            step=state.step,
+            max_steps=state.last_step,
+            epoch=self.epochs,
+            loss=state.recent.loss,
+            tokens_per_second=self.journal.tokens_per_second,
+            seconds_left=self.journal.seconds_left(state, self.config.max_seconds),
+            learning_rate=learning_rate,
+            gradient_norm=result.gradient_norm,
+        )
+        if state.step % self.config.log_every == 0:
+            self.journal.write_step(state, progress, epoch=epoch)
+        self.observer.on_step(progress)
+
+    def _look(self, watch: Callable[[nn.Module, Any], str | None]) -> None:
+        with undisturbed_randomness(self.state.device):
+            warning = watch(self.state.model, self._last_batch)
+        if warning is None:
+            return
+        kind = re.sub(r"\d[\d.,]*(e[-+]?\d+)?", "#", warning)
+        if kind not in self._warned:
+            self._warned.add(kind)
+            self.observer.on_warning(warning)
+
+    def _advice(self) -> str:
+        advice = "Lower 'training.optimizer.learning_rate' or lengthen 'training.schedule.warmup_steps'"
+        if self.config.gradient_clip is None:
+            advice += ", or set 'training.gradient_clip' (1.0, say)"
+        newest = self.store.steps()[-1]
+        return f"{advice}. The weights of step {newest} are kept in {self.store.path(newest)}."

@@ -1,0 +1,89 @@
+"""Learning rates: closed forms over the step, and the plateau rule, which remembers validations."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, final
+
+from seqlens.training.config import (
+    ConstantSchedule,
+    CosineSchedule,
+    InverseSqrtSchedule,
+    LinearSchedule,
+    PlateauSchedule,
+    ScheduleConfig,
+)
+
+
+def warmup_fraction(step: int, warmup_steps: int) -> float:
+    """Returns `step / warmup_steps`, at most 1. Steps are counted from 1, so the first update is not wasted."""
+    return 1.0 if step >= warmup_steps else step / warmup_steps
+
+
+def inverse_sqrt_fraction(step: int, warmup_steps: int) -> float:
+    """Returns `min(step / warmup, sqrt(warmup / step))`: Vaswani et al. 2017, eq. 3, scaled to a peak of 1."""
+    return min(step / warmup_steps, math.sqrt(warmup_steps / step))
+
+
+def decay_progress(step: int, warmup_steps: int, last_step: int) -> float:
+    """Returns how much of the way from the end of the warm-up to `last_step` is done, from 0 to 1."""
+    if step >= last_step:
+        return 1.0
+    return max(0.0, (step - warmup_steps) / max(1, last_step - warmup_steps))
+
+
+@final
+class Schedule:
+    """Gives each step its learning rate; told of each validation, because the plateau rule depends on them."""
+
+    def __init__(self, config: ScheduleConfig, *, learning_rate: float, last_step: int | None) -> None:
+        """`learning_rate` is the peak; `last_step` is where the cosine and the line end (None for the others)."""
+        self._config = config
+        self._peak = learning_rate
+        self._last_step = last_step
+        self._validations_without_best = 0
+        self._reductions = 0
+
+    def learning_rate(self, step: int) -> float:
+        """Returns the learning rate of update number `step`, counted from 1."""
+        return self._peak * self._fraction(step)
+
+    def observe(self, *, is_best: bool) -> None:
+        """Takes note of a validation: whether it brought a new best."""
+        if not isinstance(self._config, PlateauSchedule):
+            return
+        self._validations_without_best = 0 if is_best else self._validations_without_best + 1
+        if self._validations_without_best >= self._config.patience:
+            self._reductions += 1
+            self._validations_without_best = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns what the plateau rule remembers, as JSON values."""
+        return {"validations_without_best": self._validations_without_best, "reductions": self._reductions}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes over what `state_dict` returned."""
+        self._validations_without_best = state["validations_without_best"]
+        self._reductions = state["reductions"]
+
+    def _fraction(self, step: int) -> float:
+        config = self._config
+        match config:
+            case ConstantSchedule():
+                return warmup_fraction(step, config.warmup_steps)
+            case InverseSqrtSchedule():
+                return inverse_sqrt_fraction(step, config.warmup_steps)
+            case CosineSchedule():
+                wave = 0.5 * (1.0 + math.cos(math.pi * self._progress(step, config.warmup_steps)))
+                falling = config.final_fraction + (1.0 - config.final_fraction) * wave
+                return warmup_fraction(step, config.warmup_steps) * falling
+            case LinearSchedule():
+                falling = 1.0 - (1.0 - config.final_fraction) * self._progress(step, config.warmup_steps)
+                return warmup_fraction(step, config.warmup_steps) * falling
+            case PlateauSchedule():
+                reduced = max(config.factor**self._reductions, config.final_fraction)
+                return warmup_fraction(step, config.warmup_steps) * reduced
+
+    def _progress(self, step: int, warmup_steps: int) -> float:
+        if self._last_step is None:
+            raise ValueError(f"the schedule '{self._config.kind}' needs to know the last step")
+        return decay_progress(step, warmup_steps, self._last_step)

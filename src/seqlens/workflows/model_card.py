@@ -1,0 +1,68 @@
+"""The README that a run folder carries: what the model is, what it was trained on, how to use it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from seqlens._version import __version__
+from seqlens.config import dump_config
+from seqlens.tasks.build import Task
+from seqlens.training.run_config import RunConfig
+
+
+def model_card(name: str, config: RunConfig, task: Task, model: nn.Module, facts: Mapping[str, Any]) -> str:
+    """Markdown, from the facts alone."""
+    data, training, weights = facts["data"], facts["training"], facts["weights"]
+    left_out = f" ({data['num_left_out']:,} longer ones left out)" if data["num_left_out"] else ""
+    validation = "\n".join(f"| {key} | {_number(value)} |" for key, value in weights["validation"].items())
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return f"""# {name}
+
+{config.description or "A sequence model."}
+
+Trained with seqlens {__version__} (recipe `{name}`, seed {config.seed}).
+
+| | |
+|---|---|
+| task | {task.config.kind}: {data["source"]} to {data["target"]} |
+| data | {data["name"]}, {data["num_train"]:,} training pairs{left_out} |
+| parameters | {parameters:,} |
+| vocabulary | {task.source_codec.size:,} source, {task.target_codec.size:,} target |
+| training | {training["steps"]:,} steps, {training["epochs"]} epochs, {training["seconds"]:.0f} s, \
+ended by {training["stop_reason"]} |
+| weights | {weights["kind"]}{"" if weights["step"] is None else f", best at step {weights['step']}"} |
+
+Validation, where the weights were chosen:
+
+| measure | value |
+|---|---|
+{validation}
+
+Scores on the test split: `seqlens evaluate` writes them into `evaluation/`.
+
+## Use
+
+```
+seqlens predict {"PATH/OF/THIS/FOLDER"} "a text"
+```
+
+```python
+import seqlens
+
+model = seqlens.load("PATH/OF/THIS/FOLDER")
+print(model.predict("a text").text)
+```
+
+## Model
+
+```yaml
+{dump_config(config.task.model).strip()}
+```
+
+Answers are as good as the training data are near to what is asked; texts from elsewhere need a test of their own.
+"""
+
+
+def _number(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.4g}"

@@ -1,0 +1,130 @@
+"""From a recipe to what the loop needs: a fitted task, encoded splits, batches."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, final
+
+from seqlens.data.batch import PairBatch
+from seqlens.data.corpus import Corpus, FilePair, PairsData, open_corpus
+from seqlens.data.catalogue import catalogue_names
+from seqlens.data.download import cache_folder
+from seqlens.data.encoded import EncodedPairs, cache_key, encode_pairs, within_length
+from seqlens.data.loader import Loader
+from seqlens.data.sampler import TokenBudgetSampler
+from seqlens.errors import RequestError
+from seqlens.tasks.build import Task, fit_task, load_task
+from seqlens.training.run_config import RunConfig
+
+Announce = Callable[[str], None]
+
+
+@final
+class TrainingBatches:
+    """The endless source of training batches: a loader with the sampler's epoch beside it."""
+
+    def __init__(self, loader: Loader[PairBatch]) -> None:
+        self._loader = loader
+
+    @property
+    def epoch(self) -> int:
+        return int(self._loader.state_dict()["epoch"])
+
+    def __next__(self) -> PairBatch:
+        return next(self._loader)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._loader.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._loader.load_state_dict(state)
+
+    def close(self) -> None:
+        self._loader.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A recipe made ready: `num_left_out` pairs were longer than `batches.max_length`."""
+
+    corpus: Corpus
+    task: Task
+    train: EncodedPairs
+    validation: EncodedPairs
+    sampler: TokenBudgetSampler
+    batches_per_epoch: int
+    num_left_out: int
+    fingerprints: dict[str, str]
+
+
+def prepare(config: RunConfig, *, codec_folder: Path | None, announce: Announce) -> Prepared:
+    """Opens the data, fits the task (or loads it from `codec_folder`), encodes, plans batches."""
+    corpus = open_corpus(config.data, base=Path(), announce=announce)
+    fingerprints = {split: corpus.fingerprint(split) for split in ("train", "validation")}
+    if codec_folder is not None:
+        task = load_task(config.task, codec_folder)
+    else:
+        announce(f"Fitting the codec on {corpus.name}.")
+        task = fit_task(config.task, lambda: corpus.read("train"))
+    train = encode_split(corpus, "train", task, fingerprints["train"], announce)
+    validation = encode_split(corpus, "validation", task, fingerprints["validation"], announce)
+    if not len(train) or not len(validation):
+        empty = "validation" if len(train) else "train"
+        raise RequestError(f"{corpus.name} has no pairs in its split '{empty}'.")
+    kept = within_length(train.lengths, config.batches.max_length)
+    if not len(kept.indices):
+        raise RequestError(
+            f"'batches.max_length' is {config.batches.max_length}, but every training pair of {corpus.name} is longer."
+        )
+    train = train.subset(kept.indices)
+    task = task.with_output_limit(train.lengths)
+    sampler = TokenBudgetSampler(train.lengths, max_tokens=config.batches.max_tokens, shuffle=True, seed=config.seed)
+    return Prepared(
+        corpus=corpus,
+        task=task,
+        train=train,
+        validation=validation,
+        sampler=sampler,
+        batches_per_epoch=len(sampler.epoch_batches(0)),
+        num_left_out=kept.num_left_out,
+        fingerprints=fingerprints,
+    )
+
+
+def encode_split(corpus: Corpus, split: str, task: Task, fingerprint: str, announce: Announce) -> EncodedPairs:
+    """A split as ids: from the cache, or encoded now and cached."""
+    source, target = task.source_codec, task.target_codec
+    encoded = encode_pairs(
+        corpus.read(split),
+        source,
+        target,
+        folder=cache_folder() / "encoded",
+        key=cache_key(fingerprint, source.fingerprint, target.fingerprint),
+    )
+    if encoded.note:
+        announce(encoded.note)
+    return encoded
+
+
+def make_batches(prepared: Prepared, *, prefetch: int) -> TrainingBatches:
+    """The training batches of a prepared recipe, made in the background."""
+    return TrainingBatches(Loader(prepared.train.batch, prepared.sampler, prefetch=prefetch))
+
+
+def with_absolute_paths(config: RunConfig, base: Path) -> RunConfig:
+    """The recipe with its data files' paths made absolute, since the run folder may move."""
+    data = config.data
+    if not isinstance(data, PairsData):
+        return config
+
+    def absolute(path: str) -> str:
+        return str((base / path).resolve())
+
+    def given(value: str | FilePair | None) -> str | FilePair | None:
+        if isinstance(value, FilePair):
+            return FilePair(absolute(value.source), absolute(value.target))
+        return None if value is None else absolute(value)
+
+    path = data.path if data.path is None or data.path in catalogue_names() else absolute(data.path)
+    files = {"train": given(data.train), "validation": given(data.validation), "test": given(data.test)}
+    return replace(config, data=replace(data, path=path, **files))  # type: ignore[arg-type]
