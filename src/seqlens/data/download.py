@@ -5,6 +5,7 @@ is downloaded. Otherwise they are kept in the folder that SEQLENS_CACHE names, o
 folder. The text in every file is verified each time, wherever the file comes from.
 """
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -119,7 +120,8 @@ def _download(card: Card, file: CardFile, folder: Path, announce: Announce | Non
             f"folder that holds '{card.mirror}/{file.name}'."
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # mostly it is not there any more
+            part.unlink()
 
 
 def _check_download(url: str, part: Path, file: CardFile) -> None:

@@ -313,9 +313,10 @@ def _sha256_of_fields(fields: dict[str, Any]) -> str:
 def _remove_abandoned(folder: Path, key: str) -> None:
     """Removes what a killed process left behind; a living one has written within the day."""
     for path in folder.glob(f".{key}-*.partial"):
-        newest = max((file.stat().st_mtime for file in (path, *path.iterdir())), default=0.0)
-        if time.time() - newest > _ABANDONED_AFTER_SECONDS:
-            shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # its process has just finished it
+            newest = max(file.stat().st_mtime for file in (path, *path.iterdir()))
+            if time.time() - newest > _ABANDONED_AFTER_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 @contextlib.contextmanager

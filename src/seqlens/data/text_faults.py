@@ -13,7 +13,7 @@ _SECOND = "\x80-\xba\xbc-\xbf€‚ƒ„†‡ˆ‰Š‹ŒŽ‘“•˜™šœž
 _CLOSING = "»’”…–—›"
 _MOJIBAKE = re.compile(
     f"[ÂÃ](?:[{_SECOND}]|[{_CLOSING}](?=\\w))"  # é as Ã©, a no-break space as Â followed by one
-    f"|â[\x80€][{_SECOND}{_CLOSING}]"  # quotation marks, dashes, the ellipsis
+    f"|â[\x80-\x84€‚ƒ„][{_SECOND}{_CLOSING}]"  # quotation marks, dashes, the ellipsis, the euro sign
     f"|(?:[ÐÑ][{_SECOND}{_CLOSING}]){{2}}"  # Cyrillic
     f"|(?:[ÎÏ][{_SECOND}{_CLOSING}]){{2}}"  # Greek
     "|ï»¿"  # a byte order mark

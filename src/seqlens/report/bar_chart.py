@@ -6,7 +6,19 @@ from collections.abc import Iterator
 from seqlens.report.numbers import MISSING, decimals_for, format_number
 from seqlens.report.sections import BarChart, Bars, Interval, Table
 from seqlens.report.text import display_width
-from seqlens.report.vega import HEIGHT, WIDTH, Spec, by_series, colour, draw, finite, legend, one_line, reaches_beyond
+from seqlens.report.vega import (
+    HEIGHT,
+    WIDTH,
+    Spec,
+    by_series,
+    colour,
+    draw,
+    finite,
+    legend,
+    one_line,
+    reaches_beyond,
+    strength,
+)
 
 # Roughly one column of text at the size of axis labels, in pixels.
 _COLUMN_PIXELS = 7.0
@@ -22,7 +34,8 @@ def bar_chart_html(chart: BarChart, key: str) -> str:
     if all(row["value"] is None for row in rows):
         return '<p class="empty">No values to draw.</p>'
     swatches = [
-        f'<rect x="6" width="14" height="12" rx="2" fill="{colour(index)}"/>' for index in range(len(chart.series))
+        f'<rect x="6" width="14" height="12" rx="2" fill="{colour(index)}" opacity="{strength(index)}"/>'
+        for index in range(len(chart.series))
     ]
     names = [bars.name for bars in chart.series]
     return legend(names, swatches) + draw(_spec(chart, rows), key=key, label=chart.title)
@@ -129,28 +142,38 @@ def _layers(chart: BarChart, rows: list[Spec], upright: bool) -> list[Spec]:
     # Vega cannot draw a bar that is both rounded and cut off.
     bar: Spec = {"type": "bar"} | ({"clip": True} if clip else {"cornerRadiusEnd": 2})
     place_text: Spec = {"dy": -7} if upright else {"dx": 6, "align": "left"}
-    ends = {"type": "tick", "color": "var(--ink)", "size": 9, "thickness": 1.2}
-    has_interval = [{"filter": "isValid(datum.low)"}]
     count = len(chart.series)
+    error_bars: list[Spec] = []
+    if any(row["low"] is not None for row in rows):
+        # Drawn twice: the seam beneath keeps the error bar visible on a bar of its own lightness.
+        error_bars += _error_bars(along, value, "var(--page)", 3.6) + _error_bars(along, value, "var(--ink)", 1.4)
     return [
         {
             "mark": bar,
             "encoding": {
                 along: {"field": "value", **value},
                 "color": by_series(count, [colour(index) for index in range(count)]),
+                "opacity": by_series(count, [strength(index) for index in range(count)]),
             },
         },
-        {
-            "mark": {"type": "rule", "color": "var(--ink)", "strokeWidth": 1.2},
-            "transform": has_interval,
-            "encoding": {along: {"field": "low", **value}, f"{along}2": {"field": "high"}},
-        },
-        *(
-            {"mark": ends, "transform": has_interval, "encoding": {along: {"field": end, **value}}}
-            for end in ("low", "high")
-        ),
+        *error_bars,
         {
             "mark": {"type": "text", "color": "var(--ink)", "fontSize": 11, **place_text},
             "encoding": {along: {"field": "top", **value}, "text": {"field": "label", "type": "nominal"}},
         },
     ]
+
+
+def _error_bars(along: str, value: Spec, ink: str, thickness: float) -> list[Spec]:
+    has_interval = [{"filter": "isValid(datum.low)"}]
+    rule: Spec = {
+        "mark": {"type": "rule", "color": ink, "strokeWidth": thickness},
+        "transform": has_interval,
+        "encoding": {along: {"field": "low", **value}, f"{along}2": {"field": "high"}},
+    }
+    end_mark = {"type": "tick", "color": ink, "size": 8 + thickness, "thickness": thickness}
+    ends: list[Spec] = [
+        {"mark": end_mark, "transform": has_interval, "encoding": {along: {"field": end, **value}}}
+        for end in ("low", "high")
+    ]
+    return [rule, *ends]

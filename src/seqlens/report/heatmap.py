@@ -76,7 +76,10 @@ def _bound(value: float) -> str:
 
 
 def _pair(row_label: str, column_label: str) -> str:
-    return escape(f"{isolate(_visible(row_label))} ← {isolate(_visible(column_label))}")
+    row, column = _visible(row_label), _visible(column_label)
+    if is_right_to_left(row + column):
+        row, column = isolate(row), isolate(column)
+    return escape(f"{row} ← {column}")
 
 
 def _fits(label: str) -> bool:

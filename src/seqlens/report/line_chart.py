@@ -17,6 +17,7 @@ from seqlens.report.vega import (
     one_line,
     reaches_beyond,
     shape,
+    widened,
 )
 
 # Longer lines are thinned: at WIDTH pixels nobody sees the difference.
@@ -128,6 +129,7 @@ def _spec(chart: LineChart, rows: list[Spec]) -> Spec:
     }
     y["scale"] = {"type": "log", "nice": False} if chart.log_y else {"zero": False, "nice": True}
     y_values = [row[name] for row in rows for name in ("y", "low", "high")]
+    y["scale"] |= widened(y_values, is_log=chart.log_y)
     if chart.log_y:
         y["axis"]["values"] = log_ticks(y_values)
     if chart.y_range is not None:
@@ -138,10 +140,10 @@ def _spec(chart: LineChart, rows: list[Spec]) -> Spec:
         "title": one_line(chart.x_title),
         "axis": {"grid": False, "tickCount": 9},
     }
-    x["scale"] = {"zero": False, "nice": False, "padding": 8}
+    places = sorted({row["x"] for row in rows if row["x"] is not None})
+    x["scale"] = {"nice": False, "padding": 8} | ({"type": "log"} if chart.log_x else {"zero": False})
+    x["scale"] |= widened(places, is_log=chart.log_x)
     if chart.log_x:
-        x["scale"] = {"type": "log", "nice": False, "padding": 8}
-        places = sorted({row["x"] for row in rows if row["x"] is not None})
         # Few places, such as powers of two, are better labels than powers of ten.
         x["axis"]["values"] = places if len(places) <= _MAX_LABELLED_PLACES else log_ticks(places)
     elif all(isinstance(place, int) for series in chart.series for place in series.x):

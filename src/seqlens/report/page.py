@@ -18,9 +18,11 @@ from seqlens.report.sections import (
     Table,
 )
 from seqlens.report.tables import html_table
-from seqlens.report.text import direction, escape
+from seqlens.report.text import direction, display_width, escape
 
 _FEWEST_SECTIONS_WITH_CONTENTS = 4
+# Texts up to this width stay on one line, as a date should.
+_LONGEST_UNBROKEN = 16
 _MARKS = {
     True: '<span class="mark" role="img" aria-label="right">✓</span>',
     False: '<span class="mark" role="img" aria-label="wrong">✗</span>',
@@ -63,10 +65,10 @@ def _body_html(section: Section, key: str) -> str:
             return f"{html_table(section)}\n{_paragraphs(section.note, 'note')}"
         case LineChart():
             notes = _paragraphs(section.note, "note") + _paragraphs(gaps_note(section), "note")
-            return line_chart_html(section, key) + notes + _numbers_html(line_chart_table(section))
+            return _plot(line_chart_html(section, key)) + notes + _numbers_html(line_chart_table(section))
         case BarChart():
             notes = _paragraphs(section.note, "note")
-            return bar_chart_html(section, key) + notes + _numbers_html(bar_chart_table(section))
+            return _plot(bar_chart_html(section, key)) + notes + _numbers_html(bar_chart_table(section))
         case Heatmap():
             return heatmap_html(section, with_title=False)
         case AttentionMaps():
@@ -75,6 +77,11 @@ def _body_html(section: Section, key: str) -> str:
             return f'<div class="maps">\n{maps}{empty}</div>\n{_paragraphs(section.note, "note")}'
         case Examples():
             return _examples_html(section) + _paragraphs(section.note, "note")
+
+
+def _plot(chart: str) -> str:
+    # One box, so that print keeps a legend on the page of its chart.
+    return f'<div class="plot">\n{chart}</div>\n'
 
 
 def _paragraphs(text: str, kind: str = "") -> str:
@@ -111,7 +118,8 @@ def _example_html(cell: str | Cell) -> str:
     if isinstance(cell, str):
         cell = Cell(cell)
     # The mark stands outside of the text, whose own first letters decide its direction.
-    text = f'<span class="text" dir="auto">{escape(cell.text)}</span>'
+    short = " short" if display_width(cell.text) <= _LONGEST_UNBROKEN else ""
+    text = f'<span class="text{short}" dir="auto">{escape(cell.text)}</span>'
     if not cell.text.strip():
         text = '<span class="text empty">(empty)</span>'
     return f'<td><div class="example {_CLASSES[cell.good]}">{_MARKS[cell.good]}{text}</div></td>'

@@ -17,7 +17,7 @@ Spec: TypeAlias = dict[str, Any]
 WIDTH = 850
 HEIGHT = 320
 
-_NUM_COLOURS = 8
+_NUM_COLOURS = 6
 _DASHES = ([1, 0], [7, 4], [2, 3])
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
 _UNUSED_ATTRIBUTES = re.compile(
@@ -63,6 +63,11 @@ def dash(index: int) -> list[int]:
     return _DASHES[index // _NUM_COLOURS % len(_DASHES)]
 
 
+def strength(index: int) -> float:
+    """Returns the opacity of a bar: the repetitions of the colours come paler."""
+    return (1.0, 0.6, 0.35)[index // _NUM_COLOURS % 3]
+
+
 def shape(index: int) -> str:
     """Returns the name of the point shape of a series."""
     return _SHAPES[index % len(_SHAPES)]
@@ -74,7 +79,7 @@ def by_series(count: int, look: Sequence[object]) -> Spec:
         "field": "series",
         "type": "nominal",
         "legend": None,
-        "scale": {"domain": list(range(count)), "range": list(look)},
+        "scale": {"type": "ordinal", "domain": list(range(count)), "range": list(look)},
     }
 
 
@@ -88,6 +93,18 @@ def reaches_beyond(values: Iterable[float | None], bounds: tuple[Number, Number]
     if bounds is None:
         return False
     return any(value is not None and not min(bounds) <= value <= max(bounds) for value in values)
+
+
+def widened(values: Iterable[float | None], *, is_log: bool) -> Spec:
+    """Returns the domain around values that are all the same, which by itself is an axis of no length, or nothing."""
+    present = {value for value in values if value is not None}
+    if len(present) != 1:
+        return {}
+    (value,) = present
+    if is_log:
+        return {"domain": [value / 2, value * 2]}
+    margin = abs(value) / 2 or 1.0
+    return {"domain": [value - margin, value + margin]}
 
 
 def log_ticks(values: Iterable[float | None]) -> list[float]:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqlens.config.files import read_json, sha256_of, write_atomically, write_json
@@ -59,9 +59,10 @@ def test_a_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_sha256(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
-    path = tmp_path_factory.mktemp("sha") / "data"
+    path = tmp_path_factory.getbasetemp() / "data"
     path.write_bytes(data)
     assert sha256_of(path) == hashlib.sha256(data).hexdigest()
 

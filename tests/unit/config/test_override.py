@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqlens.config.override import apply_overrides
@@ -72,6 +72,7 @@ paths = st.lists(names, min_size=1, max_size=3).map(tuple)
 trees = st.recursive(st.integers(), lambda inner: st.dictionaries(names, inner, max_size=3))
 
 
+@settings(deadline=None)
 @given(st.dictionaries(names, trees, max_size=3), paths, st.integers())
 def test_only_the_named_path_changes(tree: dict[str, Any], path: tuple[str, ...], value: int) -> None:
     def leaves(node: Any, above: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import annotated_types
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -85,9 +85,10 @@ configs = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(configs)
 def test_dump_then_load_is_the_identity(tmp_path_factory: pytest.TempPathFactory, config: Whole) -> None:
-    path = tmp_path_factory.mktemp("dump") / "whole.yaml"
+    path = tmp_path_factory.getbasetemp() / "whole.yaml"
     path.write_bytes(dump_config(config).encode("utf-8"))
     loaded = load_config(Whole, path)
     assert loaded == config
@@ -103,6 +104,7 @@ def test_text_stays_text(tmp_path: Path, text: str) -> None:
     assert load_config(Subwords, path) == config
 
 
+@settings(deadline=None)
 @given(texts)
 @example("no")
 def test_other_yaml_readers_see_the_same_text(text: str) -> None:

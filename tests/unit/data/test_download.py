@@ -50,7 +50,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv("NO_PROXY", "*")
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
         state.url = f"http://127.0.0.1:{listening.server_port}/raw/"
-        thread = Thread(target=listening.serve_forever)
+        thread = Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield state
         listening.shutdown()

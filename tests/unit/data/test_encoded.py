@@ -295,6 +295,14 @@ def test_what_a_killed_process_left_is_removed_after_a_day(tmp_path: Path) -> No
     assert sorted(path.name for path in tmp_path.iterdir()) == [f".{KEY}-new.partial", KEY]
 
 
+def test_another_writers_folder_may_vanish_while_it_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "glob", lambda folder, _pattern: [folder / f".{KEY}-gone.partial"])
+
+    assert_holds(encode(tmp_path), PAIRS)
+
+
 @pytest.mark.parametrize("damaged_before", [False, True])
 def test_writers_at_once_all_end_with_a_valid_cache(tmp_path: Path, damaged_before: bool) -> None:
     if damaged_before:

@@ -15,7 +15,9 @@ from seqlens.errors import RequestError
 ODD_LINE_ENDS = "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
 
 lines_of_text = st.lists(
-    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\r\ufeff"), max_size=20), min_size=1, max_size=8
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\r\ufeff"), max_size=20),
+    min_size=1,
+    max_size=8,
 )
 
 
@@ -103,7 +105,7 @@ def test_missing_files_and_folders_get_a_sentence(tmp_path: Path) -> None:
 
 def test_pairs_of_two_files(tmp_path: Path) -> None:
     source, target = tmp_path / "train.de.gz", tmp_path / "train.en"
-    source.write_bytes(gzip.compress("Hund\r\nKatze\r\n".encode()))
+    source.write_bytes(gzip.compress(b"Hund\r\nKatze\r\n"))
     target.write_bytes(b"dog\ncat")
     assert list(read_paired_text(source, target)) == [
         Pair("Hund", "dog", Place(str(source), 1)),
@@ -150,7 +152,10 @@ def test_a_tsv_line_with_too_few_columns_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ('{"source": "dog", "targt": "Hund"}', "has no key 'target', its keys are 'source', 'targt'. Did you mean 'targt'?"),
+        (
+            '{"source": "dog", "targt": "Hund"}',
+            "has no key 'target', its keys are 'source', 'targt'. Did you mean 'targt'?",
+        ),
         ('{"source": "dog"', "is not JSON (Expecting ',' delimiter at column 17)"),
         ('["dog", "Hund"]', "is not a JSON object"),
         ('{"source": "dog", "target": 3}', "has '3' at the key 'target', expected text"),

@@ -7,7 +7,6 @@ END_ID = 3
 
 SPECIAL_NAMES = ("<pad>", "<unk>", "<start>", "<end>")
 NUM_SPECIALS = len(SPECIAL_NAMES)
-UNKNOWN_NAME = SPECIAL_NAMES[UNKNOWN_ID]
 
 
 def visible(piece: str) -> str:

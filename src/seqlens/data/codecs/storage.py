@@ -19,8 +19,8 @@ Value = TypeVar("Value")
 
 def fingerprint_of(content: Mapping[str, Any]) -> str:
     """Returns the SHA-256 of the content, written as JSON in one way only, as 64 hexadecimal digits."""
-    text = json.dumps({**content, "format": FORMAT}, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
+    text = json.dumps({**content, "format": FORMAT}, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def write_codec(folder: Path, content: Mapping[str, Any]) -> None:
@@ -46,7 +46,11 @@ def read_codec(folder: Path) -> "StoredCodec":
     if number != FORMAT or isinstance(number, bool):
         raise WorkError(f"{path}: 'format' is {number!r}, but this version of seqlens reads format {FORMAT}.")
     fingerprint = content.pop("fingerprint", None)
-    if fingerprint != fingerprint_of(content):
+    try:
+        matches = fingerprint == fingerprint_of(content)
+    except UnicodeEncodeError as error:
+        raise WorkError(f"{path} is damaged: it holds {error.object[error.start]!r}, which is no character.") from error
+    if not matches:
         raise WorkError(f"{path} is damaged or was edited: its content does not match its 'fingerprint'.")
     return StoredCodec(path, content)
 

@@ -1,9 +1,6 @@
-"""How the pieces of the subwords codec are found: an alphabet, then BPE or unigram by the library tokenizers.
+"""What the subwords codec learns from: chunks, an alphabet, and the merges of byte-pair encoding.
 
-Both trainings are deterministic. BPE is by itself: it counts with whole numbers and breaks ties by id. The
-unigram trainer adds floating-point numbers in an order that differs from process to process, so its scores
-differ in their last digits, and it scores characters that it found no use for in random order; `_settled`
-removes both.
+All of it is deterministic, and so is the library's trainer: it counts with whole numbers and breaks ties by id.
 """
 
 import json
@@ -16,7 +13,6 @@ from seqlens.data.codecs.vocabulary import most_frequent
 
 MAX_PIECE_LENGTH = 16
 _MIN_PAIR_COUNT = 2  # a pair seen once tells nothing about other texts
-_SCORE_DIGITS = 5
 _FEED_SIZE = 10_000
 
 
@@ -65,10 +61,22 @@ def split_known(chunk: str, alphabet: frozenset[str]) -> list[tuple[str, bool]]:
     return runs
 
 
-def train_bpe(chunks: Mapping[str, int], alphabet: Sequence[str], num_pieces: int) -> list[tuple[str, str]]:
+def count_runs(chunks: Mapping[str, int], alphabet: Sequence[str]) -> Counter[str]:
+    """Returns how often each run of characters of the alphabet occurs in the chunks."""
+    known = frozenset(alphabet)
+    counts: Counter[str] = Counter()
+    for chunk, count in chunks.items():
+        for run, is_known in split_known(chunk, known):
+            if is_known:
+                counts[run] += count
+    return counts
+
+
+def train_bpe(runs: Mapping[str, int], alphabet: Sequence[str], num_pieces: int) -> list[tuple[str, str]]:
     """Returns the pairs that byte-pair encoding merges, in order: Sennrich et al. 2016, section 3.2.
 
-    Together with the alphabet there are at most `num_pieces` pieces.
+    Takes how often each run of characters of the alphabet occurs. Together with the alphabet, the merges make at most
+    `num_pieces` pieces.
     """
     from tokenizers import Tokenizer, models, trainers
 
@@ -80,52 +88,13 @@ def train_bpe(chunks: Mapping[str, int], alphabet: Sequence[str], num_pieces: in
         initial_alphabet=list(alphabet),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_feed(chunks, alphabet), trainer)
+    tokenizer.train_from_iterator(_repeated(runs), trainer)
     merges = json.loads(tokenizer.to_str())["model"]["merges"]
     return [(left, right) for left, right in merges]
 
 
-def train_unigram(chunks: Mapping[str, int], alphabet: Sequence[str], num_pieces: int) -> list[tuple[str, float]]:
-    """Returns pieces and their log probabilities of a unigram language model: Kudo 2018, section 3.2.
-
-    The alphabet comes first, in its order, then longer pieces, the likeliest first; at most `num_pieces` in
-    all.
-    """
-    from tokenizers import Tokenizer, models, trainers
-
-    scores: dict[str, float] = {}
-    if num_pieces > len(alphabet):  # the trainer does not stop where there is no room left
-        tokenizer = Tokenizer(models.Unigram())
-        trainer = trainers.UnigramTrainer(
-            vocab_size=num_pieces,
-            max_piece_length=MAX_PIECE_LENGTH,
-            initial_alphabet=list(alphabet),
-            show_progress=False,
-        )
-        tokenizer.train_from_iterator(_feed(chunks, alphabet), trainer)
-        scores = dict(json.loads(tokenizer.to_str())["model"]["vocab"])
-    return _settled(scores, alphabet, num_pieces)
-
-
-def _feed(chunks: Mapping[str, int], alphabet: Sequence[str]) -> Iterator[list[str]]:
-    """Yields each run of the alphabet as often as it occurs, a list at a time."""
-    known = frozenset(alphabet)
-    for chunk, count in chunks.items():
-        for run, is_known in split_known(chunk, known):
-            if is_known:
-                for done in range(0, count, _FEED_SIZE):
-                    yield [run] * min(_FEED_SIZE, count - done)
-
-
-def _settled(scores: Mapping[str, float], alphabet: Sequence[str], num_pieces: int) -> list[tuple[str, float]]:
-    """Returns the pieces with scores that do not depend on the order in which the trainer added numbers."""
-    lowest = min(scores.values(), default=0.0)
-    # A character that the trainer dropped and had to take back scores `lowest` plus a step of 0.0001 for each
-    # before it.
-    unused = lowest + 0.0001 * len(alphabet) + 0.5 * 10**-_SCORE_DIGITS
-    characters = [
-        (character, scores[character] if scores.get(character, lowest) > unused else lowest) for character in alphabet
-    ]
-    longer = sorted((-round(score, _SCORE_DIGITS), piece) for piece, score in scores.items() if len(piece) > 1)
-    pieces = characters + [(piece, -score) for score, piece in longer[: num_pieces - len(alphabet)]]
-    return [(piece, round(score, _SCORE_DIGITS)) for piece, score in pieces]
+def _repeated(runs: Mapping[str, int]) -> Iterator[list[str]]:
+    """Yields each run as often as it occurs, since the trainer takes no counts; a list at a time."""
+    for run, count in runs.items():
+        for done in range(0, count, _FEED_SIZE):
+            yield [run] * min(_FEED_SIZE, count - done)

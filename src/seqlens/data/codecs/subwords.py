@@ -2,21 +2,23 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Literal, final
 
 from seqlens.data.codecs.base import VocabularyCodec
 from seqlens.data.codecs.normalisation import Normalisation, Normaliser
 from seqlens.data.codecs.segmentation import split_chunks
-from seqlens.data.codecs.specials import NUM_SPECIALS, UNKNOWN_ID, UNKNOWN_NAME, visible
+from seqlens.data.codecs.specials import NUM_SPECIALS, SPECIAL_NAMES, UNKNOWN_ID, visible
 from seqlens.data.codecs.storage import StoredCodec
 from seqlens.data.codecs.subword_models import BpeModel, SubwordModel, UnigramModel, restore_model
 from seqlens.data.codecs.subword_training import (
     choose_alphabet,
     count_chunks,
+    count_runs,
     split_known,
     train_bpe,
-    train_unigram,
 )
+from seqlens.data.codecs.unigram_training import train_unigram
 from seqlens.data.codecs.vocabulary import check_found, check_sizes
 from seqlens.errors import RequestError
 
@@ -62,6 +64,10 @@ class SubwordsCodec(VocabularyCodec):
         self._model = model
         self._byte_fallback = byte_fallback
         self._first_piece = NUM_SPECIALS + num_bytes
+        single_bytes = [bytes([byte]) for byte in range(num_bytes)]
+        self._bytes = (
+            [name.encode() for name in SPECIAL_NAMES] + single_bytes + [piece.encode() for piece in model.pieces]
+        )
         self._cache: dict[str, list[int]] = {}
 
     @classmethod
@@ -87,12 +93,13 @@ class SubwordsCodec(VocabularyCodec):
         num_pieces = config.vocab_size - reserved
         coverage = config.character_coverage if config.byte_fallback else 1.0
         alphabet = choose_alphabet(chunks, coverage=coverage, limit=num_pieces)
+        runs = count_runs(chunks, alphabet)
         model: SubwordModel
         match config.algorithm:
             case "bpe":
-                model = BpeModel(alphabet, train_bpe(chunks, alphabet, num_pieces))
+                model = BpeModel(alphabet, train_bpe(runs, alphabet, num_pieces))
             case "unigram":
-                model = UnigramModel(train_unigram(chunks, alphabet, num_pieces))
+                model = UnigramModel(train_unigram(runs, alphabet, num_pieces))
         return cls(model, config.byte_fallback, normaliser)
 
     @classmethod
@@ -110,15 +117,8 @@ class SubwordsCodec(VocabularyCodec):
 
     def decode(self, ids: Sequence[int]) -> str:
         """Returns the text of any ids, bytes that are no UTF-8 as U+FFFD; see `VocabularyCodec.decode`."""
-        parts: list[bytes] = []
-        for id in self._decodable(ids):
-            if id == UNKNOWN_ID:
-                parts.append(UNKNOWN_NAME.encode())
-            elif id < self._first_piece:
-                parts.append(bytes([id - NUM_SPECIALS]))
-            else:
-                parts.append(self._model.pieces[id - self._first_piece].encode())
-        return b"".join(parts).decode("utf-8", errors="replace").removeprefix(" ")
+        content = b"".join([self._bytes[id] for id in self._decodable(ids)])
+        return content.decode("utf-8", errors="replace").removeprefix(" ")
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Returns where in `text` each id comes from; a piece's span starts at the space that belongs to it.
@@ -133,11 +133,11 @@ class SubwordsCodec(VocabularyCodec):
         for chunk in self._chunks(normalised):
             for run, is_known in split_known(chunk, self._model.alphabet):
                 ids = self._encode_run(run, is_known)
-                for id in ids:
-                    end = start + (len(self._model.pieces[id - self._first_piece]) if is_known else 1)
-                    spans.append((origins[start][0], origins[end - 1][1]))
-                    start = end if is_known else start
-                start += 0 if is_known else 1
+                lengths = [len(self._model.pieces[id - self._first_piece]) for id in ids] if is_known else [1]
+                ends = list(accumulate(lengths, initial=start))
+                parts = [(origins[first][0], origins[end - 1][1]) for first, end in pairwise(ends)]
+                spans.extend(parts if is_known else parts * len(ids))
+                start += len(run)
         return spans
 
     def _chunks(self, normalised: str) -> list[str]:

@@ -18,6 +18,8 @@ _MARK = "￭"
 _JOIN_NAMES = {JOINED_LEFT: "left", JOINED_RIGHT: "right", JOINED_BOTH: "both"}
 _JOINS = {name: join for join, name in _JOIN_NAMES.items()}
 
+_CACHE_SIZE = 100_000
+
 WordEntry = tuple[str, int]
 
 
@@ -49,6 +51,7 @@ class WordsCodec(VocabularyCodec):
         super().__init__(content, [_shown(entry) for entry in entries], normaliser)
         self._entries = (*((name, APART) for name in SPECIAL_NAMES), *entries)
         self._ids = {entry: id for id, entry in enumerate(entries, NUM_SPECIALS)}
+        self._cache: dict[str, list[int]] = {}
 
     @classmethod
     def fit(cls, config: WordsConfig, texts: Iterable[str]) -> "WordsCodec":
@@ -61,8 +64,9 @@ class WordsCodec(VocabularyCodec):
         check_sizes("words", min_count=config.min_count, vocab_size=config.vocab_size)
         normaliser = Normaliser(config.normalisation, config.lowercase)
         counts: Counter[WordEntry] = Counter()
-        for text in texts:
-            counts.update(_entries_of(normaliser.apply(text)))
+        for part, count in Counter(part for text in texts for part in _parts_of(normaliser.apply(text))).items():
+            for entry in _entries_of(part):
+                counts[entry] += count
         entries = most_frequent(counts, min_count=config.min_count, limit=config.vocab_size - NUM_SPECIALS)
         check_found("words", counts, entries, config.min_count)
         return cls(entries, normaliser)
@@ -80,8 +84,7 @@ class WordsCodec(VocabularyCodec):
 
     def encode(self, text: str) -> list[int]:
         """Returns one id per piece of the normalised text."""
-        ids = self._ids
-        return [ids.get(entry, UNKNOWN_ID) for entry in _entries_of(self._normaliser.apply(text))]
+        return [id for part in _parts_of(self._normaliser.apply(text)) for id in self._encode_part(part)]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Returns the pieces of any ids with the spaces their joins leave; see `VocabularyCodec.decode`."""
@@ -99,6 +102,21 @@ class WordsCodec(VocabularyCodec):
         """Returns where in `text` each id comes from; implied spaces belong to no span."""
         normalised, origins = self._normaliser.align(text)
         return [(origins[piece.start][0], origins[piece.end - 1][1]) for piece in split_words(normalised)]
+
+    def _encode_part(self, part: str) -> list[int]:
+        ids = self._cache.get(part)
+        if ids is None:
+            ids = [self._ids.get(entry, UNKNOWN_ID) for entry in _entries_of(part)]
+            if len(self._cache) >= _CACHE_SIZE:
+                self._cache.clear()
+            self._cache[part] = ids
+        return ids
+
+
+def _parts_of(text: str) -> list[str]:
+    """Cuts a text at its single spaces, which are implied, so that each part can be split on its own."""
+    parts = text.split(" ")
+    return parts if all(parts) else [text]
 
 
 def _entries_of(text: str) -> list[WordEntry]:
