@@ -89,6 +89,14 @@ def test_finished_hypotheses_do_not_crowd_out_unfinished_ones(chain, state):
     assert [hypothesis.tokens for hypothesis in found] == [(A, C), (B, C)]
 
 
+@pytest.mark.parametrize("search", [beam_search, greedy_search])
+@pytest.mark.parametrize(("min_length", "num_tokens"), [(0, 0), (1, 0), (2, 1), (4, 3)])
+def test_the_minimum_length_counts_the_end(search, min_length, num_tokens, chain, state):
+    eager = {START: {END: 0.9, A: 0.1}, A: {END: 0.9, A: 0.1}}
+    (found,) = search(chain(eager, 5), state, max_lengths=[9], length_penalty=0.0, min_length=min_length, **ONE)
+    assert (found[0].tokens, found[0].finished) == ((A,) * num_tokens, True)
+
+
 @pytest.mark.parametrize("vocab_size", [6, 40])
 def test_ties_go_to_the_lower_id(vocab_size, constant, state):
     step = constant(torch.zeros(vocab_size))

@@ -65,12 +65,12 @@ def split_words(text: str) -> list[Piece]:
     return pieces
 
 
-def split_chunks(text: str) -> list[str]:
-    """Cuts a text into runs of letters, of digits, of symbols and of white space; together they are the text.
+def split_chunks(part: str) -> list[str]:
+    """Puts a space before a part of a text and cuts it into runs of letters, of digits, of symbols and of white space.
 
-    One space goes with the run that follows it. No subword reaches across a cut.
+    One space goes with the run that follows it. No subword reaches across a cut. An empty part has no runs.
     """
-    return _chunk_pattern().findall(text)
+    return _chunk_pattern().findall(" " + part) if part else []
 
 
 @cache

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from seqlens.data.codecs.normalisation import Normaliser
+from seqlens.data.codecs.parts import split_parts
 from seqlens.data.codecs.segmentation import split_chunks
 from seqlens.data.codecs.vocabulary import most_frequent
 
@@ -17,12 +18,12 @@ _FEED_SIZE = 10_000
 
 
 def count_chunks(texts: Iterable[str], normaliser: Normaliser) -> Counter[str]:
-    """Returns how often each chunk occurs in the texts, read once, each with a space put before it."""
+    """Returns how often each chunk occurs in the texts, which are read once; see `segmentation.split_chunks`."""
+    parts = Counter(part for text in texts for part in split_parts(normaliser.apply(text)))
     counts: Counter[str] = Counter()
-    for text in texts:
-        normalised = normaliser.apply(text)
-        if normalised:
-            counts.update(split_chunks(" " + normalised))
+    for part, count in parts.items():
+        for chunk in split_chunks(part):
+            counts[chunk] += count
     return counts
 
 

@@ -7,6 +7,7 @@ from typing import Literal, final
 
 from seqlens.data.codecs.base import VocabularyCodec
 from seqlens.data.codecs.normalisation import Normalisation, Normaliser
+from seqlens.data.codecs.parts import PartEncoder, split_parts
 from seqlens.data.codecs.segmentation import split_chunks
 from seqlens.data.codecs.specials import NUM_SPECIALS, SPECIAL_NAMES, UNKNOWN_ID, visible
 from seqlens.data.codecs.storage import StoredCodec
@@ -23,7 +24,6 @@ from seqlens.data.codecs.vocabulary import check_found, check_sizes
 from seqlens.errors import RequestError
 
 NUM_BYTES = 256
-_CACHE_SIZE = 100_000
 
 
 @final
@@ -68,7 +68,7 @@ class SubwordsCodec(VocabularyCodec):
         self._bytes = (
             [name.encode() for name in SPECIAL_NAMES] + single_bytes + [piece.encode() for piece in model.pieces]
         )
-        self._cache: dict[str, list[int]] = {}
+        self._parts = PartEncoder(self._encode_part)
 
     @classmethod
     def fit(cls, config: SubwordsConfig, texts: Iterable[str]) -> "SubwordsCodec":
@@ -113,7 +113,7 @@ class SubwordsCodec(VocabularyCodec):
 
     def encode(self, text: str) -> list[int]:
         """Returns the ids of the normalised text's pieces; an empty text has none."""
-        return [id for chunk in self._chunks(self._normaliser.apply(text)) for id in self._encode_chunk(chunk)]
+        return self._parts.encode(self._normaliser.apply(text))
 
     def decode(self, ids: Sequence[int]) -> str:
         """Returns the text of any ids, bytes that are no UTF-8 as U+FFFD; see `VocabularyCodec.decode`."""
@@ -130,28 +130,20 @@ class SubwordsCodec(VocabularyCodec):
         origins = [(0, 0), *origins]
         spans: list[tuple[int, int]] = []
         start = 0
-        for chunk in self._chunks(normalised):
-            for run, is_known in split_known(chunk, self._model.alphabet):
-                ids = self._encode_run(run, is_known)
-                lengths = [len(self._model.pieces[id - self._first_piece]) for id in ids] if is_known else [1]
-                ends = list(accumulate(lengths, initial=start))
-                parts = [(origins[first][0], origins[end - 1][1]) for first, end in pairwise(ends)]
-                spans.extend(parts if is_known else parts * len(ids))
-                start += len(run)
+        for run, is_known in (entry for part in split_parts(normalised) for entry in self._runs(part)):
+            ids = self._encode_run(run, is_known)
+            lengths = [len(self._model.pieces[id - self._first_piece]) for id in ids] if is_known else [1]
+            ends = accumulate(lengths, initial=start)
+            found = [(origins[first][0], origins[end - 1][1]) for first, end in pairwise(ends)]
+            spans.extend(found if is_known else found * len(ids))
+            start += len(run)
         return spans
 
-    def _chunks(self, normalised: str) -> list[str]:
-        return split_chunks(" " + normalised) if normalised else []
+    def _encode_part(self, part: str) -> list[int]:
+        return [id for run, is_known in self._runs(part) for id in self._encode_run(run, is_known)]
 
-    def _encode_chunk(self, chunk: str) -> list[int]:
-        ids = self._cache.get(chunk)
-        if ids is None:
-            runs = split_known(chunk, self._model.alphabet)
-            ids = [id for run, is_known in runs for id in self._encode_run(run, is_known)]
-            if len(self._cache) >= _CACHE_SIZE:
-                self._cache.clear()
-            self._cache[chunk] = ids
-        return ids
+    def _runs(self, part: str) -> list[tuple[str, bool]]:
+        return [run for chunk in split_chunks(part) for run in split_known(chunk, self._model.alphabet)]
 
     def _encode_run(self, run: str, is_known: bool) -> list[int]:
         if is_known:

@@ -7,6 +7,7 @@ process (it adds floating-point numbers in no fixed order), and because its piec
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import final
 
 import numpy as np
@@ -42,15 +43,14 @@ def train_unigram(runs: Mapping[str, int], alphabet: Sequence[str], num_pieces: 
             break
         target = max(num_pieces, int(alive * _SHRINKING))
         scores = _prune(candidates, scores, expected, alive - target)
-    pieces = []
-    for index in np.flatnonzero(np.isfinite(scores)):
-        first, length = candidates.places[index], candidates.lengths[index]
-        piece = (
-            alphabet[index] if length == 1 else "".join(alphabet[code] for code in text.codes[first : first + length])
-        )
-        pieces.append((piece, round(float(scores[index]), _DIGITS)))
-    num_characters = len(alphabet)
-    return pieces[:num_characters] + sorted(pieces[num_characters:], key=lambda entry: (-entry[1], entry[0]))
+    longer: list[tuple[str, float]] = []
+    for index in np.flatnonzero(np.isfinite(scores))[len(alphabet) :].tolist():
+        place, length = int(candidates.places[index]), int(candidates.lengths[index])
+        piece = "".join([alphabet[code] for code in text.codes[place : place + length].tolist()])
+        longer.append((piece, round(float(scores[index]), _DIGITS)))
+    firsts = scores[: len(alphabet)].tolist()
+    characters = [(character, round(score, _DIGITS)) for character, score in zip(alphabet, firsts, strict=True)]
+    return characters + sorted(longer, key=lambda entry: (-entry[1], entry[0]))
 
 
 @final
@@ -182,7 +182,8 @@ def _expected_counts(text: _Text, lattice: _Lattice, scores: Floats) -> Floats:
     after = _sweep(text.remaining, lattice.ends, lattice.starts, edge_scores, lattice.backward)
     whole = before[text.ends[lattice.starts]]
     shares = np.exp(before[lattice.starts] + edge_scores + after[lattice.ends] - whole)
-    return np.bincount(lattice.pieces, text.weights[lattice.starts] * shares, len(scores))
+    counts: Floats = np.bincount(lattice.pieces, text.weights[lattice.starts] * shares, len(scores))
+    return counts
 
 
 def _sweep(levels: Integers, sources: Integers, targets: Integers, scores: Floats, order: Integers) -> Floats:
@@ -195,7 +196,7 @@ def _sweep(levels: Integers, sources: Integers, targets: Integers, scores: Float
     sources, targets, scores = sources[order], targets[order], scores[order]
     target_levels = levels[targets]
     bounds = np.searchsorted(target_levels, np.arange(1, target_levels[-1] + 2))
-    for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+    for low, high in pairwise(bounds.tolist()):
         values = totals[sources[low:high]] + scores[low:high]
         goals = targets[low:high]
         firsts = np.flatnonzero(np.append(True, goals[1:] != goals[:-1]))
@@ -220,7 +221,8 @@ def _digamma(values: Floats) -> Floats:
         result -= 1 / (values + shift)
     shifted = values + 6
     inverse = 1 / shifted**2
-    return result + np.log(shifted) - 0.5 / shifted - inverse * (1 / 12 - inverse * (1 / 120 - inverse / 252))
+    result += np.log(shifted) - 0.5 / shifted - inverse * (1 / 12 - inverse * (1 / 120 - inverse / 252))
+    return result
 
 
 def _prune(candidates: _Candidates, scores: Floats, expected: Floats, num_dropped: int) -> Floats:
@@ -245,4 +247,5 @@ def _scores_without(candidates: _Candidates, chosen: Integers, scores: Floats) -
             last = scores[candidates.table[places[rows] + end - length, length]]
             last[lengths[rows] == length] = -np.inf  # the piece itself
             best[rows, end] = np.maximum(best[rows, end], best[rows, end - length] + last)
-    return best[np.arange(len(chosen)), lengths]
+    result: Floats = best[np.arange(len(chosen)), lengths]
+    return result

@@ -7,6 +7,7 @@ from typing import Any, Literal, final
 
 from seqlens.data.codecs.base import VocabularyCodec
 from seqlens.data.codecs.normalisation import Normalisation, Normaliser
+from seqlens.data.codecs.parts import PartEncoder, split_parts
 from seqlens.data.codecs.segmentation import APART, JOINED_BOTH, JOINED_LEFT, JOINED_RIGHT, split_words
 from seqlens.data.codecs.specials import NUM_SPECIALS, SPECIAL_NAMES, UNKNOWN_ID, visible
 from seqlens.data.codecs.storage import StoredCodec
@@ -17,8 +18,6 @@ from seqlens.data.codecs.vocabulary import check_found, check_sizes, most_freque
 _MARK = "￭"
 _JOIN_NAMES = {JOINED_LEFT: "left", JOINED_RIGHT: "right", JOINED_BOTH: "both"}
 _JOINS = {name: join for join, name in _JOIN_NAMES.items()}
-
-_CACHE_SIZE = 100_000
 
 WordEntry = tuple[str, int]
 
@@ -51,7 +50,7 @@ class WordsCodec(VocabularyCodec):
         super().__init__(content, [_shown(entry) for entry in entries], normaliser)
         self._entries = (*((name, APART) for name in SPECIAL_NAMES), *entries)
         self._ids = {entry: id for id, entry in enumerate(entries, NUM_SPECIALS)}
-        self._cache: dict[str, list[int]] = {}
+        self._parts = PartEncoder(self._encode_part)
 
     @classmethod
     def fit(cls, config: WordsConfig, texts: Iterable[str]) -> "WordsCodec":
@@ -63,8 +62,9 @@ class WordsCodec(VocabularyCodec):
         """
         check_sizes("words", min_count=config.min_count, vocab_size=config.vocab_size)
         normaliser = Normaliser(config.normalisation, config.lowercase)
+        parts = Counter(part for text in texts for part in split_parts(normaliser.apply(text)))
         counts: Counter[WordEntry] = Counter()
-        for part, count in Counter(part for text in texts for part in _parts_of(normaliser.apply(text))).items():
+        for part, count in parts.items():
             for entry in _entries_of(part):
                 counts[entry] += count
         entries = most_frequent(counts, min_count=config.min_count, limit=config.vocab_size - NUM_SPECIALS)
@@ -84,7 +84,7 @@ class WordsCodec(VocabularyCodec):
 
     def encode(self, text: str) -> list[int]:
         """Returns one id per piece of the normalised text."""
-        return [id for part in _parts_of(self._normaliser.apply(text)) for id in self._encode_part(part)]
+        return self._parts.encode(self._normaliser.apply(text))
 
     def decode(self, ids: Sequence[int]) -> str:
         """Returns the pieces of any ids with the spaces their joins leave; see `VocabularyCodec.decode`."""
@@ -104,19 +104,7 @@ class WordsCodec(VocabularyCodec):
         return [(origins[piece.start][0], origins[piece.end - 1][1]) for piece in split_words(normalised)]
 
     def _encode_part(self, part: str) -> list[int]:
-        ids = self._cache.get(part)
-        if ids is None:
-            ids = [self._ids.get(entry, UNKNOWN_ID) for entry in _entries_of(part)]
-            if len(self._cache) >= _CACHE_SIZE:
-                self._cache.clear()
-            self._cache[part] = ids
-        return ids
-
-
-def _parts_of(text: str) -> list[str]:
-    """Cuts a text at its single spaces, which are implied, so that each part can be split on its own."""
-    parts = text.split(" ")
-    return parts if all(parts) else [text]
+        return [self._ids.get(entry, UNKNOWN_ID) for entry in _entries_of(part)]
 
 
 def _entries_of(text: str) -> list[WordEntry]:
