@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal, Protocol, final
+from typing import Annotated, Literal, Protocol, final, runtime_checkable
 
 from pydantic import Field
 
@@ -69,6 +69,7 @@ class PairsData:
 DataConfig = Annotated[PairsData | DatesData, Field(discriminator="kind")]
 
 
+@runtime_checkable
 class Corpus(Protocol):
     """Named splits of pairs that can be read again and again."""
 
@@ -190,7 +191,7 @@ def open_corpus(
             f"'validation_fraction' is {config.validation_fraction} and 'test_fraction' is {config.test_fraction}, "
             "expected a validation fraction above 0 and a sum below 1."
         )
-    corpus = _open_path(config, base, announce)
+    corpus = _open_path(config, base, require_train, announce)
     sources = dict(corpus.sources)
     for split, given in ((TRAIN, config.train), (VALIDATION, config.validation), (TEST, config.test)):
         if given is not None:
@@ -200,14 +201,14 @@ def open_corpus(
             "The data have none of 'path', 'train', 'validation' and 'test', expected 'path' or 'train'."
         )
     if TRAIN in sources and VALIDATION not in sources:
-        sources |= _split_by_hash(sources[TRAIN].files, config.validation_fraction, 0)
+        sources |= _split_by_hash(sources[TRAIN].files, config.validation_fraction, 0.0)
     if require_train and TRAIN not in sources:
         raise RequestError(f"{corpus.name} has no training pairs, only {', '.join(sources)}.")
     first = [split for split in (TRAIN, VALIDATION, TEST) if split in sources]
     return replace(corpus, sources={split: sources[split] for split in [*first, *sorted(set(sources) - set(first))]})
 
 
-def _open_path(config: PairsData, base: Path, announce: Announce | None) -> PairsCorpus:
+def _open_path(config: PairsData, base: Path, require_train: bool, announce: Announce | None) -> PairsCorpus:
     """Returns what `path` alone gives."""
     if config.path is None:
         return PairsCorpus("files", config.source or "source", config.target or "target", {})
@@ -215,7 +216,7 @@ def _open_path(config: PairsData, base: Path, announce: Announce | None) -> Pair
         return _open_card(read_card(config.path), config, announce)
     path = base / config.path
     if path.is_dir():
-        return _open_folder(path, config)
+        return _open_folder(path, config, require_train)
     if path.is_file():
         return _open_file(path, config)
     names = catalogue_names()
@@ -248,15 +249,17 @@ def _open_card(card: Card, config: PairsData, announce: Announce | None) -> Pair
     return PairsCorpus(card.name, source, target, sources)
 
 
-def _open_folder(path: Path, config: PairsData) -> PairsCorpus:
+def _open_folder(path: Path, config: PairsData, require_train: bool) -> PairsCorpus:
     folder = scan_folder(path)
     source, target = choose_languages(folder, config.source, config.target)
     found = folder.splits(source, target, _columns(config))
-    if TRAIN not in found and config.train is None:
+    if config.train is None and (TRAIN not in found if require_train else not found):
+        name = TRAIN if require_train else TEST
         there = ", ".join(sorted(entry.name for entry in path.iterdir())[:12]) or "nothing"
         raise RequestError(
-            f"The folder {path} has no training pairs, expected train.{source} and train.{target}, or train.tsv, or "
-            f"train.jsonl (each also with .gz); it holds {there}."
+            f"The folder {path} has no {'training pairs' if require_train else 'pairs of a test'}, expected "
+            f"{name}.{source} and {name}.{target}, or {name}.tsv, or {name}.jsonl (each also with .gz); "
+            f"it holds {there}."
         )
     sources = {split: SplitSource(files) for split, files in found.items()}
     return PairsCorpus(str(config.path), source, target, sources)
@@ -267,8 +270,8 @@ def _open_file(path: Path, config: PairsData) -> PairsCorpus:
         raise RequestError(f"'path' is the file {path} and 'train' is given too, expected one of them.")
     sources = _split_by_hash(
         open_single(path, _columns(config)),
-        config.validation_fraction if config.validation is None else 0,
-        config.test_fraction if config.test is None else 0,
+        config.validation_fraction if config.validation is None else 0.0,
+        config.test_fraction if config.test is None else 0.0,
     )
     return PairsCorpus(str(config.path), config.source or "source", config.target or "target", sources)
 

@@ -115,6 +115,9 @@ def _download(card: Card, file: CardFile, folder: Path, announce: Announce | Non
         _check_download(url, part, file)
         os.replace(part, folder / file.name)
     except OSError as error:  # those of the network, of the requests library, are OSErrors too
+        response = getattr(error, "response", None)
+        if response is not None:
+            response.close()  # pooch leaves the connection open after an answer such as 404
         raise WorkError(
             f"Could not download {url} to {folder}: {_reason(error)}. Without a network, set SEQLENS_MIRROR to a "
             f"folder that holds '{card.mirror}/{file.name}'."

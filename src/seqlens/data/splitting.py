@@ -9,7 +9,6 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Self
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
@@ -34,7 +33,7 @@ class HashRule:
     test_end: int
 
     @classmethod
-    def of_fractions(cls, validation_fraction: float, test_fraction: float) -> Self:
+    def of_fractions(cls, validation_fraction: float, test_fraction: float) -> "HashRule":
         """Returns the rule that gives each of the two splits about this fraction of many different sentences."""
         return cls(int(validation_fraction * 2**64), int((validation_fraction + test_fraction) * 2**64))
 

@@ -63,16 +63,20 @@ class Rules:
                 )
             log_probs[broken] = DEAD
         forced = self._forced(groups, length)
-        free = log_probs
-        if forced is not None:
-            only_forced = torch.full_like(log_probs, DEAD)
-            place = forced.clamp(min=0)[:, None]
-            only_forced.scatter_(1, place, log_probs.gather(1, place))
+        if forced is None:
+            return self._without_ruled_out(log_probs, length)
+        only_forced = torch.full_like(log_probs, DEAD)
+        place = forced.clamp(min=0)[:, None]
+        only_forced.scatter_(1, place, log_probs.gather(1, place))
+        return torch.where((forced >= 0)[:, None], only_forced, self._without_ruled_out(log_probs, length))
+
+    def _without_ruled_out(self, log_probs: Float[Tensor, "rows vocab"], length: int) -> Float[Tensor, "rows vocab"]:
+        """Works in place: the log-probabilities are the search's own."""
         if len(self.forbidden):
-            free[:, self.forbidden] = DEAD
+            log_probs[:, self.forbidden] = DEAD
         if length + 1 < self.min_length:
-            free[:, self.end_id] = DEAD
-        return free if forced is None else torch.where((forced >= 0)[:, None], only_forced, free)
+            log_probs[:, self.end_id] = DEAD
+        return log_probs
 
     def _forced(self, groups: Int[Tensor, "rows"], length: int) -> Int[Tensor, "rows"] | None:
         if self.prefixes is None or length >= self.prefixes.shape[1]:

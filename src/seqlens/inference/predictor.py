@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, final, overload
+from typing import Any, final, overload
 
 import torch
 
 from seqlens.config import parse_config, to_plain
 from seqlens.decoding import DecodingConfig
 from seqlens.errors import RequestError
+from seqlens.inference.device import choose_device
 from seqlens.inference.run_folder import LoadedRun, read_run
 from seqlens.tasks.transduce.answer import Translation
 
@@ -54,12 +55,10 @@ class Predictor:
         return parse_config(DecodingConfig, {**to_plain(self.task.config.decoding), **changes}, where="predict")
 
 
-def load(run: str | Path, *, device: Literal["auto"] | torch.device | str = "auto") -> Predictor:
+def load(run: str | Path, *, device: torch.device | str = "auto") -> Predictor:
     """Loads a run folder; `auto` takes a CUDA device where there is one.
 
     Raises:
-        RequestError: there is no such run. WorkError: a file of it is damaged.
+        RequestError: there is no such run or device. WorkError: a file of it is damaged.
     """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Predictor(read_run(Path(run)), device=device)
+    return Predictor(read_run(Path(run)), device=choose_device(device))

@@ -33,7 +33,7 @@ def encoder_gates(task: TransduceTask, model: Transducer, source: str) -> GateTr
     ids = [*task.source_codec.encode(source), END_ID]
     batch = pad([ids]).to(model.output.weight.device)
     with torch.no_grad():
-        traced = model.encoder.layer.trace(model.source_embedding(batch.ids), batch.lengths)
+        traced = model.encoder.layer.trace(model.embed_source(batch.ids), batch.lengths)
     values = {}
     for number, layer in enumerate(traced.layers, start=1):
         for direction in ("forward", "backward"):

@@ -44,7 +44,7 @@ def gradient_through_time(model: Transducer, batch: PairBatch) -> GradientThroug
     The weights' own gradients are left as they are.
     """
     assert batch.target is not None
-    embedded = model.source_embedding(batch.source.ids).detach().requires_grad_()
+    embedded = model.embed_source(batch.source.ids).detach().requires_grad_()
     with torch.enable_grad():
         encoded = model.encode_embedded(embedded, batch.source.lengths)
         output = model.decode(encoded, shift_right(batch.target.ids), batch.target.lengths)

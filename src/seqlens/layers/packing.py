@@ -6,7 +6,6 @@ the first `batch_sizes[t]` rows. Padding is never read, so whatever it holds can
 
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Self
 
 import torch
 from jaxtyping import Float, Int
@@ -31,12 +30,14 @@ class Packing:
     inverse: Int[Tensor, " batch"]
 
     @classmethod
-    def of(cls, batch_size: int, time: int, lengths: Int[Tensor, " batch"] | None, device: torch.device) -> Self:
+    def of(cls, batch_size: int, time: int, lengths: Int[Tensor, " batch"] | None, device: torch.device) -> "Packing":
         """Plans a batch; `lengths` of 0 to `time` on any device, None for all `time`.
 
         Raises:
             ValueError: the lengths do not fit the batch.
         """
+        if lengths is None:
+            return cls._full(batch_size, time, device)
         lengths = _checked_lengths(batch_size, time, lengths)
         order = torch.argsort(lengths, descending=True, stable=True)
         sorted_lengths = lengths[order]
@@ -56,6 +57,21 @@ class Packing:
             inverse=torch.argsort(order).to(device),
         )
 
+    @classmethod
+    def _full(cls, batch_size: int, time: int, device: torch.device) -> "Packing":
+        """A batch without padding, planned without reading a tensor: so that torch.export can trace it."""
+        rows = torch.arange(batch_size, device=device)
+        steps = torch.arange(time, device=device)[:, None]
+        return cls(
+            batch_size=batch_size,
+            time=time,
+            batch_sizes=(batch_size,) * time if batch_size else (),
+            positions=(rows * time + steps).flatten(),
+            reversal=(rows + batch_size * (time - 1 - steps)).flatten(),
+            order=rows,
+            inverse=rows,
+        )
+
     @property
     def offsets(self) -> tuple[int, ...]:
         """First packed step of each time step, and the number of packed steps."""
@@ -71,9 +87,7 @@ class Packing:
         return flat.index_copy(0, self.positions, packed).view(self.batch_size, self.time, packed.shape[1])
 
 
-def _checked_lengths(batch_size: int, time: int, lengths: Tensor | None) -> Tensor:
-    if lengths is None:
-        return torch.full((batch_size,), time)
+def _checked_lengths(batch_size: int, time: int, lengths: Tensor) -> Tensor:
     lengths = lengths.detach().to("cpu", torch.int64)
     if lengths.shape != (batch_size,):
         raise ValueError(

@@ -191,7 +191,9 @@ class RecurrentLayer(nn.Module, ABC):
         if inputs.ndim != 3 or inputs.shape[2] != self.input_dim:
             raise ValueError(f"`inputs` must be [batch, time, {self.input_dim}], but is {list(inputs.shape)}")
         packing = Packing.of(inputs.shape[0], inputs.shape[1], lengths, inputs.device)
-        state = state or self.initial_state(inputs.shape[0], device=inputs.device)
+        if state is None:
+            state = self.initial_state(inputs.shape[0], device=inputs.device)
+        self._check_state(state, inputs.shape[0])
         sorted_state = state.select(packing.order)
         choice = choose_executor(self.executor)
         packed = packing.pack(inputs)
@@ -204,6 +206,15 @@ class RecurrentLayer(nn.Module, ABC):
             states.append(layer_state)
         final = RecurrentState(tuple(states)).select(packing.inverse)
         return RecurrentOutput(packing.unpack(packed), final)
+
+    def _check_state(self, state: RecurrentState, batch_size: int) -> None:
+        directions = {layer.backward is not None for layer in state.layers}
+        if len(state.layers) != self.num_layers or directions != {self.bidirectional}:
+            which = "both directions" if self.bidirectional else "one direction"
+            raise ValueError(f"`state` must hold {self.num_layers} layers of {which}, as `initial_state` makes it")
+        rows = len(state.last())
+        if rows != batch_size:
+            raise ValueError(f"`state` must have the {batch_size} rows of the batch, but has {rows}")
 
 
 @final

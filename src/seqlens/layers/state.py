@@ -1,6 +1,7 @@
 """The state of a recurrent stack: by layer, by direction, by name; batch first, always."""
 
-from typing import NamedTuple, Self
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -21,11 +22,11 @@ class RecurrentState(NamedTuple):
 
     layers: tuple[LayerState, ...]
 
-    def select(self, rows: Int[Tensor, " rows"]) -> Self:
+    def select(self, rows: Int[Tensor, " rows"]) -> "RecurrentState":
         """Takes rows of the batch, in any order and number: what beam search does to its hypotheses."""
         return self._map(lambda tensor: tensor.index_select(0, rows))
 
-    def detach(self) -> Self:
+    def detach(self) -> "RecurrentState":
         """Cuts the graph here: truncated backpropagation through time."""
         return self._map(Tensor.detach)
 
@@ -34,14 +35,15 @@ class RecurrentState(NamedTuple):
         top = self.layers[-1]
         return top.forward[name] if top.backward is None else torch.cat((top.forward[name], top.backward[name]), 1)
 
-    def _map(self, function: object) -> Self:
-        assert callable(function)
-
-        def over(state: CellState | None) -> CellState | None:
-            return None if state is None else {name: function(tensor) for name, tensor in state.items()}
-
-        layers = tuple(LayerState(over(layer.forward) or {}, over(layer.backward)) for layer in self.layers)
-        return self._replace(layers=layers)
+    def _map(self, function: Callable[[Tensor], Tensor]) -> "RecurrentState":
+        layers = []
+        for forward, backward in self.layers:
+            new_forward = {name: function(tensor) for name, tensor in forward.items()}
+            if backward is None:
+                layers.append(LayerState(new_forward))
+            else:
+                layers.append(LayerState(new_forward, {name: function(tensor) for name, tensor in backward.items()}))
+        return self._replace(layers=tuple(layers))
 
 
 class RecurrentOutput(NamedTuple):

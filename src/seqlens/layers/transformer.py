@@ -156,7 +156,9 @@ class DecoderLayer(nn.Module):
 
         normed = self.memory_norm(hidden) if pre else hidden
         # Rows of one group share a memory, so they stand as queries of one attention instead of copies of it.
-        grouped = normed.reshape(memory.keys.shape[0], -1, normed.shape[2])
+        groups = memory.keys.shape[0]
+        width = normed.shape[0] // max(groups, 1)
+        grouped = normed.reshape(groups, width * normed.shape[1], normed.shape[2])
         if weights is not None:
             weights.append(self.memory_attention.weights(grouped, memory))
         attended = self.memory_attention(grouped, memory).reshape(normed.shape)

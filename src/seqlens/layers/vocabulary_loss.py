@@ -92,15 +92,16 @@ class _VocabularyLoss(torch.autograd.Function):
                 weight_gradient += low.t() @ low_features[chunk]
             if bias_gradient is not None:
                 bias_gradient += gradient.sum(0)
-        ctx.gradients = (feature_gradient, weight_gradient, bias_gradient)
+        ctx.save_for_backward(feature_gradient, weight_gradient, bias_gradient)
         ctx.dtypes = (features.dtype, weight.dtype)
         ctx.mark_non_differentiable(nll)
         return (total if smoothing else nll.clone()), nll
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, total_gradient: Tensor, _: Tensor) -> tuple[Any, ...]:
-        features, weight, bias = ctx.gradients
+        if torch.is_grad_enabled():
+            raise RuntimeError("`vocabulary_loss` has no second derivative: use cross_entropy of the logits for that")
+        features, weight, bias = ctx.saved_tensors
         feature_dtype, weight_dtype = ctx.dtypes
         return (
             features.to(feature_dtype) * total_gradient,

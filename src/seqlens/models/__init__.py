@@ -1,0 +1,20 @@
+"""Models for the shapes: plain modules made of layers; `forward` returns a named output, never a loss."""
+
+from seqlens.models.config import TransducerConfig
+from seqlens.models.encoders import EncoderOutput, RecurrentEncoder, SelfAttentionEncoder
+from seqlens.models.shapes import SequenceClassifier, SequenceGenerator, SequenceTagger
+from seqlens.models.transducer import Transducer, TransducerStep, VocabularyOutput, build_transducer
+
+__all__ = [
+    "EncoderOutput",
+    "RecurrentEncoder",
+    "SelfAttentionEncoder",
+    "SequenceClassifier",
+    "SequenceGenerator",
+    "SequenceTagger",
+    "Transducer",
+    "TransducerConfig",
+    "TransducerStep",
+    "VocabularyOutput",
+    "build_transducer",
+]

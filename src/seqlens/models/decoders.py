@@ -104,7 +104,7 @@ class RecurrentDecoder(nn.Module):
             features.append(feature)
         if weights is not None and steps:
             weights.append(torch.cat(steps, dim=2))
-        return torch.stack(features, dim=1)
+        return torch.stack(features, dim=1) if features else inputs.new_zeros(len(inputs), 0, self.output_dim)
 
     def start(self, source: EncoderOutput) -> RecurrentDecoderState:
         """The state before the first step, one row a source."""
@@ -133,12 +133,12 @@ class RecurrentDecoder(nn.Module):
         `weights`, if a list, receives `[groups, 1, rows of it, source]`.
         """
         groups = len(state.summary)
+        width = len(x_t) // max(groups, 1)
         fed = state.fed
         if state.memory is None:
-            fed = state.summary.repeat_interleave(len(x_t) // max(groups, 1), dim=0)
+            fed = state.summary.repeat_interleave(width, dim=0)
         hidden, rnn = self.layer.step(x_t if fed is None else torch.cat((x_t, fed.to(x_t.dtype)), dim=1), state.rnn)
-        feature = self._attend(hidden.view(groups, -1, hidden.shape[1]), state.memory, weights)
-        feature = feature.reshape(len(x_t), -1)
+        feature = self._attend(hidden.view(groups, width, hidden.shape[1]), state.memory, weights).flatten(0, 1)
         return feature, state._replace(rnn=rnn, fed=feature if self.input_feeding else None)
 
     def _attend(self, hidden: Tensor, memory: Memory | None, weights: list[Tensor] | None) -> Tensor:
@@ -176,7 +176,7 @@ class SelfAttentionDecoder(nn.Module):
         weights: list[Tensor] | None = None,
     ) -> Float[Tensor, "batch time dim"]:
         """Features of every step; `weights`, if a list, receives `[batch, heads, time, source]` of each layer."""
-        inputs = inputs * self.output_dim**0.5 + self.positions(0, inputs.shape[1], inputs)
+        inputs = inputs + self.positions(0, inputs.shape[1], inputs)
         return self.layer(
             self.dropout(inputs), source.memory, lengths=lengths, memory_lengths=source.lengths, weights=weights
         )
@@ -189,7 +189,7 @@ class SelfAttentionDecoder(nn.Module):
         self, x_t: Float[Tensor, "rows dim"], state: DecoderCache, weights: list[Tensor] | None = None
     ) -> tuple[Float[Tensor, "rows dim"], DecoderCache]:
         """One step, equal to that of the whole."""
-        x_t = x_t * self.output_dim**0.5 + self.positions(state.steps, 1, x_t)
+        x_t = x_t + self.positions(state.steps, 1, x_t)
         return self.layer.step(self.dropout(x_t), state, weights)
 
 

@@ -48,7 +48,7 @@ class SelfAttentionEncoder(nn.Module):
         self.dropout = nn.Dropout(dropout_p)
 
     def forward(self, inputs: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]) -> EncoderOutput:
-        inputs = inputs * self.output_dim**0.5 + self.positions(0, inputs.shape[1], inputs)
+        inputs = inputs + self.positions(0, inputs.shape[1], inputs)
         memory = self.layer(self.dropout(inputs), lengths)
         counts = lengths.clamp(min=1).to(memory.device)[:, None]
         return EncoderOutput(memory, memory.sum(1) / counts, lengths)

@@ -70,6 +70,8 @@ class Transducer(nn.Module):
             )
         self.encoder = encoder
         self.decoder = decoder
+        # Tied to the output layer, an embedding must be small there and of unit variance here (Vaswani 2017, 3.4).
+        self.embedding_scale = embedding_dim**0.5
         self.source_embedding = _embedding(source_size, embedding_dim)
         self.target_embedding = self.source_embedding if share_embeddings else _embedding(target_size, embedding_dim)
         self.output = nn.Linear(decoder.output_dim, target_size)
@@ -90,7 +92,11 @@ class Transducer(nn.Module):
 
     def encode(self, source: Int[Tensor, "batch time"], lengths: Int[Tensor, " batch"]) -> EncoderOutput:
         """Reads the sources."""
-        return self.encode_embedded(self.source_embedding(source), lengths)
+        return self.encode_embedded(self.embed_source(source), lengths)
+
+    def embed_source(self, source: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time dim"]:
+        """Source embeddings as the encoder reads them, of about unit variance whatever their size."""
+        return self.source_embedding(source) * self.embedding_scale
 
     def encode_embedded(
         self, embedded: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]
@@ -125,7 +131,7 @@ class Transducer(nn.Module):
         weights: list[Tensor] | None = None,
     ) -> VocabularyOutput:
         """The decoder's half of `forward`; `weights`, if a list, receives attention over the source by layer."""
-        embedded = self.dropout(self.target_embedding(target))
+        embedded = self.dropout(self.target_embedding(target) * self.embedding_scale)
         return self._output(self.decoder(embedded, target_lengths, source, weights))
 
     def start(self, source: Int[Tensor, "groups source"], lengths: Int[Tensor, " groups"]) -> DecoderState:
@@ -138,8 +144,8 @@ class Transducer(nn.Module):
         `alignment` is the top layer's attention over the source, the mean of its heads.
         """
         weights: list[Tensor] | None = [] if align else None
-        features, state = self.decoder.step(self.dropout(self.target_embedding(tokens)), state, weights)  # type: ignore[arg-type]
-        alignment = weights[-1].mean(1).reshape(len(tokens), -1) if weights else None
+        features, state = self.decoder.step(self.dropout(self.target_embedding(tokens) * self.embedding_scale), state, weights)  # type: ignore[arg-type]
+        alignment = weights[-1].mean(1).flatten(0, 1) if weights else None
         return TransducerStep(self._output(features).logits, state, alignment)
 
     def _output(self, features: Tensor) -> VocabularyOutput:

@@ -139,8 +139,6 @@ def _layers(chart: BarChart, rows: list[Spec], upright: bool) -> list[Spec]:
     if chart.y_range is not None:
         value["scale"] = {"domain": list(chart.y_range), "nice": False}
     clip = reaches_beyond([row["value"] for row in rows], chart.y_range)
-    # Vega cannot draw a bar that is both rounded and cut off.
-    bar: Spec = {"type": "bar"} | ({"clip": True} if clip else {"cornerRadiusEnd": 2})
     place_text: Spec = {"dy": -7} if upright else {"dx": 6, "align": "left"}
     count = len(chart.series)
     error_bars: list[Spec] = []
@@ -149,7 +147,7 @@ def _layers(chart: BarChart, rows: list[Spec], upright: bool) -> list[Spec]:
         error_bars += _error_bars(along, value, "var(--page)", 3.6) + _error_bars(along, value, "var(--ink)", 1.4)
     return [
         {
-            "mark": bar,
+            "mark": {"type": "bar", "clip": clip},
             "encoding": {
                 along: {"field": "value", **value},
                 "color": by_series(count, [colour(index) for index in range(count)]),

@@ -38,7 +38,7 @@ def heatmap_html(heatmap: Heatmap, *, with_title: bool) -> str:
         f'<table class="map{"" if upright else " turned"}" style="--cell:{cell}px">\n'
         f'<thead><tr><th class="corner">{corner}</th>{columns}</tr></thead>\n'
         f"<tbody>\n{rows}</tbody></table></div>\n"
-        f'<p class="scale{" two-sided" if lowest < 0 else ""}"><span>{_bound(lowest)}</span><i></i>'
+        f'<p class="scale{" two-sided" if lowest < 0 else ""}"><span>{_bound(lowest)}</span><span class="ramp"></span>'
         f"<span>{_bound(highest)}</span></p>\n{notes}</figure>\n"
     )
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from seqlens.report.sections import Interval, LineChart, Number, Series, Table, TableCell
 from seqlens.report.vega import (
     HEIGHT,
+    LOG_FORMAT,
     WIDTH,
     Spec,
     by_series,
@@ -122,32 +123,8 @@ def _visible(ys: Sequence[float | None]) -> list[int]:
 def _spec(chart: LineChart, rows: list[Spec]) -> Spec:
     indices = range(len(chart.series))
     count = len(indices)
-    y: Spec = {
-        "type": "quantitative",
-        "title": one_line(chart.y_title),
-        "axis": {"domain": False, "ticks": False, "tickCount": 6},
-    }
-    y["scale"] = {"type": "log", "nice": False} if chart.log_y else {"zero": False, "nice": True}
     y_values = [row[name] for row in rows for name in ("y", "low", "high")]
-    y["scale"] |= widened(y_values, is_log=chart.log_y)
-    if chart.log_y:
-        y["axis"]["values"] = log_ticks(y_values)
-    if chart.y_range is not None:
-        y["scale"] |= {"domain": list(chart.y_range), "nice": False}
-    x: Spec = {
-        "field": "x",
-        "type": "quantitative",
-        "title": one_line(chart.x_title),
-        "axis": {"grid": False, "tickCount": 9},
-    }
-    places = sorted({row["x"] for row in rows if row["x"] is not None})
-    x["scale"] = {"nice": False, "padding": 8} | ({"type": "log"} if chart.log_x else {"zero": False})
-    x["scale"] |= widened(places, is_log=chart.log_x)
-    if chart.log_x:
-        # Few places, such as powers of two, are better labels than powers of ten.
-        x["axis"]["values"] = places if len(places) <= _MAX_LABELLED_PLACES else log_ticks(places)
-    elif all(isinstance(place, int) for series in chart.series for place in series.x):
-        x["axis"]["tickMinStep"] = 1
+    y = _y_channel(chart, y_values)
     clip = reaches_beyond(y_values, chart.y_range)
     dense = len(rows) > _MAX_POINTS / 2
     band: Spec = {
@@ -173,9 +150,42 @@ def _spec(chart: LineChart, rows: list[Spec]) -> Spec:
         "width": WIDTH,
         "height": HEIGHT,
         "data": {"values": rows},
-        "encoding": {"x": x, "color": by_series(count, [colour(index) for index in indices])},
+        "encoding": {
+            "x": _x_channel(chart, {row["x"] for row in rows if row["x"] is not None}),
+            "color": by_series(count, [colour(index) for index in indices]),
+        },
         "layer": [*([band] if has_band else []), line, *([dots] if has_dots else [])],
     }
+
+
+def _y_channel(chart: LineChart, values: Sequence[float | None]) -> Spec:
+    axis: Spec = {"domain": False, "ticks": False}
+    scale: Spec = widened(values, is_log=chart.log_y)
+    if chart.log_y:
+        axis |= {"values": log_ticks(chart.y_range or values), "format": LOG_FORMAT}
+        scale |= {"type": "log", "nice": False}
+    else:
+        axis |= {"tickCount": 6}
+        scale |= {"zero": False, "nice": True}
+    if chart.y_range is not None:
+        scale |= {"domain": list(chart.y_range), "nice": False}
+    return {"type": "quantitative", "title": one_line(chart.y_title), "axis": axis, "scale": scale}
+
+
+def _x_channel(chart: LineChart, places: set[float]) -> Spec:
+    axis: Spec = {"grid": False}
+    scale: Spec = widened(places, is_log=chart.log_x) | {"nice": False, "padding": 8}
+    if chart.log_x:
+        # Few places, such as powers of two, are better labels than powers of ten.
+        ticks = sorted(places) if len(places) <= _MAX_LABELLED_PLACES else log_ticks(places)
+        axis |= {"values": ticks, "format": LOG_FORMAT}
+        scale |= {"type": "log"}
+    else:
+        axis |= {"tickCount": 9}
+        scale |= {"zero": False}
+        if all(isinstance(place, int) for series in chart.series for place in series.x):
+            axis |= {"tickMinStep": 1}
+    return {"field": "x", "type": "quantitative", "title": one_line(chart.x_title), "axis": axis, "scale": scale}
 
 
 def _swatch(index: int, dotted: bool) -> str:

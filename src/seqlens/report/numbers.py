@@ -11,14 +11,14 @@ MISSING = "–"
 def decimals_for(values: Iterable[Number]) -> int:
     """Returns how many decimals suit values of this size: 3 around one, fewer for larger, more for smaller ones."""
     largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
-    steps = ((1000, 0), (100, 1), (10, 2), (0.1, 3), (0.01, 4))
+    steps = ((1000, 0), (100, 1), (10, 2), (0.1, 3), (0.01, 4), (0.001, 5))
     if largest == 0:
         return 3
-    return next((decimals for at_least, decimals in steps if largest >= at_least), 5)
+    return next((decimals for at_least, decimals in steps if largest >= at_least), 6)
 
 
 def format_number(value: Number, decimals: int | None = None) -> str:
-    """Returns a number as text; a float that would round to zero is written with an exponent instead."""
+    """Returns a number as text; a float that would round to nothing is written with an exponent instead."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
@@ -27,11 +27,12 @@ def format_number(value: Number, decimals: int | None = None) -> str:
         return "NaN"
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
+    smallest = 1e-4 if decimals is None else 0.5 * 10.0**-decimals
     if decimals is None:
         decimals = decimals_for([value])
     if value == 0:
         return f"{0.0:.{decimals}f}"
-    if abs(value) < 0.5 * 10.0**-decimals:
+    if abs(value) < smallest:
         return f"{value:.1e}"
     return f"{value:,.{decimals}f}"
 

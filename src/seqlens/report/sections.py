@@ -88,6 +88,11 @@ class LineChart:
     log_x: bool = False
     log_y: bool = False
 
+    def __post_init__(self) -> None:
+        _check_range(f"line chart '{self.title}'", self.y_range)
+        if self.log_y and self.y_range is not None and self.y_range[0] <= 0:
+            raise ValueError(f"line chart '{self.title}' has a logarithmic axis that begins at {self.y_range[0]}")
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,7 @@ class BarChart:
     y_range: tuple[Number, Number] | None = None
 
     def __post_init__(self) -> None:
+        _check_range(f"bar chart '{self.title}'", self.y_range)
         for bars in self.series:
             if len(bars.values) != len(self.categories):
                 raise ValueError(
@@ -197,3 +203,8 @@ def _check_row_lengths(what: str, num_columns: int, rows: Sequence[Sequence[obje
     for index, row in enumerate(rows):
         if len(row) != num_columns:
             raise ValueError(f"{what} has {num_columns} columns, but {len(row)} values in row {index}")
+
+
+def _check_range(what: str, bounds: tuple[Number, Number] | None) -> None:
+    if bounds is not None and not bounds[0] < bounds[1]:
+        raise ValueError(f"{what} has an axis from {bounds[0]} to {bounds[1]}")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _RULES: dict[Alignment, tuple[str, str]] = {"left": (":", "-"), "right": ("-", ":"), "center": (":", ":")}
 # An underscore inside a word, as in `gru_attention`, is no markup and stays readable.
-_MARKDOWN_MARKUP = re.compile(r"[\\`*\[<>|~$&]|(?<![^\W_])_|_(?![^\W_])")
+_MARKDOWN_MARKUP = re.compile(r"[\\`*\[<|~$&]|(?<![^\W_])_|_(?![^\W_])")
 
 
 @final

@@ -16,6 +16,8 @@ Spec: TypeAlias = dict[str, Any]
 
 WIDTH = 850
 HEIGHT = 320
+# Said outright: the format that Vega chooses for logarithmic axes leaves labels out.
+LOG_FORMAT = ",~g"
 
 _NUM_COLOURS = 6
 _DASHES = ([1, 0], [7, 4], [2, 3])
@@ -107,7 +109,7 @@ def widened(values: Iterable[float | None], *, is_log: bool) -> Spec:
     return {"domain": [value - margin, value + margin]}
 
 
-def log_ticks(values: Iterable[float | None]) -> list[float]:
+def log_ticks(values: Iterable[Number | None]) -> list[float]:
     """Returns the values to label on a logarithmic axis: powers of ten, over a short range also 2 and 5 times them."""
     present = [value for value in values if value is not None]
     if not present:

@@ -16,9 +16,9 @@ def evaluating(*modules: object) -> Iterator[None]:
     """Switches dropout off, and every part of each module back to its own mode afterwards."""
     parts = [part for module in modules if isinstance(module, nn.Module) for part in module.modules()]
     modes = [part.training for part in parts]
-    for module in modules:
-        if isinstance(module, nn.Module):
-            module.eval()
+    # The flags and not `eval()`: an exported module has no `eval()`.
+    for part in parts:
+        part.training = False
     try:
         yield
     finally:

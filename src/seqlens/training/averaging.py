@@ -7,7 +7,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from seqlens.training.weights import PackedWeights, load_weights, tied_names
+from seqlens.models.weights import PackedWeights, load_weights, tied_names
 
 
 @final

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator
 
 from seqlens.errors import WorkError
+from seqlens.models.weights import PackedWeights, load_weights, tied_names
 from seqlens.training.averaging import load_mean
 from seqlens.training.checkpoint import CheckpointStore
 from seqlens.training.config import TrainingConfig
 from seqlens.training.observer import WeightsKind
 from seqlens.training.state import TrainingState
-from seqlens.training.weights import PackedWeights, load_weights, tied_names
 
 
 def put_final_weights(

@@ -215,7 +215,8 @@ class _Training:
         state.model.eval()
         averaged = state.average.applied_to(state.model) if state.average is not None else nullcontext()
         with undisturbed_randomness(state.device), torch.no_grad(), averaged:
-            metrics = {name: float(value) for name, value in self.validation(state.model).items()}
+            found = self.validation(state.model)
+        metrics = {name: float(found[name]) for name in sorted(found)}  # the order that a checkpoint's JSON has
         seconds = time.perf_counter() - start
         is_best = state.best.observe(state.step, metrics)
         state.schedule.observe(is_best=is_best)

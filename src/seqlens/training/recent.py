@@ -27,7 +27,7 @@ class RecentSteps:
     @property
     def parts(self) -> dict[str, float]:
         """The further sums, each divided by the summed counts."""
-        names = dict.fromkeys(name for result in self._steps for name in result.parts)
+        names = sorted({name for result in self._steps for name in result.parts})
         return {name: self._per_term([result.parts.get(name, 0.0) for result in self._steps]) for name in names}
 
     @property

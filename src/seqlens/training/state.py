@@ -6,6 +6,7 @@ from typing import Any, Protocol, final, runtime_checkable
 import torch
 from torch import nn
 
+from seqlens.models.weights import load_weights, pack_weights
 from seqlens.training.averaging import MovingAverage
 from seqlens.training.best import BestTracker
 from seqlens.training.checkpoint import Checkpoint
@@ -15,7 +16,6 @@ from seqlens.training.randomness import capture_randomness, restore_randomness
 from seqlens.training.recent import RecentSteps
 from seqlens.training.schedule import Schedule
 from seqlens.training.step import StepResult
-from seqlens.training.weights import load_weights, pack_weights
 
 
 @runtime_checkable

@@ -1,15 +1,15 @@
 """Score a run on a split or on a user's own data, with intervals and the strongest cheap baseline beside it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from seqlens.config import load_config, write_atomically, write_json
+from seqlens.config import load_config, to_plain, write_atomically, write_json
 from seqlens.data.corpus import Corpus, PairsData, open_corpus
-from seqlens.data.encoded import cache_key, encode_pairs
 from seqlens.data.download import cache_folder
+from seqlens.data.encoded import cache_key, encode_pairs
 from seqlens.data.sampler import length_batches
 from seqlens.decoding import DecodingConfig
 from seqlens.errors import RequestError
@@ -17,7 +17,7 @@ from seqlens.inference import describe_machine, load
 from seqlens.inference.predictor import Predictor
 from seqlens.metrics import Perplexity, Score
 from seqlens.tasks.transduce.answer import Translation
-from seqlens.tasks.transduce.baselines import Baseline, baselines
+from seqlens.tasks.transduce.baselines import baselines
 from seqlens.tasks.transduce.validation import compute_score
 from seqlens.training.run_config import RunConfig
 from seqlens.workflows.preparation import Announce
@@ -36,12 +36,14 @@ class Evaluation(Mapping[str, Score]):
     sources: tuple[str, ...]
     references: tuple[str, ...]
     answers: tuple[Translation, ...]
+    fingerprint: str
     folder: Path | None
+    """Where answers and scores were written."""
 
     def __getitem__(self, name: str) -> Score:
         return self.scores[name]
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[str]:
         return iter(self.scores)
 
     def __len__(self) -> int:
@@ -57,6 +59,7 @@ def evaluate(
     batch_size: int = 64,
     write: bool = True,
     announce: Announce | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Scores a run.
 
@@ -67,7 +70,7 @@ def evaluate(
         decoding: settings of the search that differ from the run's, such as `{"beam_width": 1}`.
         batch_size: inputs answered at a time.
         write: write predictions and scores to `evaluation/` in the run folder.
-        announce: told, a sentence each, of what happens.
+        announce: told, a sentence each, of what happens; `progress` of how many inputs are answered, and of how many.
 
     Raises:
         RequestError: no such run, split or data. WorkError: a file of the run is damaged.
@@ -80,7 +83,7 @@ def evaluate(
         raise RequestError(f"{corpus.name} has no pairs with targets in its split '{split}', so nothing can be scored.")
     sources, references = [source for source, _ in pairs], [target or "" for _, target in pairs]
     announce(f"Answering {len(pairs):,} inputs of {corpus.name}, split {split}.")
-    answers = predictor.predict(sources, batch_size=batch_size, **dict(decoding or {}))
+    answers = _answer(predictor, sources, batch_size, decoding or {}, progress)
     task = predictor.task
     texts = [answer.text for answer in answers]
     lowercase = task.config.lowercase_scores
@@ -104,11 +107,29 @@ def evaluate(
         sources=tuple(sources),
         references=tuple(references),
         answers=tuple(answers),
+        fingerprint=corpus.fingerprint(split),
         folder=folder if write else None,
     )
     if write:
-        _write(result, folder, predictor, corpus.fingerprint(split), decoding or {})
+        _write(result, folder, predictor, decoding or {})
     return result
+
+
+def _answer(
+    predictor: Predictor,
+    sources: Sequence[str],
+    batch_size: int,
+    decoding: Mapping[str, object],
+    progress: Callable[[int, int], None] | None,
+) -> list[Translation]:
+    """Answers some batches at a time, so that a person sees it go on."""
+    at_once = len(sources) if progress is None else 8 * batch_size
+    answers: list[Translation] = []
+    for first in range(0, len(sources), at_once):
+        answers += predictor.predict(sources[first : first + at_once], batch_size=batch_size, **decoding)
+        if progress is not None:
+            progress(len(answers), len(sources))
+    return answers
 
 
 def perplexity(predictor: Predictor, corpus: Corpus, split: str) -> Score:
@@ -170,9 +191,7 @@ def _training_pairs(predictor: Predictor) -> list[tuple[str, str]]:
     return [(pair.source, pair.target or "") for pair in corpus.read("train")]
 
 
-def _write(
-    result: Evaluation, folder: Path, predictor: Predictor, fingerprint: str, decoding: Mapping[str, object]
-) -> None:
+def _write(result: Evaluation, folder: Path, predictor: Predictor, decoding: Mapping[str, object]) -> None:
     def lines(texts: Sequence[str]) -> str:
         # A line break inside an answer would shift all lines after it.
         return "".join(text.replace("\r", " ").replace("\n", " ") + "\n" for text in texts)
@@ -189,7 +208,7 @@ def _write(
             },
             "data": result.data,
             "split": result.split,
-            "fingerprint": fingerprint,
+            "fingerprint": result.fingerprint,
             "decoding": _decoding_fields(predictor, decoding),
             "seed": predictor.record.get("seed"),
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -210,7 +229,5 @@ def score_fields(score: Score) -> dict[str, Any]:
 
 
 def _decoding_fields(predictor: Predictor, changes: Mapping[str, object]) -> dict[str, object]:
-    from seqlens.config import to_plain
-
     config: DecodingConfig = predictor.task.config.decoding
     return {**to_plain(config), **changes}

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, final
 
 from seqlens.data.batch import PairBatch
-from seqlens.data.corpus import Corpus, FilePair, PairsData, open_corpus
 from seqlens.data.catalogue import catalogue_names
+from seqlens.data.corpus import Corpus, FilePair, PairsData, open_corpus
 from seqlens.data.download import cache_folder
 from seqlens.data.encoded import EncodedPairs, cache_key, encode_pairs, within_length
 from seqlens.data.loader import Loader

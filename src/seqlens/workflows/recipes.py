@@ -50,3 +50,16 @@ def find_recipe(name_or_path: str | Path) -> Recipe:
     hint = did_you_mean(str(name_or_path), names)
     shown = "" if hint else f" 'seqlens recipes' lists them: {', '.join(names[:12])}."
     raise RequestError(f"There is no recipe '{name_or_path}'.{hint}{shown}")
+
+
+def read_description(recipe: Recipe) -> str:
+    """The recipe's description, read without the rest of the file: a list of recipes must not take seconds.
+
+    It stands on one line at the left margin, in quotes or not; "" where there is none.
+    """
+    for line in recipe.path.read_text(encoding="utf-8").splitlines():
+        name, colon, value = line.partition(":")
+        if name == "description" and colon:
+            value = value.strip()
+            return value[1:-1] if value[:1] in ("'", '"') and value[-1:] == value[:1] else value
+    return ""

@@ -11,7 +11,7 @@ from torch import nn
 from seqlens.config import dump_config, load_config, to_plain, write_atomically, write_json
 from seqlens.data.sampler import length_batches
 from seqlens.errors import RequestError
-from seqlens.inference import load, write_run
+from seqlens.inference import choose_device, load, write_run
 from seqlens.inference.predictor import Predictor
 from seqlens.inference.run_folder import CODEC_FOLDER, RUN_FILE
 from seqlens.inspection import gradient_through_time, gradient_warning
@@ -28,6 +28,7 @@ from seqlens.workflows.recipes import find_recipe
 
 RECIPE_FILE = "recipe.yaml"
 METRICS_FILE = "metrics.json"
+_NAME_COMMENT = "# recipe: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +64,21 @@ def train(
         RequestError: the recipe, the data or the folder is not as it must be. WorkError: the work itself failed.
     """
     announce = announce or (lambda text: None)
+    target_device = choose_device(device)
     name, config = _read_recipe(recipe, out, overrides, resume=resume)
     folder = Path(out) if out is not None else Path("runs") / name
-    _claim(folder, config, resume=resume)
+    _claim(folder, config, resume=resume, announce=announce)
     codec_folder = folder / CODEC_FOLDER
-    prepared = prepare(config, codec_folder=codec_folder if resume and codec_folder.is_dir() else None, announce=announce)
+    # The weights belong to the codec that was fitted first. The recipe is written after it, so that codec is whole.
+    resumed = resume and (folder / RECIPE_FILE).is_file()
+    prepared = prepare(config, codec_folder=codec_folder if resumed else None, announce=announce)
     announce(_summary(prepared, config))
-    write_atomically(folder / RECIPE_FILE, dump_config(config))
     prepared.task.save(codec_folder)
-    model = _fresh_model(prepared.task, config.seed)
-    result = run_fit(model, prepared, config, folder, resume=resume, observer=observer, device=_device(device))
-    model.to("cpu")
-    facts = run_facts(name, prepared, config, result)
-    write_json(folder / METRICS_FILE, {"validation": dict(result.best_metrics), "step": result.best_step})
-    write_atomically(folder / "README.md", model_card(name, config, prepared.task, model, facts))
-    write_run(folder, prepared.task, model, facts)
-    return TrainedRun(folder, result, load(folder, device=device))
+    write_atomically(folder / RECIPE_FILE, f"{_NAME_COMMENT}{name}\n{dump_config(config)}")
+    model = fresh_model(prepared.task, config.seed)
+    result = run_fit(model, prepared, config, folder, resume=resume, observer=observer, device=target_device)
+    finish_run(name, prepared, config, model, result, folder)
+    return TrainedRun(folder, result, load(folder, device=target_device))
 
 
 def run_fit(
@@ -87,20 +87,26 @@ def run_fit(
     config: RunConfig,
     folder: Path,
     *,
-    resume: bool,
-    observer: Observer | None,
-    device: torch.device,
+    resume: bool = False,
+    observer: Observer | None = None,
+    device: torch.device | str = "cpu",
+    score_pairs: Sequence[tuple[str, str]] | None = None,
 ) -> FitResult:
-    """Trains a prepared recipe's model in `folder`."""
+    """Trains a prepared recipe's model in `folder`.
+
+    `score_pairs` are the inputs and targets of the validation scores; by default the first of the validation split,
+    as many as the recipe says.
+    """
     task = prepared.task
     source = make_batches(prepared, prefetch=config.batches.prefetch)
     validation_batches = length_batches(prepared.validation.lengths, config.batches.max_tokens)
-    texts = list(_first(prepared, task.config.validation_examples)) if task.config.validation_scores else []
+    if score_pairs is None:
+        score_pairs = _first(prepared, task.config.validation_examples) if task.config.validation_scores else []
 
     def validation(module: nn.Module) -> Mapping[str, float]:
         assert isinstance(module, Transducer)
         batches = (prepared.validation.batch(indices).to(device) for indices in validation_batches)
-        return validate(task, module, batches, texts)
+        return validate(task, module, batches, score_pairs)
 
     try:
         return fit(
@@ -119,6 +125,17 @@ def run_fit(
         )
     finally:
         source.close()
+
+
+def finish_run(
+    name: str, prepared: Prepared, config: RunConfig, model: Transducer, result: FitResult, folder: Path
+) -> None:
+    """Makes the folder of a training a run that can be loaded: weights, record, scores, model card."""
+    model.to("cpu")
+    facts = run_facts(name, prepared, config, result)
+    write_json(folder / METRICS_FILE, {"validation": dict(result.best_metrics), "step": result.best_step})
+    write_atomically(folder / "README.md", model_card(name, config, prepared.task, model, facts))
+    write_run(folder, prepared.task, model, facts)
 
 
 def run_facts(name: str, prepared: Prepared, config: RunConfig, result: FitResult) -> dict[str, Any]:
@@ -161,32 +178,43 @@ def _read_recipe(
         stored = Path(out) / RECIPE_FILE
         if not stored.is_file():
             raise RequestError(f"{out} holds no training to resume: it has no {RECIPE_FILE}.")
-        return Path(out).name, load_config(RunConfig, stored, overrides)
+        return _stored_name(stored), load_config(RunConfig, stored, overrides)
     found = find_recipe(recipe)
     config = load_config(RunConfig, found.path, overrides)
     return found.name, with_absolute_paths(config, found.path.parent)
 
 
-def _claim(folder: Path, config: RunConfig, *, resume: bool) -> None:
-    """Refuses a folder that holds something else."""
-    stored = folder / RECIPE_FILE
-    if resume:
-        if stored.is_file():
-            earlier = load_config(RunConfig, stored)
-            for part in ("data", "task", "batches", "seed"):
-                if getattr(earlier, part) != getattr(config, part):
-                    path = _first_difference(part, to_plain(earlier)[part], to_plain(config)[part])
-                    raise RequestError(
-                        f"{folder} was trained with another '{path}', so it cannot be resumed with this recipe; "
-                        "only settings under 'training' may change. Without a recipe the folder's own is used."
-                    )
-        return
+def _stored_name(stored: Path) -> str:
+    """The name of the recipe that a run folder was made from; that of the folder if it is not told."""
+    first_line = stored.read_bytes().partition(b"\n")[0].decode("utf-8", errors="replace")
+    return first_line.removeprefix(_NAME_COMMENT) if first_line.startswith(_NAME_COMMENT) else stored.parent.name
+
+
+def _claim(folder: Path, config: RunConfig, *, resume: bool, announce: Announce) -> None:
+    """Refuses a folder that holds something else; writes nothing."""
     if folder.exists() and not folder.is_dir():
         raise RequestError(f"{folder} is a file, expected a new folder for the run.")
-    if folder.is_dir() and any(folder.iterdir()):
+    stored = folder / RECIPE_FILE
+    if resume and stored.is_file():
+        _check_same_training(folder, load_config(RunConfig, stored), config)
+        return
+    if folder.is_dir() and any(path.name != CODEC_FOLDER for path in folder.iterdir()):
         what = "a finished run" if (folder / RUN_FILE).is_file() else "a training" if stored.is_file() else "other files"
-        raise RequestError(f"{folder} holds {what} already. Give another --out, or --resume to go on with a training.")
-    folder.mkdir(parents=True, exist_ok=True)
+        hint = "" if what == "other files" else ", or --resume to go on with the training"
+        raise RequestError(f"{folder} holds {what} already. Give another --out{hint}.")
+    if resume:
+        announce(f"There is no training in {folder} to resume; it starts from the beginning.")
+
+
+def _check_same_training(folder: Path, earlier: RunConfig, config: RunConfig) -> None:
+    """Refuses to resume with a recipe that is not the folder's own in all that a checkpoint depends on."""
+    for part in ("data", "task", "batches", "seed"):
+        if getattr(earlier, part) != getattr(config, part):
+            path = _first_difference(part, to_plain(earlier)[part], to_plain(config)[part])
+            raise RequestError(
+                f"{folder} was trained with another '{path}', so it cannot be resumed with this recipe; "
+                "only settings under 'training' may change. Without a recipe the folder's own is used."
+            )
 
 
 def _first_difference(path: str, earlier: object, now: object) -> str:
@@ -197,16 +225,11 @@ def _first_difference(path: str, earlier: object, now: object) -> str:
     return path
 
 
-def _fresh_model(task: Task, seed: int) -> Transducer:
+def fresh_model(task: Task, seed: int) -> Transducer:
+    """The model of a task with the first weights that `seed` gives; the global random state is left as it is."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return task.build_model()
-
-
-def _device(device: str) -> torch.device:
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(device)
 
 
 def _first(prepared: Prepared, count: int) -> list[tuple[str, str]]:

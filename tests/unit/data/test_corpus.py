@@ -121,6 +121,16 @@ def test_files_of_each_split_can_be_named(tmp_path: Path) -> None:
     assert "has no training pairs, only test" in sentence(PairsData(test="own.tsv"), tmp_path)
 
 
+def test_a_folder_of_test_files_opens_where_nothing_is_trained(tmp_path: Path) -> None:
+    config = PairsData(path=".", source="de", target="en")
+    assert "has no pairs of a test, expected test.de and test.en" in sentence(config, tmp_path, require_train=False)
+    write_lines(tmp_path / "test_news.de", ["neu"])
+    write_lines(tmp_path / "test_news.en", ["new"])
+    corpus = open_corpus(config, base=tmp_path, require_train=False)
+    assert texts(corpus, "test_news") == [("neu", "new")]
+    assert "has no training pairs, expected train.de and train.en" in sentence(config, tmp_path)
+
+
 def test_a_file_gives_all_to_train_where_the_others_are_named(tmp_path: Path) -> None:
     write_lines(tmp_path / "all.tsv", [f"{word}\tx" for word in numbered("word", 200)])
     write_lines(tmp_path / "own.tsv", ["x\ty"])
@@ -250,7 +260,6 @@ def test_a_misspelt_name_of_the_catalogue_gets_a_hint() -> None:
         ("multi30k", "de", "en"),
         ("multi30k", "en", "fr"),
         ("multi30k", "cs", "fr"),
-        ("tatoeba-fra-eng", "fr", "en"),
     ],
 )
 def test_the_published_data_are_what_the_cards_say(name: str, source: str, target: str) -> None:
@@ -275,8 +284,14 @@ def test_multi30k_has_its_known_sizes() -> None:
 
 @needs_mirror
 def test_no_english_sentence_of_tatoeba_is_in_two_splits() -> None:
-    corpus = open_corpus(PairsData(path="tatoeba-fra-eng", source="fr", target="en"), base=BASE)
-    english = [{normalise_sentence(pair.target or "") for pair in corpus.read(split)} for split in corpus.splits]
+    card = read_card("tatoeba-fra-eng")
+    corpus = open_corpus(PairsData(path=card.name, source="fr", target="en"), base=BASE)
+    english = []
+    for split in card.splits:
+        pairs = list(corpus.read(split.name))
+        assert len(pairs) == split.num_pairs
+        assert fingerprint_sides(pairs) == (split.fingerprints["fr"], split.fingerprints["en"])
+        english.append({normalise_sentence(pair.target or "") for pair in pairs})
     assert len(set().union(*english)) == sum(map(len, english))
     assert [1_900 < len(held) < 2_100 for held in english] == [False, True, True]
 

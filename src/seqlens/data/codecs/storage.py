@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, final
 
-from seqlens.config.files import read_json, write_json
+from seqlens.config.files import read_json, write_atomically
 from seqlens.data.codecs.normalisation import Normaliser
 from seqlens.errors import WorkError
 
@@ -29,7 +29,9 @@ def write_codec(folder: Path, content: Mapping[str, Any]) -> None:
     Raises:
         WorkError: the file could not be written.
     """
-    write_json(folder / FILE_NAME, {**content, "format": FORMAT, "fingerprint": fingerprint_of(content)})
+    whole = {**content, "format": FORMAT, "fingerprint": fingerprint_of(content)}
+    entries = [f"{_readable(key)}: {_readable(value)}" for key, value in sorted(whole.items())]
+    write_atomically(folder / FILE_NAME, "{\n" + ",\n".join(entries) + "\n}\n")
 
 
 def read_codec(folder: Path) -> "StoredCodec":
@@ -74,13 +76,24 @@ class StoredCodec:
             raise self.fault(f"'{key}' is {_kind_of(value)}, expected {_NAMES[kind]}")
         return value
 
+    def filled_list(self, key: str) -> list[Any]:
+        """Returns a list with at least one entry.
+
+        Raises:
+            WorkError: the value is something else.
+        """
+        values = self.get(key, list)
+        if not values:
+            raise self.fault(f"'{key}' is empty")
+        return values
+
     def characters(self, key: str) -> list[str]:
         """Returns a list of different single characters.
 
         Raises:
             WorkError: the value is something else.
         """
-        values = self.get(key, list)
+        values = self.filled_list(key)
         for place, value in enumerate(values):
             if not isinstance(value, str) or len(value) != 1:
                 raise self.fault(f"'{key}' entry {place} is {value!r}, expected one character")
@@ -110,6 +123,13 @@ class StoredCodec:
     def fault(self, what: str) -> WorkError:
         """Returns the error that names the file and says what is wrong with it."""
         return WorkError(f"{self.path} is damaged: {what}.")
+
+
+def _readable(value: Any) -> str:
+    """Returns a value as JSON on one line, a list as one line for each entry."""
+    if isinstance(value, list):
+        return "[\n" + ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in value) + "\n]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 _NAMES: Mapping[type[Any], str] = {

@@ -98,7 +98,7 @@ def _restore_bpe(stored: StoredCodec) -> BpeModel:
 
 def _restore_unigram(stored: StoredCodec) -> UnigramModel:
     scores: list[tuple[str, float]] = []
-    for place, value in enumerate(stored.get("scores", list)):
+    for place, value in enumerate(stored.filled_list("scores")):
         match value:
             case [str(piece), float(score)] if piece:
                 scores.append((piece, score))

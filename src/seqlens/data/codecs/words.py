@@ -78,7 +78,7 @@ class WordsCodec(VocabularyCodec):
         Raises:
             WorkError: the content is damaged.
         """
-        entries = [_restored(value, place, stored) for place, value in enumerate(stored.get("entries", list))]
+        entries = [_restored(value, place, stored) for place, value in enumerate(stored.filled_list("entries"))]
         stored.check_unique("entries", entries)
         return cls(entries, stored.normaliser())
 

@@ -4,6 +4,7 @@ Why it is faster than the unroll: the product of all inputs is one matrix produc
 gradient of each recurrent weight is one product over all steps, and no graph is built a step at a time.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ def run_generic(
     Under autocast the recurrent products run in its dtype, states and pointwise functions in float32.
     """
     names = cell.state_names
-    outputs, *final = _Sequence.apply(  # type: ignore[no-untyped-call]
+    outputs, *final = _Sequence.apply(
         cell.stages,
         names,
         batch_sizes,
@@ -71,19 +72,25 @@ class _Sequence(torch.autograd.Function):
             if keep:
                 saved.append({name: values[name] for name in plan.saved})
         ctx.plan, ctx.names, ctx.batch_sizes = plan, names, batch_sizes
-        ctx.saved_values, ctx.operands = saved, operands
-        ctx.shapes = (input_part.shape, [tensor.shape for tensor in initial], initial[0].dtype, bias)
+        ctx.shapes = (input_part.shape, initial[0].dtype, None if bias is None else bias.dtype)
+        # Saved by autograd, they are freed by the backward pass, and a weight changed before it is an error.
+        ctx.save_for_backward(
+            weight,
+            *(values[name] for values in saved for name in plan.saved),
+            *(operand for steps in operands for operand in steps),
+        )
         final = [torch.cat([running[name], *reversed(ended[name])]) for name in names]
         packed = torch.cat(outputs) if outputs else input_part.new_zeros(0, weight.shape[1])
         return (packed, *final)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
+        if torch.is_grad_enabled():
+            raise RuntimeError("the generic executor has no second derivative: use executor='reference' for that")
         plan, names, batch_sizes = ctx.plan, ctx.names, ctx.batch_sizes
         output_gradient, final_gradients = gradients[0], dict(zip(names, gradients[1:], strict=True))
-        input_shape, _, state_dtype, bias = ctx.shapes
-        # A product's gradient is often the input part's: one buffer then serves both.
+        input_shape, state_dtype, bias_dtype = ctx.shapes
+        saved_values, operands = plan.unflatten(ctx.saved_tensors[1:], len(batch_sizes))
         input_gradient = output_gradient.new_empty(input_shape)
         product_gradients: list[list[Tensor]] = [[] for _ in plan.stages]
         offset = input_shape[0]
@@ -98,7 +105,7 @@ class _Sequence(torch.autograd.Function):
                     running[name] = torch.cat((gradient, final_gradients[name][gradient.shape[0] : size]))
             step_gradients = {"new_" + name: gradient for name, gradient in running.items()}
             step_gradients["new_hidden"] = step_gradients["new_hidden"] + output_gradient[here]
-            values = ctx.saved_values[step]
+            values = saved_values[step]
             for number in range(len(plan.stages) - 1, -1, -1):
                 stage = plan.stages[number]
                 result = stage.backward(step_gradients, values)
@@ -109,10 +116,10 @@ class _Sequence(torch.autograd.Function):
                     _accumulate(step_gradients, name, gradient)
                 _accumulate(step_gradients, stage.operand, operand_gradient)
             running = {name: step_gradients[name] for name in names}
-        weight_gradient = _weight_gradient(plan, ctx.operands, product_gradients)
+        weight_gradient = _weight_gradient(plan, operands, product_gradients)
         bias_gradient = None
-        if bias is not None:
-            bias_gradient = torch.cat([_summed(steps, plan.weights[0]) for steps in product_gradients]).to(bias.dtype)
+        if bias_dtype is not None:
+            bias_gradient = torch.cat([_summed(steps, plan.weights[0]) for steps in product_gradients]).to(bias_dtype)
         initial = [
             torch.cat((running[name], final_gradients[name][running[name].shape[0] :])).to(state_dtype)
             for name in names
@@ -138,6 +145,15 @@ class _Plan:
         self.biases = [None if bias is None else bias[rows] for rows in self.rows]
         self.saved = tuple({name for stage in stages for name in stage.saved})
 
+    def unflatten(self, tensors: Sequence[Tensor], steps: int) -> tuple[list[Values], list[Sequence[Tensor]]]:
+        """The values of every step by name, and the operands of every stage by step, out of one flat row."""
+        width = len(self.saved)
+        values = [
+            dict(zip(self.saved, tensors[step * width : (step + 1) * width], strict=True)) for step in range(steps)
+        ]
+        rest = tensors[steps * width :]
+        return values, [rest[number * steps : (number + 1) * steps] for number in range(len(self.stages))]
+
     def product(self, number: int, operand: Tensor) -> tuple[Tensor, Tensor]:
         """The operand as it entered the product, and the product in the states' dtype."""
         bias = self.biases[number]
@@ -159,13 +175,13 @@ def _accumulate(gradients: Values, name: str, gradient: Tensor) -> None:
     gradients[name] = gradients[name] + gradient if name in gradients else gradient
 
 
-def _weight_gradient(plan: _Plan, operands: list[list[Tensor]], gradients: list[list[Tensor]]) -> Tensor:
+def _weight_gradient(plan: _Plan, operands: list[Sequence[Tensor]], gradients: list[list[Tensor]]) -> Tensor:
     """One product over all steps for each stage."""
     parts = []
     for number, steps in enumerate(gradients):
         if not steps:
             return torch.zeros_like(torch.cat(plan.weights))
-        parts.append(torch.cat(steps[::-1]).t() @ torch.cat(operands[number]))
+        parts.append(torch.cat(steps[::-1]).t() @ torch.cat(tuple(operands[number])))
     return torch.cat(parts)
 
 

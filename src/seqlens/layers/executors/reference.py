@@ -36,7 +36,7 @@ def run_reference(
             running[name] = tensor[:size]
         values = run_stages(stages, input_t, running, weight, bias)
         running = {name: values[f"new_{name}"] for name in state}
-        outputs.append(values["new_hidden"])
+        outputs.append(values["new_hidden"].to(input_part.dtype))
         if trace is not None:
             trace.append(values)
     final = {name: torch.cat([running[name], *reversed(ended[name])]) for name in state}

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self, final
+from typing import final
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ class OutputLimit:
     extra: int = 10
 
     @classmethod
-    def of(cls, lengths: Int[np.ndarray, "pairs 2"]) -> Self:
+    def of(cls, lengths: Int[np.ndarray, "pairs 2"]) -> "OutputLimit":
         """Half as much again as 99.9 % of the training pairs need."""
         if not len(lengths):
             return cls()
@@ -55,7 +55,7 @@ class TransduceTask:
     output_limit: OutputLimit = OutputLimit()
 
     @classmethod
-    def fit(cls, config: TransduceConfig, read_pairs: Callable[[], Iterable[Pair]]) -> Self:
+    def fit(cls, config: TransduceConfig, read_pairs: Callable[[], Iterable[Pair]]) -> "TransduceTask":
         """Fits the codecs on training pairs, read once for each codec."""
 
         def sources() -> Iterator[str]:
@@ -72,7 +72,7 @@ class TransduceTask:
             case SeparateCodecs(source=source, target=target):
                 return cls(config, fit_codec(source, sources()), fit_codec(target, targets()))
 
-    def with_output_limit(self, lengths: Int[np.ndarray, "pairs 2"]) -> Self:
+    def with_output_limit(self, lengths: Int[np.ndarray, "pairs 2"]) -> "TransduceTask":
         """The task with its limit on outputs taken from the lengths of training pairs."""
         return replace(self, output_limit=OutputLimit.of(lengths))
 
@@ -86,7 +86,7 @@ class TransduceTask:
         write_json(folder / "output_limit.json", {"ratio": self.output_limit.ratio, "extra": self.output_limit.extra})
 
     @classmethod
-    def load(cls, config: TransduceConfig, folder: Path) -> Self:
+    def load(cls, config: TransduceConfig, folder: Path) -> "TransduceTask":
         """Reads what `save` wrote.
 
         Raises:

@@ -1,5 +1,6 @@
 """Sufficient statistics: what a metric needs to know of each example, so that any sample of examples can be scored."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import final
@@ -44,17 +45,23 @@ class Statistics:
     def score(self, *, num_resamples: int = DEFAULT_RESAMPLES, seed: int = DEFAULT_SEED) -> Score:
         """The metric on all examples with its 95 % percentile interval over resamples of the examples.
 
+        With `num_resamples=0` there is no interval (`low` and `high` are NaN): for a value that is only watched.
+
         Raises:
-            RequestError: there are no examples, or `num_resamples` is below 1.
+            RequestError: there are no examples, or `num_resamples` is negative.
         """
         check_not_empty(self.name, self.num_examples)
-        low, high = interval(self.score_totals(resample_totals(self.per_example, num_resamples, seed)))
+        low = high = math.nan
+        signature = self.signature
+        if num_resamples != 0:
+            low, high = interval(self.score_totals(resample_totals(self.per_example, num_resamples, seed)))
+            signature += f"|bs:{num_resamples}|seed:{seed}"
         return Score(
             name=self.name,
             value=self.value(),
             low=low,
             high=high,
-            signature=f"{self.signature}|bs:{num_resamples}|seed:{seed}",
+            signature=signature,
             num_examples=self.num_examples,
             decimals=self.decimals,
         )

@@ -1,0 +1,6 @@
+"""`python -m seqlens` is `seqlens`."""
+
+from seqlens.cli.main import main
+
+if __name__ == "__main__":
+    main()

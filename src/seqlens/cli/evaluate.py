@@ -1,0 +1,81 @@
+"""`seqlens evaluate`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seqlens.cli.guard import guarded
+from seqlens.cli.options import DecodingOption, DeviceOption, RunArgument
+from seqlens.cli.printing import note, print_table
+
+if TYPE_CHECKING:
+    from seqlens.metrics import Score
+    from seqlens.report import Interval, Table
+    from seqlens.workflows.evaluate import Evaluation
+
+EXAMPLES = """Examples:
+
+\b
+  seqlens evaluate runs/de-en
+  seqlens evaluate runs/de-en --split test_2017
+  seqlens evaluate runs/de-en --data my-pairs.tsv --set beam_width=1
+"""
+
+
+@guarded
+def evaluate(
+    run: RunArgument,
+    split: Annotated[str, typer.Option("--split", metavar="NAME", help="A split of the data.")] = "test",
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="PATH",
+            help="Other data than the run's own: a .tsv or .jsonl file, a folder, or a name of the catalogue.",
+            show_default=False,
+        ),
+    ] = None,
+    settings: DecodingOption = [],  # noqa: B006 - typer copies it
+    device: DeviceOption = "auto",
+) -> None:
+    """Score a run, with 95 % intervals and the cheapest answers beside it: copying, and the nearest training pair.
+
+    Answers, references and scores are also written to `evaluation/` in the run folder.
+    """
+    from seqlens.cli.decoding import decoding_changes
+    from seqlens.cli.progress import counting
+    from seqlens.inference import load
+    from seqlens.workflows.evaluate import evaluate as evaluate_run
+
+    predictor = load(run, device=device)
+    decoding = decoding_changes(predictor, settings)
+    with counting("answered") as progress:
+        evaluation = evaluate_run(
+            predictor, split=split, data=data, decoding=decoding, announce=note, progress=progress
+        )
+    print_table(scores_table(evaluation))
+    if evaluation.folder is not None:
+        note(f"Answers, references and scores are in {evaluation.folder}.")
+
+
+def scores_table(evaluation: "Evaluation") -> "Table":
+    """The run's scores above those of the baselines."""
+    from seqlens.report import Table
+
+    names = list(evaluation.scores)
+    systems = {str(evaluation.run): evaluation.scores, **evaluation.baseline_scores}
+    rows = [
+        (system, *(_interval(scores[name]) if name in scores else None for name in names))
+        for system, scores in systems.items()
+    ]
+    signatures = "\n".join(f"{score.name}: {score.signature}" for score in evaluation.scores.values())
+    count = len(evaluation.sources)
+    title = f"{evaluation.data}, split {evaluation.split}, {count:,} {'pair' if count == 1 else 'pairs'}"
+    return Table(title, ("", *(evaluation.scores[name].name for name in names)), rows, note=signatures)
+
+
+def _interval(score: "Score") -> "Interval":
+    from seqlens.report import Interval
+
+    return Interval(score.value, score.low, score.high)

@@ -1,0 +1,100 @@
+"""Inputs line by line, and answers to stdout or to a file that is whole or absent."""
+
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
+from pathlib import Path
+from typing import TextIO
+
+from seqlens.data.readers import read_lines
+from seqlens.errors import RequestError, WorkError
+
+CHUNK_LINES = 1024
+_CHUNK_BYTES = 1 << 16
+
+
+def file_chunks(path: Path) -> Iterator[list[str]]:
+    """The lines of a file (gzipped or not), some at a time.
+
+    Raises:
+        RequestError: the file cannot be read, or a line is not UTF-8.
+    """
+    lines = (text for _, text in read_lines(path))
+    while chunk := list(islice(lines, CHUNK_LINES)):
+        yield chunk
+
+
+def stdin_chunks() -> Iterator[list[str]]:
+    """The lines of stdin as they come: a line typed into a pipe is answered at once, a fast writer's go in chunks.
+
+    Raises:
+        RequestError: a line is not UTF-8.
+    """
+    number, rest = 0, b""
+    # `read1` returns what is there; `read` and the iteration over lines would wait until a buffer is full.
+    while data := sys.stdin.buffer.read1(_CHUNK_BYTES):
+        *whole, rest = (rest + data).split(b"\n")
+        for first in range(0, len(whole), CHUNK_LINES):
+            chunk = whole[first : first + CHUNK_LINES]
+            yield [_decoded(line, number + place) for place, line in enumerate(chunk, start=1)]
+            number += len(chunk)
+    if rest:
+        yield [_decoded(rest, number + 1)]
+
+
+def typed_chunks() -> Iterator[list[str]]:
+    """The lines somebody types, one at a time, after a prompt."""
+    with suppress(ImportError):
+        import readline  # noqa: F401 - gives `input` its editing and history
+    while True:
+        try:
+            if sys.stdout.isatty():
+                line = input("> ")
+            else:  # `input` would write its prompt among the results
+                print("> ", end="", file=sys.stderr, flush=True)
+                line = input()
+        except EOFError:
+            print(file=sys.stderr)
+            return
+        yield [line]
+
+
+def _decoded(line: bytes, number: int) -> str:
+    if number == 1:
+        line = line.removeprefix(b"\xef\xbb\xbf")
+    try:
+        return line.removesuffix(b"\r").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise RequestError(
+            f"stdin line {number} is not UTF-8: byte 0x{line[error.start]:02x} at byte {error.start + 1} of the line."
+        ) from error
+
+
+@contextmanager
+def output_to(path: Path | None) -> Iterator[TextIO]:
+    """Stdout, or a file that appears under its name when all is written.
+
+    Raises:
+        WorkError: the file cannot be written; what was there before is as it was.
+    """
+    if path is None:
+        yield sys.stdout
+        return
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("x", encoding="utf-8", newline="\n") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:  # an interrupt must not leave the temporary file behind either
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise WorkError(f"{path} could not be written: {error.strerror or error}.") from error

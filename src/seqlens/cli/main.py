@@ -1,0 +1,65 @@
+"""The command `seqlens`.
+
+Nothing heavy is imported here nor at the top of the commands' modules: `seqlens --help` answers at once.
+"""
+
+import io
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from seqlens._version import __version__
+from seqlens.cli import compare, data, demo, evaluate, inspect, predict, recipes, train
+
+
+def main() -> None:
+    """Runs the command line and exits with 0 (done), 1 (the work failed) or 2 (the request was wrong)."""
+    # OpenMP's threads spin while they wait by default. With two threads and a busy neighbour on one of the cores
+    # that costs up to four times the time; torch reads this when it is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    for stream in (sys.stdout, sys.stderr):
+        # Sentences in every script must be printable whatever the locale says.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    build_app()(prog_name="seqlens")
+
+
+def build_app() -> typer.Typer:
+    """All commands."""
+    app = typer.Typer(
+        name="seqlens",
+        help="Train, explain and ship sequence models: from the plain recurrent net to the Transformer.",
+        epilog="Start with `seqlens demo`, or `seqlens recipes`. `seqlens COMMAND --help` has examples.",
+        no_args_is_help=True,
+        add_completion=False,
+        # Plain text: help pages, and the sentences of errors, can be searched and piped.
+        rich_markup_mode=None,
+        # A traceback is for a bug, and goes into a bug report as Python prints it.
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
+    )
+    app.callback()(options)
+    app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
+    app.command("recipes", epilog=recipes.EXAMPLES)(recipes.recipes)
+    app.add_typer(data.build_app(), name="data")
+    app.command("train", epilog=train.EXAMPLES)(train.train)
+    app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+    app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
+    app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
+    app.command("inspect", epilog=inspect.EXAMPLES)(inspect.inspect)
+    return app
+
+
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, show_default=False)
+    ] = False,
+) -> None:
+    """Options before the command."""
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+

@@ -1,0 +1,107 @@
+"""`seqlens predict`."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seqlens.cli.guard import guarded
+from seqlens.cli.options import DecodingOption, DeviceOption, RunArgument
+from seqlens.cli.printing import note, warn
+from seqlens.errors import RequestError
+
+if TYPE_CHECKING:
+    from seqlens.tasks.transduce.answer import Translation
+
+EXAMPLES = """Examples:
+
+\b
+  seqlens predict runs/de-en "Zwei Hunde spielen im Schnee."
+  seqlens predict runs/de-en --input news.de --output news.en
+  cat news.de | seqlens predict runs/de-en - | head
+  seqlens predict runs/de-en --json --set beam_width=10 --set num_best=3 "Ein Satz."
+"""
+
+
+@guarded
+def predict(
+    run: RunArgument,
+    texts: Annotated[
+        list[str],
+        typer.Argument(metavar="[TEXT]...", help="Texts to answer, or - for the lines of stdin.", show_default=False),
+    ] = [],  # noqa: B006 - typer copies it
+    input: Annotated[
+        Path | None,
+        typer.Option("--input", metavar="FILE", help="Answer the lines of a file (- is stdin).", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="FILE", help="Write the answers to a file.", show_default=False),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line, with scores and alignment.", show_default=False)
+    ] = False,
+    settings: DecodingOption = [],  # noqa: B006 - typer copies it
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Inputs at a time.")] = 64,
+    device: DeviceOption = "auto",
+) -> None:
+    """Answer inputs: one line for each, in their order; an empty line gets an empty answer.
+
+    With neither texts nor a file, lines are read from stdin; on a terminal they are typed in and answered one by one.
+    """
+    from seqlens.cli.decoding import decoding_changes
+    from seqlens.cli.lines import output_to
+    from seqlens.cli.progress import counting
+    from seqlens.inference import load
+
+    chunks = _chunks(texts, input)
+    predictor = load(run, device=device)
+    decoding = decoding_changes(predictor, settings)
+    if not texts and input is None and sys.stdin.isatty():
+        note(f"Type an input and press Enter; Ctrl-D ends. ({run} is loaded.)")
+    done, truncated = 0, 0
+    with output_to(output) as file, counting("written", hidden=output is None and sys.stdout.isatty()) as progress:
+        for chunk in chunks:
+            answers = predictor.predict(chunk, batch_size=batch_size, **decoding)
+            file.writelines(_line(text, answer, as_json=as_json) for text, answer in zip(chunk, answers, strict=True))
+            file.flush()
+            done += len(chunk)
+            truncated += sum(answer.truncated for answer in answers)
+            progress(done, None)
+    if truncated:
+        verb = "was" if truncated == 1 else "were"
+        warn(f"{truncated:,} of {done:,} inputs {verb} longer than the model's positions reach, and cut there.")
+
+
+def _chunks(texts: list[str], path: Path | None) -> Iterable[list[str]]:
+    from seqlens.cli.lines import file_chunks, stdin_chunks, typed_chunks
+
+    if texts and path is not None:
+        raise RequestError(f"Inputs are given twice, as texts and as the file {path}, expected one of them.")
+    if (texts == ["-"]) or (path is not None and str(path) == "-"):
+        return stdin_chunks()
+    if path is not None:
+        if not path.is_file():
+            raise RequestError(f"There is no input file {path}.")
+        return file_chunks(path)
+    if texts:
+        return _given(texts)
+    return typed_chunks() if sys.stdin.isatty() else stdin_chunks()
+
+
+def _given(texts: list[str]) -> Iterator[list[str]]:
+    for number, text in enumerate(texts, start=1):
+        # Bytes of the command line that are not UTF-8 come as lone surrogates.
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise RequestError(f"Text {number} on the command line is not UTF-8.")
+    yield texts
+
+
+def _line(text: str, answer: "Translation", *, as_json: bool) -> str:
+    if as_json:
+        return json.dumps({"input": text, **answer.to_plain()}, ensure_ascii=False) + "\n"
+    # A line break inside an answer would shift all lines after it.
+    return answer.text.replace("\r\n", " ").replace("\n", " ").replace("\r", " ") + "\n"

@@ -1,0 +1,85 @@
+"""`seqlens train`."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seqlens.cli.guard import INTERRUPTED, guarded
+from seqlens.cli.options import DeviceOption, SettingsOption
+from seqlens.cli.printing import note, notes, print_next
+
+if TYPE_CHECKING:
+    from seqlens.workflows.train import TrainedRun
+
+EXAMPLES = """Examples:
+
+\b
+  seqlens train dates/smoke
+  seqlens train translation/gru-attention --out runs/de-en --set training.max_steps=500
+  seqlens train my-recipe.yaml --set data.path=my-corpus --set seed=7
+  seqlens train --out runs/de-en --resume
+"""
+
+
+@guarded
+def train(
+    recipe: Annotated[
+        str | None,
+        typer.Argument(metavar="RECIPE", help="A name (see `seqlens recipes`) or a YAML file.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="The run folder; runs/RECIPE by default.", show_default=False),
+    ] = None,
+    settings: SettingsOption = [],  # noqa: B006 - typer copies it
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where the training in --out was interrupted.", show_default=False)
+    ] = False,
+    device: DeviceOption = "auto",
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option("--tensorboard", metavar="DIR", help="Also write curves for TensorBoard.", show_default=False),
+    ] = None,
+) -> None:
+    """Train a recipe; its run folder can then be evaluated, asked, inspected and moved to another machine.
+
+    Ctrl-C ends the step in progress, writes a checkpoint and stops; --resume goes on from there, as if nothing had
+    happened. The path of the run folder is printed on stdout.
+    """
+    from seqlens.cli.progress import show_training
+    from seqlens.training.observer import Observers
+    from seqlens.training.tensorboard import TensorBoardObserver
+    from seqlens.workflows.train import train as train_recipe
+
+    with show_training() as shown:
+        observers = [shown] if tensorboard is None else [shown, TensorBoardObserver(tensorboard)]
+        run = train_recipe(
+            recipe,
+            out=out,
+            overrides=settings,
+            resume=resume,
+            observer=Observers(observers),
+            announce=note,
+            device=device,
+        )
+    if run.result.stop_reason == "interrupted":
+        note("Interrupted; a checkpoint is written. To go on where it stopped:")
+        print_next([f"seqlens train --out {shlex.quote(str(run.path))} --resume"])
+        raise typer.Exit(INTERRUPTED)
+    sys.stdout.write(f"{run.path}\n")
+    _tell_what_next(run)
+
+
+def _tell_what_next(run: "TrainedRun") -> None:
+    from seqlens.workflows.inspect import attends, sample_pairs
+
+    folder = shlex.quote(str(run.path))
+    text = next((pair.source for pair in sample_pairs(run.predictor, 1)), "a text")
+    commands = [f"seqlens evaluate {folder}", f"seqlens predict {folder} {shlex.quote(text)}"]
+    if attends(run.predictor):
+        commands.append(f"seqlens inspect {folder} attention --output attention.html")
+    notes().print("What next:")
+    print_next(commands)

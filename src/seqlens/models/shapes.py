@@ -1,0 +1,123 @@
+"""The other shapes: many-to-one, many-to-many aligned, one-to-many; small models out of the same layers."""
+
+from typing import Literal, NamedTuple, final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from seqlens.layers import RecurrentLayer, RecurrentState
+from seqlens.layers.masks import length_mask
+from seqlens.models.encoders import Encoder, pool_last
+
+Pooling = Literal["summary", "last", "mean", "max"]
+
+
+class ClassifierOutput(NamedTuple):
+    """`logits [batch, classes]`."""
+
+    logits: Float[Tensor, "batch classes"]
+
+
+@final
+class SequenceClassifier(nn.Module):
+    """Many-to-one: an encoder, one vector out of its memory, one layer over the classes."""
+
+    def __init__(self, encoder: Encoder, *, num_classes: int, pooling: Pooling = "summary") -> None:
+        """`pooling`: the encoder's own summary, the last step, or the mean or maximum over real steps."""
+        super().__init__()
+        self.encoder = encoder
+        self.pooling: Pooling = pooling
+        self.output = nn.Linear(encoder.output_dim, num_classes)
+
+    def forward(self, inputs: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]) -> ClassifierOutput:
+        """Classifies whole sequences; one of length 0 is judged by zeros."""
+        encoded = self.encoder(inputs, lengths)
+        mask = length_mask(lengths, inputs.shape[1], inputs.device)[:, :, None]
+        match self.pooling:
+            case "summary":
+                pooled = encoded.summary
+            case "last":
+                pooled = pool_last(encoded.memory, lengths)
+            case "mean":
+                pooled = encoded.memory.sum(1) / lengths.clamp(min=1).to(inputs.device)[:, None]
+            case "max":
+                highest = encoded.memory.masked_fill(~mask, float("-inf")).amax(1)
+                pooled = highest.masked_fill(~mask.any(1), 0.0)
+        return ClassifierOutput(self.output(pooled))
+
+
+class TaggerOutput(NamedTuple):
+    """`logits [batch, time, tags]`; those at padding mean nothing."""
+
+    logits: Float[Tensor, "batch time tags"]
+
+
+@final
+class SequenceTagger(nn.Module):
+    """Many-to-many aligned: an encoder, and one layer over the tags at every step."""
+
+    def __init__(self, encoder: Encoder, *, num_tags: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.output = nn.Linear(encoder.output_dim, num_tags)
+
+    def forward(self, inputs: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]) -> TaggerOutput:
+        """Tags every step."""
+        return TaggerOutput(self.output(self.encoder(inputs, lengths).memory))
+
+
+class GeneratorOutput(NamedTuple):
+    """`logits [batch, time, vocab]` of each next token, and the state to carry on."""
+
+    logits: Float[Tensor, "batch time vocab"]
+    state: RecurrentState
+
+
+@final
+class SequenceGenerator(nn.Module):
+    """One-to-many: a recurrent language model, started from a vector (a picture's features) or from nothing."""
+
+    def __init__(self, layer: RecurrentLayer, *, vocab_size: int, condition_dim: int | None = None) -> None:
+        """`layer` reads embeddings of `layer.input_dim`; `condition_dim` is the size of the vector it starts from.
+
+        Raises:
+            ValueError: the layer reads both ways, so it would see what it is to predict.
+        """
+        super().__init__()
+        if layer.bidirectional:
+            raise ValueError("a generator needs a layer of one direction: it must not see what it is to predict")
+        self.embedding = nn.Embedding(vocab_size, layer.input_dim)
+        self.layer = layer
+        self.condition = None if condition_dim is None else nn.Linear(condition_dim, layer.hidden_dim)
+        self.output = nn.Linear(layer.output_dim, vocab_size)
+
+    def start(self, condition: Float[Tensor, "batch condition"]) -> RecurrentState:
+        """The state from which a sequence for this vector is generated: it fills every layer's hidden state.
+
+        Raises:
+            ValueError: the model was built without `condition_dim`.
+        """
+        if self.condition is None:
+            raise ValueError("this generator has no `condition_dim`, so it cannot start from a vector")
+        state = self.layer.initial_state(len(condition), device=condition.device)
+        hidden = torch.tanh(self.condition(condition))
+        layers = tuple(layer._replace(forward={**layer.forward, "hidden": hidden}) for layer in state.layers)
+        return RecurrentState(layers)
+
+    def forward(
+        self,
+        tokens: Int[Tensor, "batch time"],
+        lengths: Int[Tensor, " batch"] | None = None,
+        state: RecurrentState | None = None,
+    ) -> GeneratorOutput:
+        """Predicts each next token; with `state` it goes on where an earlier chunk ended."""
+        outputs, state = self.layer(self.embedding(tokens), lengths, state)
+        return GeneratorOutput(self.output(outputs), state)
+
+    def step(
+        self, tokens: Int[Tensor, " batch"], state: RecurrentState
+    ) -> tuple[Float[Tensor, "batch vocab"], RecurrentState]:
+        """One step, equal to that of the whole."""
+        output, state = self.layer.step(self.embedding(tokens), state)
+        return self.output(output), state

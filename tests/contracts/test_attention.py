@@ -1,0 +1,323 @@
+"""Attention with every score, and with many heads: formulas, masks, and padding that is never seen."""
+
+from collections.abc import Callable
+from typing import final, get_args
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from seqlens.layers import Attention, MultiHeadAttention, Score, ScoreKind, build_score, length_mask, masked_softmax
+from seqlens.testing import assert_padding_invariant, assert_same_function
+
+SCORES: tuple[ScoreKind, ...] = get_args(ScoreKind)
+DIM, VALUE_DIM, HEADS = 4, 3, 2
+
+each_score = pytest.mark.parametrize("kind", SCORES)
+
+
+def random_tensor(*shape: int, seed: int = 1) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def random_weights(module: nn.Module) -> None:
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.normal_(std=0.7)
+
+
+def random_attention(score: ScoreKind | Score, key_dim: int = DIM) -> Attention:
+    attention = Attention(DIM, key_dim, score=score).double()
+    random_weights(attention)
+    return attention
+
+
+def random_heads(memory_dim: int | None = None, dropout_p: float = 0.0) -> MultiHeadAttention:
+    attention = MultiHeadAttention(DIM, HEADS, memory_dim=memory_dim, dropout_p=dropout_p).double()
+    random_weights(attention)
+    return attention
+
+
+# --- scores ------------------------------------------------------------------------------------------------------
+
+Array = NDArray[np.float64]
+Formula = Callable[[dict[str, Array], Array, Array], float]
+
+FORMULAS: dict[ScoreKind, Formula] = {
+    "dot": lambda w, q, k: float(q @ k),
+    "scaled_dot": lambda w, q, k: float(q @ k / np.sqrt(len(k))),
+    "bilinear": lambda w, q, k: float(q @ w["weight"] @ k),
+    "additive": lambda w, q, k: float(
+        w["vector.weight"][0] @ np.tanh(w["query.weight"] @ q + w["query.bias"] + w["key.weight"] @ k)
+    ),
+}
+
+
+@each_score
+def test_a_score_is_its_formula(kind: ScoreKind) -> None:
+    key_dim = DIM if "dot" in kind else 5
+    score = build_score(kind, DIM, key_dim).double()
+    random_weights(score)
+    weights = {name: tensor.numpy() for name, tensor in score.state_dict().items()}
+    queries, keys = random_tensor(2, 3, DIM), random_tensor(2, 6, key_dim, seed=2)
+    found = score(queries, score.prepare(keys)).detach().numpy()
+    assert found.shape == (2, 3, 6)
+    for place in np.ndindex(2, 3, 6):
+        expected = FORMULAS[kind](weights, queries[place[:2]].numpy(), keys[place[0], place[2]].numpy())
+        assert found[place] == pytest.approx(expected, rel=1e-10, abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["dot", "scaled_dot"])
+def test_a_dot_score_needs_one_size(kind: ScoreKind) -> None:
+    with pytest.raises(ValueError, match="4 and 5"):
+        build_score(kind, 4, 5)
+
+
+@final
+class DistanceScore(Score):
+    """A score of one's own: minus the squared distance."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sharpness = nn.Parameter(torch.ones(()))
+
+    def forward(self, query: Tensor, prepared: Tensor) -> Tensor:
+        return -self.sharpness * (query[:, :, None, :] - prepared[:, None, :, :]).square().sum(-1)
+
+
+def test_a_score_of_ones_own() -> None:
+    attention = random_attention(DistanceScore())
+    queries, keys = random_tensor(2, 3, DIM), random_tensor(2, 5, DIM, seed=2)
+    found = attention(queries, attention.prepare(keys))
+    distances = torch.cdist(queries, keys).square()
+    expected = torch.softmax(-attention.score.sharpness * distances, dim=-1)
+    torch.testing.assert_close(found.weights, expected)
+    torch.testing.assert_close(found.context, expected @ keys)
+    assert [name for name, _ in attention.named_parameters()] == ["score.sharpness"]
+    assert_attention_ignores_padding(attention)
+
+
+# --- attention ---------------------------------------------------------------------------------------------------
+
+
+def assert_attention_ignores_padding(attention: Attention) -> None:
+    """Keys and values are padded (row 1 has none at all), queries are not: they come from whoever asks."""
+    lengths, all_queries = torch.tensor([3, 0, 5, 1]), torch.full((4,), 2)
+
+    def attend(keys: Tensor, key_lengths: Tensor, values: Tensor, _: Tensor, queries: Tensor, __: Tensor) -> object:
+        return attention(queries, attention.prepare(keys, values, lengths=key_lengths))
+
+    assert_padding_invariant(
+        attention,
+        (random_tensor(4, 7, DIM), lengths),
+        (random_tensor(4, 7, VALUE_DIM, seed=2), lengths),
+        (random_tensor(4, 2, DIM, seed=3), all_queries),
+        call=attend,
+        extra_time=0,
+    )
+
+    def attend_to_keys(keys: Tensor, key_lengths: Tensor, queries: Tensor, _: Tensor) -> object:
+        return attention(queries, attention.prepare(keys, lengths=key_lengths))
+
+    assert_padding_invariant(
+        attention,
+        (random_tensor(4, 7, DIM), lengths),
+        (random_tensor(4, 2, DIM, seed=3), all_queries),
+        call=attend_to_keys,
+        extra_time=0,
+    )
+
+
+@each_score
+def test_padding_never_changes_an_answer(kind: ScoreKind) -> None:
+    assert_attention_ignores_padding(random_attention(kind))
+
+
+@each_score
+def test_weights_average_the_values_and_sum_to_one(kind: ScoreKind) -> None:
+    attention = random_attention(kind)
+    keys, values, queries = random_tensor(3, 5, DIM), random_tensor(3, 5, VALUE_DIM), random_tensor(3, 2, DIM, seed=3)
+    lengths = torch.tensor([5, 0, 2])
+    context, weights = attention(queries, attention.prepare(keys, values, lengths=lengths))
+    torch.testing.assert_close(weights.sum(2), (lengths > 0).double()[:, None].expand(3, 2))
+    assert not weights[2, :, 2:].any(), "exactly zero, not nearly"
+    torch.testing.assert_close(context, weights @ values)
+    assert bool((weights[0] > 0).all())
+
+
+@each_score
+def test_a_query_that_may_see_nothing_gets_zeros_and_finite_gradients(kind: ScoreKind) -> None:
+    attention = random_attention(kind)
+    keys = random_tensor(2, 4, DIM).requires_grad_()
+    queries = random_tensor(2, 3, DIM, seed=3).requires_grad_()
+    keep = torch.ones(2, 3, 4, dtype=torch.bool)
+    keep[0, 1] = False
+    context, weights = attention(queries, attention.prepare(keys, lengths=torch.tensor([4, 0])), keep)
+    nothing = torch.tensor([[False, True, False], [True, True, True]])
+    assert not weights[nothing].any()
+    assert not context[nothing].any()
+    assert weights[~nothing].any()
+    context.square().sum().backward()
+    for gradient in (keys.grad, queries.grad, *(parameter.grad for parameter in attention.parameters())):
+        assert gradient is not None
+        assert bool(gradient.isfinite().all())
+    assert queries.grad is not None
+    assert not queries.grad[nothing].any()
+
+
+@each_score
+def test_a_mask_narrows_what_each_query_sees(kind: ScoreKind) -> None:
+    """A mask over keys is as good as leaving these keys out."""
+    attention = random_attention(kind)
+    keys, queries = random_tensor(2, 5, DIM), random_tensor(2, 3, DIM, seed=3)
+    keep = torch.zeros(2, 3, 5, dtype=torch.bool)
+    keep[:, :, [0, 3, 4]] = True
+    context, weights = attention(queries, attention.prepare(keys, lengths=torch.tensor([5, 4])), keep)
+    for row, kept in ((0, [0, 3, 4]), (1, [0, 3])):
+        alone = attention(queries[row : row + 1], attention.prepare(keys[row : row + 1, kept]))
+        torch.testing.assert_close(context[row], alone.context[0])
+        torch.testing.assert_close(weights[row][:, kept], alone.weights[0])
+
+
+@each_score
+def test_memory_select_takes_rows(kind: ScoreKind) -> None:
+    attention = random_attention(kind)
+    keys, queries = random_tensor(3, 5, DIM), random_tensor(3, 2, DIM, seed=3)
+    rows = torch.tensor([2, 0, 2])
+    for lengths in (torch.tensor([5, 1, 3]), None):
+        memory = attention.prepare(keys, lengths=lengths)
+        whole = attention(queries, memory)
+        chosen = attention(queries[rows], memory.select(rows))
+        assert torch.equal(chosen.context, whole.context[rows])
+        assert torch.equal(chosen.weights, whole.weights[rows])
+
+
+@given(data=st.data())
+def test_masked_softmax_is_softmax_of_what_is_kept(data: st.DataObject) -> None:
+    numbers = st.floats(-50, 50, width=32)
+    rows, keys = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 5))
+    scores = torch.tensor(data.draw(st.lists(st.lists(numbers, min_size=keys, max_size=keys), min_size=rows, max_size=rows)))
+    flags = st.lists(st.booleans(), min_size=keys, max_size=keys)
+    mask = torch.tensor(data.draw(st.lists(flags, min_size=rows, max_size=rows)))
+    weights = masked_softmax(scores, mask)
+    for row in range(rows):
+        assert not weights[row][~mask[row]].any()
+        torch.testing.assert_close(weights[row][mask[row]], torch.softmax(scores[row][mask[row]], 0))
+    torch.testing.assert_close(masked_softmax(scores.bfloat16(), None), torch.softmax(scores.bfloat16().float(), -1))
+
+
+def test_length_mask_keeps_the_first_steps() -> None:
+    expected = torch.tensor([[True, True, False], [False, False, False], [True, True, True]])
+    assert torch.equal(length_mask(torch.tensor([2, 0, 3]), 3), expected)
+    assert length_mask(torch.tensor([0]), 0).shape == (1, 0)
+
+
+# --- many heads --------------------------------------------------------------------------------------------------
+
+
+def heads_over(attention: MultiHeadAttention) -> Callable[[Tensor, Tensor, Tensor, Tensor], object]:
+    def attend(memory: Tensor, lengths: Tensor, queries: Tensor, _: Tensor) -> object:
+        ready = attention.prepare(memory, lengths)
+        return attention(queries, ready), attention.weights(queries, ready)
+
+    return attend
+
+
+def test_padding_never_changes_an_answer_of_many_heads() -> None:
+    attention = random_heads(memory_dim=VALUE_DIM)
+    assert_padding_invariant(
+        attention,
+        (random_tensor(4, 7, VALUE_DIM), torch.tensor([3, 0, 5, 1])),
+        (random_tensor(4, 2, DIM, seed=3), torch.full((4,), 2)),
+        call=heads_over(attention),
+        extra_time=0,
+    )
+
+
+@pytest.mark.parametrize("lengths", [None, [5, 2, 3]], ids=str)
+def test_causal_queries_see_no_later_key(lengths: list[int] | None) -> None:
+    attention = random_heads()
+    inputs = random_tensor(3, 5, DIM)
+    given = None if lengths is None else torch.tensor(lengths)
+
+    def attend(inputs: Tensor) -> tuple[Tensor, Tensor]:
+        ready = attention.prepare(inputs, given)
+        return attention(inputs, ready, causal=True), attention.weights(inputs, ready, causal=True)
+
+    outputs, weights = attend(inputs)
+    assert weights.shape == (3, HEADS, 5, 5)
+    assert not weights.triu(1).any()
+    torch.testing.assert_close(weights.sum(-1), torch.ones(3, HEADS, 5, dtype=torch.float64))
+    for t in range(1, 5):
+        later = inputs.clone()
+        later[:, t:] += 1.0
+        torch.testing.assert_close(attend(later)[0][:, :t], outputs[:, :t], rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("causal", [False, True], ids=["all", "causal"])
+@pytest.mark.parametrize("lengths", [None, [4, 0, 2, 1]], ids=str)
+def test_the_fused_path_is_the_average_by_the_weights(causal: bool, lengths: list[int] | None) -> None:
+    """`forward` (fused), `weights` and the path with dropout are one function."""
+    attention = random_heads()
+    given = None if lengths is None else torch.tensor(lengths)
+
+    def by_weights(inputs: Tensor) -> Tensor:
+        ready = attention.prepare(inputs, given)
+        mixed = attention.weights(inputs, ready, causal=causal) @ ready.values
+        return attention.output(mixed.transpose(1, 2).flatten(2))
+
+    def fused(inputs: Tensor) -> Tensor:
+        return attention(inputs, attention.prepare(inputs, given), causal=causal)
+
+    inputs = random_tensor(4, 4, DIM)
+    assert_same_function(fused, by_weights, inputs)
+    dropping = random_heads(dropout_p=1e-12).train()
+    dropped = dropping(inputs, dropping.prepare(inputs, given), causal=causal)
+    torch.testing.assert_close(dropped, fused(inputs), rtol=1e-10, atol=1e-12)
+
+
+def test_no_key_to_see_gives_the_output_of_zero() -> None:
+    attention = random_heads()
+    queries = random_tensor(2, 3, DIM).requires_grad_()
+    empty = torch.zeros(2, dtype=torch.int64)
+    for memory in (random_tensor(2, 4, DIM), random_tensor(2, 0, DIM)):
+        outputs = attention(queries, attention.prepare(memory, empty))
+        torch.testing.assert_close(outputs, attention.output.bias.expand(2, 3, DIM))
+        (gradient,) = torch.autograd.grad(outputs.square().sum(), queries)
+        assert not gradient.any()
+
+
+def test_weights_are_dropped_in_training_only() -> None:
+    attention = random_heads(dropout_p=0.5)
+    inputs = random_tensor(2, 5, DIM)
+    ready = attention.prepare(inputs)
+    assert not torch.equal(attention(inputs, ready), attention(inputs, ready))
+    attention.eval()
+    assert torch.equal(attention(inputs, ready), attention(inputs, ready))
+
+
+def test_heads_must_divide_the_size() -> None:
+    with pytest.raises(ValueError, match="10 with 4 heads"):
+        MultiHeadAttention(10, 4)
+
+
+@pytest.mark.parametrize("kind", [*SCORES, "multi-head"])
+def test_bfloat16_autocast_is_near_float32(kind: str) -> None:
+    attention = random_heads().float() if kind == "multi-head" else random_attention(kind).float()  # type: ignore[arg-type]
+    memory, queries, lengths = random_tensor(2, 5, DIM).float(), random_tensor(2, 3, DIM, seed=3).float(), torch.tensor([5, 2])
+
+    def attend(memory: Tensor, queries: Tensor) -> object:
+        if isinstance(attention, MultiHeadAttention):
+            return attention(queries, attention.prepare(memory, lengths))
+        return attention(queries, attention.prepare(memory, lengths=lengths))
+
+    def autocast(memory: Tensor, queries: Tensor) -> object:
+        with torch.autocast("cpu", torch.bfloat16):
+            return attend(memory, queries)
+
+    assert_same_function(autocast, attend, memory, queries, tolerance=5e-2)
