@@ -52,6 +52,12 @@ def find_recipe(name_or_path: str | Path) -> Recipe:
     raise RequestError(f"There is no recipe '{name_or_path}'.{hint}{shown}")
 
 
+def is_recipe(name_or_path: str | Path) -> bool:
+    """Whether that is the name of a recipe or a YAML file."""
+    named = any(recipe.name == str(name_or_path) for recipe in [*list_recipes(), *list_recipes(smoke=True)])
+    return named or Path(name_or_path).suffix in (".yaml", ".yml")
+
+
 def read_description(recipe: Recipe) -> str:
     """The recipe's description, read without the rest of the file: a list of recipes must not take seconds.
 

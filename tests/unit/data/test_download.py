@@ -133,6 +133,7 @@ def test_a_damaged_file_in_the_cache_is_downloaded_again(server: Server, cache: 
         (b"<html>sign in</html>", "is not the file of the catalogue and was not kept: the SHA-256"),
         (gzip.compress(b"another text\n")[:-3], "is damaged and was not kept"),
     ],
+    ids=["another-text", "a-web-page", "cut-short"],
 )
 def test_another_file_than_the_cards_is_not_kept(server: Server, cache: Path, body: bytes, expected: str) -> None:
     card = serve(server)

@@ -1,0 +1,55 @@
+"""A batch drawn in text: tokens above their ids above the mask, column by column."""
+
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+
+from seqlens.report.text import clean_text, display_width
+from seqlens.workflows.show import ShownBatch, ShownSide
+
+_PIPE_WIDTH = 120
+_GAP = 1
+
+
+def batch_lines(batch: ShownBatch) -> Iterator[str]:
+    """All pairs of a batch; what does not fit into the terminal's width goes on below."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _PIPE_WIDTH
+    yield f"{batch.corpus}, split {batch.split}: a batch of {len(batch.pairs)}"
+    yield f"codec: {batch.codec}"
+    for number, pair in enumerate(batch.pairs, start=1):
+        yield ""
+        yield f"pair {number}"
+        for side in pair:
+            yield from _side_lines(side, width)
+
+
+def _side_lines(side: ShownSide, width: int) -> Iterator[str]:
+    real = sum(side.mask)
+    padding = len(side.mask) - real
+    unknown = f", {side.num_unknown} unknown" if side.num_unknown else ""
+    yield f"  {side.name}: {clean_text(side.text)}"
+    yield f"    {real} tokens with <end>{unknown}, {padding} of padding"
+    rows = {
+        "tokens": [clean_text(token).replace("\n", "↵") or "''" for token in side.tokens],
+        "ids": [str(number) for number in side.ids],
+        "mask": ["1" if kept else "0" for kept in side.mask],
+    }
+    columns = [max(display_width(cells[place]) for cells in rows.values()) for place in range(len(side.ids))]
+    for first, last in _blocks(columns, width - 12):
+        for name, cells in rows.items():
+            line = (" " * _GAP).join(
+                cell + " " * (room - display_width(cell))
+                for cell, room in zip(cells[first:last], columns[first:last], strict=True)
+            )
+            yield f"    {name:6}  {line}"
+
+
+def _blocks(columns: Sequence[int], width: int) -> Iterator[tuple[int, int]]:
+    """Splits columns into runs that fit into a width, each with one column at least."""
+    first, used = 0, 0
+    for place, room in enumerate(columns):
+        if place > first and used + room > width:
+            yield first, place
+            first, used = place, 0
+        used += room + _GAP
+    yield first, len(columns)

@@ -1,0 +1,177 @@
+"""`seqlens data`: what there is, fetch it, look at it, check it."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seqlens.cli.guard import guarded
+from seqlens.cli.printing import note, print_lines, print_table
+from seqlens.errors import RequestError, did_you_mean
+
+if TYPE_CHECKING:
+    from seqlens.data.audit import CorpusAudit
+    from seqlens.data.catalogue import Card
+
+_LIST_EXAMPLES = """Examples:
+
+\b
+  seqlens data list
+"""
+_FETCH_EXAMPLES = """Examples:
+
+\b
+  seqlens data fetch multi30k
+  SEQLENS_MIRROR=/mnt/mirror seqlens data fetch multi30k
+"""
+_SHOW_EXAMPLES = """Examples:
+
+\b
+  seqlens data show multi30k
+  seqlens data show my-pairs.tsv --recipe translation/gru-attention
+  seqlens data show dates/smoke --split validation
+"""
+_CHECK_EXAMPLES = """Examples:
+
+\b
+  seqlens data check my-corpus --kind transduce
+  seqlens data check my-corpus --source de --target en --json | jq .findings
+"""
+_KINDS = ("transduce",)
+
+
+def build_app() -> typer.Typer:
+    """The commands below `seqlens data`."""
+    app = typer.Typer(help="List, fetch, show and check data.", no_args_is_help=True, rich_markup_mode=None)
+    app.command("list", epilog=_LIST_EXAMPLES)(list_data)
+    app.command("fetch", epilog=_FETCH_EXAMPLES)(fetch_data)
+    app.command("show", epilog=_SHOW_EXAMPLES)(show_data)
+    app.command("check", epilog=_CHECK_EXAMPLES)(check_data)
+    return app
+
+
+@guarded
+def list_data() -> None:
+    """List the data sets that a recipe can name, with their licences, and whether they are on this machine."""
+    from seqlens.data.catalogue import catalogue_names, read_card
+    from seqlens.report.sections import Table
+
+    cards = [read_card(name) for name in catalogue_names()]
+    rows = [
+        (card.name, card.task, " ".join(card.languages), _num_pairs(card), _whereabouts(card), card.licence)
+        for card in cards
+    ]
+    rows.append(("dates", "transduce", "28 locales", "any number", "generated", "none: made from CLDR's patterns"))
+    print_table(Table("", ("name", "task", "languages", "train pairs", "here", "licence"), rows))
+
+
+def _num_pairs(card: "Card") -> str:
+    return f"{next(split.num_pairs for split in card.splits if split.name == 'train'):,}"
+
+
+def _whereabouts(card: "Card") -> str:
+    from seqlens.data.download import card_folder
+
+    folder, is_mirror = card_folder(card)
+    there = sum((folder / file.name).is_file() for file in card.files)
+    if there == len(card.files):
+        return "in the mirror" if is_mirror else "yes"
+    return f"{there} of {len(card.files)} files" if there else "no"
+
+
+@guarded
+def fetch_data(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="See `seqlens data list`.", show_default=False)],
+) -> None:
+    """Download a data set, or find it in the mirror, check every file, and print the folder that holds it."""
+    from seqlens.data.download import fetch
+
+    if name == "dates":
+        note("The dates are generated where they are needed; there is nothing to fetch.")
+        return
+    print_lines([str(fetch(name, announce=note))])
+
+
+@guarded
+def show_data(
+    name_or_path: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME_OR_PATH", help="A data set, a recipe, a folder, a .tsv or .jsonl file.", show_default=False
+        ),
+    ],
+    recipe: Annotated[
+        str | None,
+        typer.Option("--recipe", metavar="RECIPE", help="Show the tokens of this recipe's codec.", show_default=False),
+    ] = None,
+    split: Annotated[str, typer.Option("--split", metavar="NAME", help="A split of the data.")] = "train",
+    count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="Pairs in the batch.")] = 4,
+) -> None:
+    """Print one batch as a model gets it: tokens, ids, unknown tokens, ends, padding and mask."""
+    from seqlens.cli.batches import batch_lines
+    from seqlens.workflows.show import show_batch
+
+    batch = show_batch(name_or_path, recipe=recipe, split=split, count=count, announce=note)
+    print_lines(batch_lines(batch))
+
+
+@guarded
+def check_data(
+    path: Annotated[
+        str, typer.Argument(metavar="PATH", help="A folder, a file, or a name of the catalogue.", show_default=False)
+    ],
+    kind: Annotated[str, typer.Option("--kind", metavar="KIND", help="The task the data are for.")] = "transduce",
+    source: Annotated[
+        str | None, typer.Option("--source", metavar="LANGUAGE", help="The source's ending.", show_default=False)
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", metavar="LANGUAGE", help="The target's ending.", show_default=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.", show_default=False)] = False,
+) -> None:
+    """Report what is wrong with data before a model is trained on them: counts, first places, advice.
+
+    The exit code is 1 where there is an error: something that stops training, or makes its scores mean nothing.
+    """
+    from seqlens.data.audit import audit
+    from seqlens.data.corpus import open_corpus
+    from seqlens.workflows.show import data_config
+
+    if kind not in _KINDS:
+        raise RequestError(f"--kind is '{kind}', expected one of {', '.join(_KINDS)}.{did_you_mean(kind, _KINDS)}")
+    config = data_config(path, source=source, target=target)
+    found = audit(open_corpus(config, base=Path(), require_train=False, announce=note))
+    if as_json:
+        print_lines([json.dumps(_plain(found), ensure_ascii=False, indent=2)])
+    else:
+        _print_audit(found)
+    if found.severity == "error":
+        raise typer.Exit(1)
+
+
+def _plain(found: "CorpusAudit") -> dict[str, object]:
+    from dataclasses import asdict
+
+    return {**asdict(found), "severity": found.severity}
+
+
+def _print_audit(found: "CorpusAudit") -> None:
+    from seqlens.data.audit import audit_rows, length_rows
+    from seqlens.report.sections import Table
+
+    lengths = [
+        (row.split, row.num_pairs, row.side, row.unit, row.minimum, row.median, row.percentile_95, row.maximum)
+        for row in length_rows(found)
+    ]
+    columns = ("split", "pairs", "side", "lengths in", "shortest", "median", "95 %", "longest")
+    print_table(Table(f"{found.name}: {found.source_name} to {found.target_name}", columns, lengths))
+    if not found.findings:
+        print_lines(["Nothing was found wrong."])
+        return
+    lines: list[str] = []
+    for row in audit_rows(found):
+        where = " ".join(part for part in (row.split, row.side) if part)
+        lines += [f"{row.severity}: {row.kind}, {row.count:,} in {where}"]
+        lines += [f"    {text}" for text in (row.detail, row.places, row.advice) if text]
+    print_lines(lines)

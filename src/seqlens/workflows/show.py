@@ -1,0 +1,114 @@
+"""One batch as a person needs to see it: texts, tokens, ids, unknown ones, ends, padding, mask."""
+
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from seqlens.config import load_config
+from seqlens.data.batch import pad
+from seqlens.data.corpus import Corpus, DataConfig, PairsData, open_corpus
+from seqlens.data.dates import DatesData
+from seqlens.data.text import END_ID, UNKNOWN_ID, CharactersConfig, TextCodec, WordsConfig
+from seqlens.errors import RequestError
+from seqlens.tasks.build import Task, fit_task
+from seqlens.tasks.transduce.config import SeparateCodecs, TransduceConfig
+from seqlens.training.run_config import RunConfig
+from seqlens.workflows.preparation import Announce
+from seqlens.workflows.recipes import find_recipe, is_recipe
+
+FITTED_ON = 3000
+"""Pairs of a data set that the codec of a quick look is fitted on."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownSide:
+    """One side of a pair in its batch: tokens and ids with `<end>` and padding, and the mask over them."""
+
+    name: str
+    text: str
+    tokens: tuple[str, ...]
+    ids: tuple[int, ...]
+    mask: tuple[bool, ...]
+
+    @property
+    def num_unknown(self) -> int:
+        return self.ids.count(UNKNOWN_ID)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownBatch:
+    """The first pairs of a split as one batch."""
+
+    corpus: str
+    split: str
+    codec: str
+    pairs: tuple[tuple[ShownSide, ShownSide], ...]
+
+
+def show_batch(
+    name_or_path: str,
+    *,
+    recipe: str | None = None,
+    split: str = "train",
+    count: int = 4,
+    announce: Announce | None = None,
+) -> ShownBatch:
+    """Makes a batch of the first `count` pairs of a split.
+
+    Args:
+        name_or_path: a recipe (its data, and its codec), or data: a name of the catalogue, `dates`, a folder, a file.
+        recipe: the recipe whose codec is fitted on these data. Without one, data have a codec of words that were seen
+            at least twice in the first pairs of train (dates: of characters).
+        announce: told of downloads, and of what takes its time.
+
+    Raises:
+        RequestError: there is no such recipe, data or split.
+    """
+    announce = announce or (lambda text: None)
+    if recipe is None and is_recipe(name_or_path):
+        recipe = name_or_path
+        config = _load(recipe)
+        corpus = open_corpus(config.data, base=find_recipe(recipe).path.parent, announce=announce)
+    else:
+        corpus = open_corpus(data_config(name_or_path), base=Path(), announce=announce)
+    pairs = list(islice(corpus.read(split), count))
+    if not pairs:
+        raise RequestError(f"{corpus.name} has no pairs in its split '{split}'.")
+    task, codec = _fit(corpus, recipe, announce)
+    sources = _sides(corpus.source_name, task.source_codec, [pair.source for pair in pairs])
+    targets = _sides(corpus.target_name, task.target_codec, [pair.target or "" for pair in pairs])
+    return ShownBatch(corpus.name, split, codec, tuple(zip(sources, targets, strict=True)))
+
+
+def data_config(name_or_path: str, *, source: str | None = None, target: str | None = None) -> DataConfig:
+    """The data of that name or path, with the languages asked for."""
+    if name_or_path == "dates":
+        return DatesData()
+    return PairsData(path=name_or_path, source=source, target=target)
+
+
+def _load(recipe: str) -> RunConfig:
+    return load_config(RunConfig, find_recipe(recipe).path)
+
+
+def _fit(corpus: Corpus, recipe: str | None, announce: Announce) -> tuple[Task, str]:
+    """A task with its codec, and what that codec is in words."""
+    if recipe is not None:
+        announce(f"Fitting the codec of {recipe} on {corpus.name}.")
+        return fit_task(_load(recipe).task, lambda: corpus.read("train")), f"the codec of the recipe {recipe}"
+    text = CharactersConfig() if corpus.name == "dates" else WordsConfig(min_count=2)
+    task = fit_task(
+        TransduceConfig(codec=SeparateCodecs(source=text, target=text)),
+        lambda: islice(corpus.read("train"), FITTED_ON),
+    )
+    kind = "characters" if isinstance(text, CharactersConfig) else "words seen at least twice"
+    return task, f"{kind}, from the first {FITTED_ON:,} pairs of train; --recipe shows that of a recipe"
+
+
+def _sides(name: str, codec: TextCodec, texts: list[str]) -> list[ShownSide]:
+    padded = pad([[*ids, END_ID] for ids in codec.encode_batch(texts)])
+    rows = zip(texts, padded.ids.tolist(), padded.mask().tolist(), strict=True)
+    return [
+        ShownSide(name, text, tuple(codec.token(token) for token in ids), tuple(ids), tuple(mask))
+        for text, ids, mask in rows
+    ]

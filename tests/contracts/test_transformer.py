@@ -1,0 +1,221 @@
+"""Transformer encoder and decoder: padding is never seen, nothing comes from the future, steps equal the whole."""
+
+from typing import get_args
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from seqlens.layers import NormPlace, PositionKind, TransformerDecoder, TransformerEncoder, build_positions
+from seqlens.testing import assert_padding_invariant, assert_same_function, assert_steps_equal_whole
+
+NORMS: tuple[NormPlace, ...] = get_args(NormPlace)
+DIM, MEMORY_DIM, HEADS, LAYERS = 8, 6, 2, 2
+
+each_norm = pytest.mark.parametrize("norm", NORMS)
+
+
+def random_tensor(*shape: int, seed: int = 1) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def random_weights(module: nn.Module) -> None:
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.normal_(std=0.3)
+
+
+def random_encoder(norm: NormPlace, dropout_p: float = 0.0) -> TransformerEncoder:
+    encoder = TransformerEncoder(DIM, num_layers=LAYERS, num_heads=HEADS, dropout_p=dropout_p, norm=norm).double()
+    random_weights(encoder)
+    return encoder
+
+
+def random_decoder(norm: NormPlace) -> TransformerDecoder:
+    decoder = TransformerDecoder(DIM, memory_dim=MEMORY_DIM, num_layers=LAYERS, num_heads=HEADS, norm=norm).double()
+    random_weights(decoder)
+    return decoder
+
+
+# --- encoder -----------------------------------------------------------------------------------------------------
+
+
+@each_norm
+def test_padding_never_changes_what_the_encoder_says(norm: NormPlace) -> None:
+    assert_padding_invariant(random_encoder(norm), (random_tensor(5, 6, DIM), torch.tensor([3, 0, 6, 1, 5])))
+
+
+@each_norm
+def test_encoder_outputs_are_zero_at_padding(norm: NormPlace) -> None:
+    outputs = random_encoder(norm)(random_tensor(3, 4, DIM), torch.tensor([2, 0, 4]))
+    assert not outputs[0, 2:].any()
+    assert not outputs[1].any()
+    assert bool(outputs[0, :2].all())
+
+
+@each_norm
+def test_full_lengths_are_no_lengths(norm: NormPlace) -> None:
+    encoder = random_encoder(norm)
+    inputs = random_tensor(3, 4, DIM)
+    full = torch.full((3,), 4)
+    assert_same_function(lambda given: encoder(given, full), encoder, inputs)
+
+
+@each_norm
+def test_an_encoder_knows_no_order(norm: NormPlace) -> None:
+    """Without positions a permuted input gives the permuted output: every position sees every other."""
+    encoder = random_encoder(norm)
+    order = torch.tensor([2, 0, 3, 1])
+    assert_same_function(lambda given: encoder(given[:, order]), lambda given: encoder(given)[:, order], random_tensor(2, 4, DIM))
+
+
+# --- decoder -----------------------------------------------------------------------------------------------------
+
+
+@each_norm
+def test_padding_never_changes_what_the_decoder_says(norm: NormPlace) -> None:
+    decoder = random_decoder(norm)
+
+    def decode(inputs: Tensor, lengths: Tensor, memory: Tensor, memory_lengths: Tensor) -> object:
+        weights: list[Tensor] = []
+        return decoder(inputs, memory, lengths=lengths, memory_lengths=memory_lengths, weights=weights), weights
+
+    assert_padding_invariant(
+        decoder,
+        (random_tensor(5, 4, DIM), torch.tensor([2, 3, 0, 1, 4])),
+        (random_tensor(5, 6, MEMORY_DIM, seed=2), torch.tensor([3, 0, 6, 1, 5])),
+        call=decode,
+    )
+
+
+@each_norm
+def test_the_decoder_sees_no_later_target(norm: NormPlace) -> None:
+    decoder = random_decoder(norm)
+    inputs, memory = random_tensor(2, 5, DIM), random_tensor(2, 3, MEMORY_DIM, seed=2)
+    outputs = decoder(inputs, memory)
+    for t in range(1, 5):
+        later = inputs.clone()
+        later[:, t:] = 7.0
+        torch.testing.assert_close(decoder(later, memory)[:, :t], outputs[:, :t], rtol=1e-12, atol=1e-14)
+        assert not torch.allclose(decoder(later, memory)[:, t:], outputs[:, t:])
+
+
+@each_norm
+@pytest.mark.parametrize("lengths", [None, [3, 0]], ids=str)
+def test_steps_equal_the_whole(norm: NormPlace, lengths: list[int] | None) -> None:
+    decoder = random_decoder(norm)
+    memory = random_tensor(2, 3, MEMORY_DIM, seed=2)
+    given = None if lengths is None else torch.tensor(lengths)
+    assert_steps_equal_whole(
+        decoder,
+        random_tensor(2, 5, DIM),
+        state=decoder.start(memory, given),
+        whole=lambda inputs: decoder(inputs, memory, memory_lengths=given),
+    )
+
+
+@each_norm
+def test_rows_of_one_group_share_its_memory(norm: NormPlace) -> None:
+    """Three rows a group, two groups: each row gets what it gets with a copy of the memory of its own."""
+    decoder = random_decoder(norm)
+    memory, lengths = random_tensor(2, 3, MEMORY_DIM, seed=2), torch.tensor([3, 2])
+    rows = torch.tensor([0, 0, 0, 1, 1, 1])
+    inputs = random_tensor(6, 4, DIM)
+    whole_weights: list[Tensor] = []
+    decoder(inputs, memory[rows], memory_lengths=lengths[rows], weights=whole_weights)
+    cache = decoder.start(memory, lengths).reorder(rows, None)
+    assert_steps_equal_whole(
+        decoder, inputs, state=cache, whole=lambda given: decoder(given, memory[rows], memory_lengths=lengths[rows])
+    )
+    for t in range(4):
+        weights: list[Tensor] = []
+        _, cache = decoder.step(inputs[:, t], cache, weights)
+        for layer, whole in zip(weights, whole_weights, strict=True):
+            assert layer.shape == (2, HEADS, 3, 3)
+            torch.testing.assert_close(layer.transpose(1, 2).flatten(0, 1), whole[:, :, t])
+    assert cache.steps == 4
+    assert cache.memory[0].keys.shape[0] == 2, "kept once a group"
+
+
+@each_norm
+def test_weights_over_the_memory_sum_to_one(norm: NormPlace) -> None:
+    weights: list[Tensor] = []
+    memory = random_tensor(3, 5, MEMORY_DIM, seed=2)
+    random_decoder(norm)(
+        random_tensor(3, 4, DIM), memory, memory_lengths=torch.tensor([5, 0, 2]), weights=weights
+    )
+    assert len(weights) == LAYERS
+    for layer in weights:
+        assert layer.shape == (3, HEADS, 4, 5)
+        expected = torch.tensor([1.0, 0.0, 1.0], dtype=torch.float64)[:, None, None].expand(3, HEADS, 4)
+        torch.testing.assert_close(layer.sum(-1), expected)
+        assert not layer[2, :, :, 2:].any()
+
+
+# --- both --------------------------------------------------------------------------------------------------------
+
+
+def test_dropout_is_for_training() -> None:
+    encoder = random_encoder("pre", dropout_p=0.5)
+    inputs = random_tensor(2, 3, DIM)
+    assert not torch.equal(encoder(inputs), encoder(inputs))
+    encoder.eval()
+    assert torch.equal(encoder(inputs), encoder(inputs))
+
+
+@each_norm
+def test_bfloat16_autocast_is_near_float32(norm: NormPlace) -> None:
+    encoder, decoder = random_encoder(norm).float(), random_decoder(norm).float()
+    lengths = torch.tensor([3, 0, 4])
+
+    def both(source: Tensor, target: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        return encoder(source, lengths), decoder(target, memory, memory_lengths=lengths)
+
+    def autocast(*given: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.autocast("cpu", torch.bfloat16):
+            return both(*given)
+
+    inputs = (random_tensor(3, 4, DIM), random_tensor(3, 2, DIM, seed=2), random_tensor(3, 4, MEMORY_DIM, seed=3))
+    assert_same_function(autocast, both, *(tensor.float() for tensor in inputs), tolerance=5e-2)
+
+
+def test_export_with_lengths() -> None:
+    encoder = random_encoder("pre").eval()
+    inputs, lengths = random_tensor(3, 4, DIM), torch.tensor([4, 0, 2])
+    exported = torch.export.export(encoder, (inputs, lengths)).module()
+    for other in (lengths, torch.tensor([1, 3, 4])):
+        assert_same_function(exported, encoder, inputs, other)
+
+
+# --- positions ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", get_args(PositionKind))
+@pytest.mark.parametrize("dim", [6, 7])
+def test_positions_do_not_depend_on_where_a_run_of_them_starts(kind: PositionKind, dim: int) -> None:
+    positions = build_positions(kind, dim, 20)
+    like = torch.zeros(1, dtype=torch.float64)
+    whole = positions(0, 20, like)
+    assert whole.shape == (20, dim)
+    assert whole.dtype == torch.float64
+    torch.testing.assert_close(positions(13, 4, like), whole[13:17])
+    assert len(torch.unique(whole, dim=0)) == 20
+    assert positions(0, 0, like).shape == (0, dim)
+
+
+def test_sinusoidal_positions_are_the_formula() -> None:
+    table = build_positions("sinusoidal", 6, 1)(0, 9, torch.zeros(1))
+    for position in range(9):
+        for pair in range(3):
+            angle = torch.tensor(position / 10_000 ** (2 * pair / 6))
+            torch.testing.assert_close(table[position, 2 * pair], angle.sin(), rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(table[position, 2 * pair + 1], angle.cos(), rtol=1e-5, atol=1e-6)
+
+
+def test_learned_positions_end_somewhere() -> None:
+    positions = build_positions("learned", 4, 5)
+    assert positions.max_length == 5
+    with pytest.raises(ValueError, match="reach 5 steps, but the sequence has 6"):
+        positions(2, 4, torch.zeros(1))
+    assert build_positions("sinusoidal", 4, 5).max_length is None
