@@ -4,4 +4,13 @@ from seqlens.inference.device import choose_device
 from seqlens.inference.predictor import Predictor, load
 from seqlens.inference.run_folder import LoadedRun, describe_machine, read_record, read_run, write_run
 
-__all__ = ["LoadedRun", "Predictor", "choose_device", "describe_machine", "load", "read_record", "read_run", "write_run"]
+__all__ = [
+    "LoadedRun",
+    "Predictor",
+    "choose_device",
+    "describe_machine",
+    "load",
+    "read_record",
+    "read_run",
+    "write_run",
+]

@@ -12,6 +12,7 @@ from torch import nn
 from seqlens._version import __version__
 from seqlens.config import dump_config, load_config, read_json, sha256_of, write_atomically, write_json
 from seqlens.errors import RequestError, WorkError, did_you_mean
+from seqlens.models.transducer import Transducer
 from seqlens.models.weights import load_weights, pack_weights
 from seqlens.tasks.build import Task, TaskConfig, load_task
 
@@ -31,7 +32,7 @@ class LoadedRun:
     path: Path
     record: Mapping[str, Any]
     task: Task
-    model: nn.Module
+    model: Transducer
 
 
 def write_run(folder: Path, task: Task, model: nn.Module, facts: Mapping[str, Any]) -> None:

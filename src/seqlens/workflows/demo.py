@@ -217,9 +217,7 @@ def _singles(prepared: Prepared) -> list[tuple[str, str]]:
     return list(islice((pair for pair in pairs if count_dates(pair[1]) == 1), VALIDATION_EXAMPLES))
 
 
-def _exact(
-    answers: Sequence[Translation], pairs: Sequence[tuple[str, str]], chosen: Callable[[str], bool]
-) -> Score:
+def _exact(answers: Sequence[Translation], pairs: Sequence[tuple[str, str]], chosen: Callable[[str], bool]) -> Score:
     both = [(answer.text, target) for answer, (_, target) in zip(answers, pairs, strict=True) if chosen(target)]
     return exact_match([answer for answer, _ in both], [target for _, target in both])
 

@@ -1,0 +1,1 @@
+"""Data: examples, readers, the catalogue, text codecs, encoded corpora, batches, generators."""
