@@ -1,8 +1,9 @@
 """Promise 5: a resumed training equals an uninterrupted one, byte for byte, from SIGKILL at any moment.
 
-This file is also the program that is killed. `python test_resume.py sweep CASE FOLDER STRIDE` imports torch once, and forks a
-training for each thing a training does to the outside world (each write, flush, rename, deletion) and for each loss it
-computes; the fork kills itself right before that, and another fork resumes it. `... train CASE FOLDER` trains once.
+This file is also the program that is killed. `python test_resume.py sweep CASE FOLDER STRIDE` imports torch once, and
+forks a training for each `STRIDE`th thing a training does to the outside world (a write, flush, rename, deletion) and
+each loss it computes; the fork kills itself right before that, and another fork resumes it. With STRIDE 1 that is every
+moment at which the folder is in another state. `... train CASE FOLDER` trains once.
 """
 
 import json
@@ -65,7 +66,7 @@ CASES = {
     ),
 }
 STRIDE = 11
-"""One moment in so many is tried. A checkpoint takes about 30, so each cycle is cut at other places than the one before."""
+"""One moment in so many is tried; a checkpoint takes about 30, so each one is cut at other places than the one before."""
 _TIMED = {"times.jsonl", "clock.json"}
 
 

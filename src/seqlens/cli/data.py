@@ -1,6 +1,7 @@
 """`seqlens data`: what there is, fetch it, look at it, check it."""
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,10 +45,10 @@ _KINDS = ("transduce",)
 def build_app() -> typer.Typer:
     """The commands below `seqlens data`."""
     app = typer.Typer(help="List, fetch, show and check data.", no_args_is_help=True, rich_markup_mode=None)
-    app.command("list", epilog=_LIST_EXAMPLES)(list_data)
-    app.command("fetch", epilog=_FETCH_EXAMPLES)(fetch_data)
-    app.command("show", epilog=_SHOW_EXAMPLES)(show_data)
-    app.command("check", epilog=_CHECK_EXAMPLES)(check_data)
+    app.command("list", short_help="The catalogue.", epilog=_LIST_EXAMPLES)(list_data)
+    app.command("fetch", short_help="Download and verify a data set.", epilog=_FETCH_EXAMPLES)(fetch_data)
+    app.command("show", short_help="One batch as a model gets it.", epilog=_SHOW_EXAMPLES)(show_data)
+    app.command("check", short_help="What is wrong with data.", epilog=_CHECK_EXAMPLES)(check_data)
     return app
 
 
@@ -55,6 +56,7 @@ def build_app() -> typer.Typer:
 def list_data() -> None:
     """List the data sets that a recipe can name, with their licences, and whether they are on this machine."""
     from seqlens.data.catalogue import catalogue_names, read_card
+    from seqlens.data.date_patterns import LOCALES
     from seqlens.report.sections import Table
 
     cards = [read_card(name) for name in catalogue_names()]
@@ -62,7 +64,8 @@ def list_data() -> None:
         (card.name, card.task, " ".join(card.languages), _num_pairs(card), _whereabouts(card), card.licence)
         for card in cards
     ]
-    rows.append(("dates", "transduce", "28 locales", "any number", "generated", "none: made from CLDR's patterns"))
+    locales = f"{len(LOCALES)} locales"
+    rows.append(("dates", "transduce", locales, "any", "generated", "Made from the patterns of CLDR (Unicode License)."))
     print_table(Table("", ("name", "task", "languages", "train pairs", "here", "licence"), rows))
 
 
@@ -71,12 +74,13 @@ def _num_pairs(card: "Card") -> str:
 
 
 def _whereabouts(card: "Card") -> str:
-    from seqlens.data.download import card_folder
+    from seqlens.data.download import cache_folder
 
-    folder, is_mirror = card_folder(card)
+    mirror = os.environ.get("SEQLENS_MIRROR")
+    folder = Path(mirror) / card.mirror if mirror else cache_folder() / card.name
     there = sum((folder / file.name).is_file() for file in card.files)
     if there == len(card.files):
-        return "in the mirror" if is_mirror else "yes"
+        return "in the mirror" if mirror else "yes"
     return f"{there} of {len(card.files)} files" if there else "no"
 
 

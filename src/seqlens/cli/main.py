@@ -6,12 +6,15 @@ Nothing heavy is imported here nor at the top of the commands' modules: `seqlens
 import io
 import os
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 
 import typer
 
 from seqlens._version import __version__
 from seqlens.cli import compare, data, demo, evaluate, inspect, predict, recipes, train
+
+Command = TypeVar("Command", bound=Callable[..., None])
 
 
 def main() -> None:
@@ -40,15 +43,19 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
     )
+
+    def command(name: str, short_help: str, examples: str) -> Callable[[Command], Command]:
+        return app.command(name, short_help=short_help, epilog=examples)
+
     app.callback()(options)
-    app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
-    app.command("recipes", epilog=recipes.EXAMPLES)(recipes.recipes)
+    command("demo", "Five models learn side by side in two minutes: a table and a report.", demo.EXAMPLES)(demo.demo)
+    command("recipes", "What can be trained.", recipes.EXAMPLES)(recipes.recipes)
     app.add_typer(data.build_app(), name="data")
-    app.command("train", epilog=train.EXAMPLES)(train.train)
-    app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
-    app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
-    app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
-    app.command("inspect", epilog=inspect.EXAMPLES)(inspect.inspect)
+    command("train", "Train a recipe into a run folder.", train.EXAMPLES)(train.train)
+    command("evaluate", "Score a run, with intervals and baselines.", evaluate.EXAMPLES)(evaluate.evaluate)
+    command("predict", "Answer texts, lines of a file or of stdin.", predict.EXAMPLES)(predict.predict)
+    command("compare", "One table for several runs or recipes, with paired tests.", compare.EXAMPLES)(compare.compare)
+    command("inspect", "Attention, gates and gradients of a run.", inspect.EXAMPLES)(inspect.inspect)
     return app
 
 

@@ -41,11 +41,16 @@ def print_error(text: str) -> None:
 
 
 def print_table(table: "Table") -> None:
-    """Prints a result; numbers that a terminal has no room for are wrapped by column, in a pipe nothing is."""
+    """Prints a result. A terminal wraps cells by column; in a pipe a row is a line, without spaces at its end."""
     from seqlens.report import render_terminal_table
 
     console = results()
-    console.print(render_terminal_table(table))
+    if console.is_terminal:
+        console.print(render_terminal_table(table))
+        return
+    with console.capture() as captured:
+        console.print(render_terminal_table(table))
+    print_lines(captured.get().strip("\n").splitlines())
 
 
 def print_next(commands: Sequence[str]) -> None:

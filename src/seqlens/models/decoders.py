@@ -97,6 +97,8 @@ class RecurrentDecoder(nn.Module):
         return self._attend(outputs, state.memory, weights)
 
     def _unrolled(self, inputs: Tensor, state: RecurrentDecoderState, weights: list[Tensor] | None) -> Tensor:
+        if inputs.shape[1] == 0:
+            return self._attend(inputs.new_zeros(len(inputs), 0, self.layer.hidden_dim), state.memory, weights)
         features = []
         steps: list[Tensor] | None = None if weights is None else []
         for x_t in inputs.unbind(1):
@@ -104,7 +106,7 @@ class RecurrentDecoder(nn.Module):
             features.append(feature)
         if weights is not None and steps:
             weights.append(torch.cat(steps, dim=2))
-        return torch.stack(features, dim=1) if features else inputs.new_zeros(len(inputs), 0, self.output_dim)
+        return torch.stack(features, dim=1)
 
     def start(self, source: EncoderOutput) -> RecurrentDecoderState:
         """The state before the first step, one row a source."""

@@ -90,7 +90,8 @@ class _Run:
         if alone is None:
             rows = [tensors]
         else:
-            check_names(tensors, alone[0], ("the batch", "a sequence alone"))
+            for row, shapes in enumerate(alone):
+                check_names(tensors, shapes, ("the batch", f"sequence {row} alone"))
             rows = [_cut_row(tensors, shapes, row) for row, shapes in enumerate(alone)]
         total = torch.stack([weighted_sum(row, seed) for row, seed in zip(rows, seeds, strict=True)]).sum()
         inputs = {str(number): value for number, value in enumerate(values) if value.requires_grad}

@@ -31,7 +31,7 @@ Trained with seqlens {__version__} (recipe `{name}`, seed {config.seed}).
 | vocabulary | {task.source_codec.size:,} source, {task.target_codec.size:,} target |
 | training | {training["steps"]:,} steps, {training["epochs"]} epochs, {training["seconds"]:.0f} s, \
 ended by {training["stop_reason"]} |
-| weights | {weights["kind"]}{"" if weights["step"] is None else f", best at step {weights['step']}"} |
+X
 
 Validation, where the weights were chosen:
 

@@ -73,9 +73,9 @@ def train(
     resumed = resume and (folder / RECIPE_FILE).is_file()
     prepared = prepare(config, codec_folder=codec_folder if resumed else None, announce=announce)
     announce(_summary(prepared, config))
+    model = fresh_model(prepared.task, config.seed)
     prepared.task.save(codec_folder)
     write_atomically(folder / RECIPE_FILE, f"{_NAME_COMMENT}{name}\n{dump_config(config)}")
-    model = fresh_model(prepared.task, config.seed)
     result = run_fit(model, prepared, config, folder, resume=resume, observer=observer, device=target_device)
     finish_run(name, prepared, config, model, result, folder)
     return TrainedRun(folder, result, load(folder, device=target_device))
@@ -226,10 +226,17 @@ def _first_difference(path: str, earlier: object, now: object) -> str:
 
 
 def fresh_model(task: Task, seed: int) -> Transducer:
-    """The model of a task with the first weights that `seed` gives; the global random state is left as it is."""
+    """The model of a task with the first weights that `seed` gives; the global random state is left as it is.
+
+    Raises:
+        RequestError: the parts of the model do not fit each other.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return task.build_model()
+        try:
+            return task.build_model()
+        except ValueError as error:  # sizes of which each is valid, but not with the others
+            raise RequestError(f"The model of 'task.model' cannot be built: {error}.") from error
 
 
 def _first(prepared: Prepared, count: int) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -15,7 +16,7 @@ from seqlens.data.codecs import unigram_training
 from seqlens.data.codecs.segmentation import MAX_CHUNK_LENGTH, split_chunks
 from seqlens.data.codecs.subwords import SubwordsCodec
 from seqlens.data.codecs.unigram_training import MAX_PIECE_LENGTH, train_unigram
-from seqlens.data.text import UNKNOWN_ID, SubwordsConfig, fit_codec
+from seqlens.data.text import UNKNOWN_ID, SubwordsConfig, fit_codec, load_codec
 
 Algorithm = Literal["bpe", "unigram"]
 ALGORITHMS: tuple[Algorithm, ...] = ("bpe", "unigram")
@@ -292,3 +293,14 @@ def test_of_too_much_text_the_frequent_part_is_used(monkeypatch: pytest.MonkeyPa
 def test_the_unknown_id_is_never_a_piece() -> None:
     for codec in CODECS.values():
         assert UNKNOWN_ID not in codec.encode("".join(map(chr, range(1, 300))))
+
+
+@pytest.mark.parametrize("algorithm", ["bpe", "unigram"])
+def test_numbers_are_cut_after_max_digits(algorithm: Literal["bpe", "unigram"], tmp_path: Path) -> None:
+    config = SubwordsConfig(algorithm=algorithm, vocab_size=600, max_digits=2)
+    codec = fit_codec(config, ["im Jahr 2009", "im Jahr 1987", "seit 2009 und 1987"] * 5)
+    assert [piece.strip("▁") for piece in codec.tokens("2009 1987")] == ["20", "09", "19", "87"]
+    codec.save(tmp_path)
+    again = load_codec(tmp_path)
+    assert again.encode("12345 ٢٠٠٩") == codec.encode("12345 ٢٠٠٩")
+    assert again.decode(again.encode("12345 ٢٠٠٩")) == "12345 ٢٠٠٩"

@@ -65,12 +65,13 @@ def split_words(text: str) -> list[Piece]:
     return pieces
 
 
-def split_chunks(part: str) -> list[str]:
+def split_chunks(part: str, max_digits: int = MAX_CHUNK_LENGTH) -> list[str]:
     """Puts a space before a part of a text and cuts it into runs of letters, of digits, of symbols and of white space.
 
-    One space goes with the run that follows it. No subword reaches across a cut. An empty part has no runs.
+    One space goes with the run that follows it. No subword reaches across a cut. An empty part has no runs. Runs of
+    digits are cut after `max_digits`.
     """
-    return _chunk_pattern().findall(" " + part) if part else []
+    return _chunk_pattern(max_digits).findall(" " + part) if part else []
 
 
 @cache
@@ -81,11 +82,11 @@ def _word_pattern() -> re.Pattern[str]:
 
 
 @cache
-def _chunk_pattern() -> re.Pattern[str]:
+def _chunk_pattern(max_digits: int) -> re.Pattern[str]:
     symbols, longest = _symbols(), MAX_CHUNK_LENGTH
     return re.compile(
         rf" ?[^\s\d{symbols}]{{1,{longest}}}"
-        rf"| ?\d{{1,{longest}}}"
+        rf"| ?\d{{1,{max_digits}}}"
         rf"| ?[{symbols}][{symbols}{_MODIFIERS}{_JOINER}]{{0,{longest - 1}}}"
         rf"|\s{{1,{longest}}}(?!\S)"
         rf"|\s{{1,{longest}}}"

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from seqlens.data.codecs.normalisation import Normaliser
 from seqlens.data.codecs.parts import split_parts
-from seqlens.data.codecs.segmentation import split_chunks
+from seqlens.data.codecs.segmentation import MAX_CHUNK_LENGTH, split_chunks
 from seqlens.data.codecs.vocabulary import most_frequent
 
 MAX_PIECE_LENGTH = 16
@@ -17,12 +17,12 @@ _MIN_PAIR_COUNT = 2  # a pair seen once tells nothing about other texts
 _FEED_SIZE = 10_000
 
 
-def count_chunks(texts: Iterable[str], normaliser: Normaliser) -> Counter[str]:
+def count_chunks(texts: Iterable[str], normaliser: Normaliser, max_digits: int = MAX_CHUNK_LENGTH) -> Counter[str]:
     """Returns how often each chunk occurs in the texts, which are read once; see `segmentation.split_chunks`."""
     parts = Counter(part for text in texts for part in split_parts(normaliser.apply(text)))
     counts: Counter[str] = Counter()
     for part, count in parts.items():
-        for chunk in split_chunks(part):
+        for chunk in split_chunks(part, max_digits):
             counts[chunk] += count
     return counts
 

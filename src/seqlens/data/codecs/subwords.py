@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import Literal, final
+from typing import Annotated, Literal, final
+
+from pydantic import Field
 
 from seqlens.data.codecs.base import VocabularyCodec
 from seqlens.data.codecs.normalisation import Normalisation, Normaliser
 from seqlens.data.codecs.parts import PartEncoder, split_parts
-from seqlens.data.codecs.segmentation import split_chunks
+from seqlens.data.codecs.segmentation import MAX_CHUNK_LENGTH, split_chunks
 from seqlens.data.codecs.specials import NUM_SPECIALS, SPECIAL_NAMES, UNKNOWN_ID, visible
 from seqlens.data.codecs.storage import StoredCodec
 from seqlens.data.codecs.subword_models import BpeModel, SubwordModel, UnigramModel, restore_model
@@ -34,7 +36,8 @@ class SubwordsConfig:
     With `byte_fallback`, a character that has no piece is written as its UTF-8 bytes, so that no text is
     unknown. Only the most frequent characters, which make up the share `character_coverage` of the text, have
     a piece then. Without it, every character of the text has a piece, as far as there is room, and any other
-    is `<unk>`.
+    is `<unk>`. Numbers are cut after `max_digits` digits, so that long ones are made of a few parts that are each
+    seen often; 1 reads them digit by digit.
     """
 
     kind: Literal["subwords"] = "subwords"
@@ -42,6 +45,7 @@ class SubwordsConfig:
     vocab_size: int = 8000
     byte_fallback: bool = True
     character_coverage: float = 0.9995
+    max_digits: Annotated[int, Field(ge=1, le=MAX_CHUNK_LENGTH)] = MAX_CHUNK_LENGTH
     normalisation: Normalisation = "nfc"
     lowercase: bool = False
 
@@ -56,13 +60,16 @@ class SubwordsCodec(VocabularyCodec):
     every text comes back exactly as it was normalised.
     """
 
-    def __init__(self, model: SubwordModel, byte_fallback: bool, normaliser: Normaliser) -> None:
+    def __init__(
+        self, model: SubwordModel, byte_fallback: bool, normaliser: Normaliser, max_digits: int = MAX_CHUNK_LENGTH
+    ) -> None:
         num_bytes = NUM_BYTES if byte_fallback else 0
-        content = {"kind": "subwords", "byte_fallback": byte_fallback, **model.content()}
+        content = {"kind": "subwords", "byte_fallback": byte_fallback, "max_digits": max_digits, **model.content()}
         shown = [f"<0x{byte:02X}>" for byte in range(num_bytes)] + [visible(piece) for piece in model.pieces]
         super().__init__(content, shown, normaliser)
         self._model = model
         self._byte_fallback = byte_fallback
+        self._max_digits = max_digits
         self._first_piece = NUM_SPECIALS + num_bytes
         single_bytes = [bytes([byte]) for byte in range(num_bytes)]
         self._bytes = (
@@ -88,7 +95,7 @@ class SubwordsCodec(VocabularyCodec):
                 "expected a number above 0 and not above 1."
             )
         normaliser = Normaliser(config.normalisation, config.lowercase)
-        chunks = count_chunks(texts, normaliser)
+        chunks = count_chunks(texts, normaliser, config.max_digits)
         check_found("subwords", chunks, list(chunks), 1)
         num_pieces = config.vocab_size - reserved
         coverage = config.character_coverage if config.byte_fallback else 1.0
@@ -100,7 +107,7 @@ class SubwordsCodec(VocabularyCodec):
                 model = BpeModel(alphabet, train_bpe(runs, alphabet, num_pieces))
             case "unigram":
                 model = UnigramModel(train_unigram(runs, alphabet, num_pieces))
-        return cls(model, config.byte_fallback, normaliser)
+        return cls(model, config.byte_fallback, normaliser, config.max_digits)
 
     @classmethod
     def restore(cls, stored: StoredCodec) -> "SubwordsCodec":
@@ -109,7 +116,8 @@ class SubwordsCodec(VocabularyCodec):
         Raises:
             WorkError: the content is damaged.
         """
-        return cls(restore_model(stored), stored.get("byte_fallback", bool), stored.normaliser())
+        max_digits = stored.get("max_digits", int)
+        return cls(restore_model(stored), stored.get("byte_fallback", bool), stored.normaliser(), max_digits)
 
     def encode(self, text: str) -> list[int]:
         """Returns the ids of the normalised text's pieces; an empty text has none."""
@@ -143,7 +151,7 @@ class SubwordsCodec(VocabularyCodec):
         return [id for run, is_known in self._runs(part) for id in self._encode_run(run, is_known)]
 
     def _runs(self, part: str) -> list[tuple[str, bool]]:
-        return [run for chunk in split_chunks(part) for run in split_known(chunk, self._model.alphabet)]
+        return [run for chunk in split_chunks(part, self._max_digits) for run in split_known(chunk, self._model.alphabet)]
 
     def _encode_run(self, run: str, is_known: bool) -> list[int]:
         if is_known:

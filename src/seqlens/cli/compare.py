@@ -1,0 +1,83 @@
+"""`seqlens compare`."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seqlens.cli.guard import guarded
+from seqlens.cli.options import DeviceOption, SettingsOption
+from seqlens.cli.printing import note, print_table
+
+if TYPE_CHECKING:
+    from seqlens.workflows.compare import Comparison
+
+EXAMPLES = """Examples:
+
+\b
+  seqlens compare runs/demo-dates/gru runs/demo-dates/gru-attention
+  seqlens compare dates/gru dates/transformer --set seed=3 --output comparison.html
+  seqlens compare runs/a runs/b --data my-test.tsv --output comparison.md
+"""
+
+
+@guarded
+def compare(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN|RECIPE...", help="Two or more run folders or recipes.", show_default=False),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Where recipes are trained; runs/compare by default.", show_default=False),
+    ] = None,
+    split: Annotated[str, typer.Option("--split", metavar="NAME", help="A split of the data.")] = "test",
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="PATH", help="Other data than the runs' own, for all.", show_default=False),
+    ] = None,
+    settings: SettingsOption = [],  # noqa: B006 - typer copies it
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="FILE", help="Write a report: .html, or .md for the table.", show_default=False),
+    ] = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Compare runs on the same pairs, or train recipes and compare them.
+
+    One table: every score with its interval, a paired test of each model against the first, parameters, seconds.
+    """
+    from seqlens.cli.progress import ShownTraining, show_training
+    from seqlens.workflows.compare import compare as compare_models
+
+    with ExitStack() as stack:
+
+        def observe(name: str) -> ShownTraining:
+            return stack.enter_context(show_training(name))
+
+        comparison = compare_models(
+            names,
+            out=out,
+            split=split,
+            data=data,
+            overrides=settings,
+            device=device,
+            announce=note,
+            observe=observe,
+        )
+    print_table(comparison.table)
+    if output is not None:
+        _write(comparison, output)
+        note(f"The report is in {output}.")
+
+
+def _write(comparison: "Comparison", output: Path) -> None:
+    from seqlens.config import write_atomically
+    from seqlens.report import markdown_table, write_report
+
+    if output.suffix == ".md":
+        title = comparison.table.title
+        write_atomically(output, f"# Comparison\n\n{title}\n\n{markdown_table(comparison.table)}")
+    else:
+        write_report(comparison.report, output)
