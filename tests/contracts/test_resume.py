@@ -66,7 +66,7 @@ CASES = {
     ),
 }
 STRIDE = 11
-"""One moment in so many is tried; a checkpoint takes about 30, so each one is cut at other places than the one before."""
+"""One moment in so many is tried. A checkpoint takes about 30, so each is cut at other places than the one before."""
 _TIMED = {"times.jsonl", "clock.json"}
 
 

@@ -7,6 +7,7 @@ from seqlens.workflows.inspect import AttentionView, GatesView, GradientsView
 
 SHADES = " ░▒▓█"
 BAR_WIDTH = 40
+END_SIGN = "■"
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _WIDEST_TOKEN = 16
 
@@ -16,33 +17,32 @@ def attention_lines(view: AttentionView) -> Iterator[str]:
     sources = [shown(token) for token in view.attention.source_tokens]
     targets = [shown(token) for token in view.attention.target_tokens]
     rows = view.attention.mean.tolist()
+    largest = max(max(row) for row in rows)
     yield f"input   {clean_text(view.source)}"
     yield f"answer  {clean_text(view.answer)}"
     yield ""
-    width = max(map(display_width, targets))
-    narrow = all(display_width(token) == 1 for token in sources[:-1])
-    if narrow:  # characters: each stands above its column
-        yield f"{'':{width}}  {''.join(sources[:-1])}{END_SIGN}"
+    width, cell = max(map(display_width, targets)), _cell_width(sources)
+    yield from _header(sources, width, cell)
     for target, row in zip(targets, rows, strict=True):
         most = max(range(len(row)), key=row.__getitem__)
-        yield f"{padded(target, width)}  {shaded(row)}  {row[most]:4.0%} on {sources[most]} ({most + 1})"
+        yield f"{padded(target, width)}  {shaded(row, largest, cell)}  {row[most]:4.0%} on {sources[most]} ({most + 1})"
     yield ""
-    yield f"Shades from 0 to 1: '{SHADES}'; a column is a token of the input, the last one is its end."
+    yield _legend(largest)
 
 
 def gates_lines(view: GatesView) -> Iterator[str]:
     """A line for each gate and state: shades of the mean absolute value over the units, token by token."""
     sources = [shown(token) for token in view.trace.tokens]
+    means = {name: values.abs().mean(1).tolist() for name, values in view.trace.values.items()}
+    largest = max(max(row) for row in means.values())
     yield f"input  {clean_text(view.source)}"
     yield ""
-    width = max(map(len, view.trace.values))
-    if all(display_width(token) == 1 for token in sources[:-1]):
-        yield f"{'':{width}}  {''.join(sources[:-1])}{END_SIGN}"
-    for name, values in view.trace.values.items():
-        means = values.abs().mean(1).tolist()
-        yield f"{name:{width}}  {shaded(means)}  mean {sum(means) / len(means):.2f}"
+    width, cell = max(map(len, means)), _cell_width(sources)
+    yield from _header(sources, width, cell)
+    for name, row in means.items():
+        yield f"{name:{width}}  {shaded(row, largest, cell)}  {sum(row) / len(row):.2f} in the mean"
     yield ""
-    yield f"Shades from 0 to 1: '{SHADES}'; a column is a token of the input, the last one is its end."
+    yield _legend(largest)
 
 
 def gradients_lines(view: GradientsView) -> Iterator[str]:
@@ -52,14 +52,28 @@ def gradients_lines(view: GradientsView) -> Iterator[str]:
     pairs = "1 pair" if view.num_pairs == 1 else f"{view.num_pairs} pairs"
     yield f"Norm of the loss's gradient by steps from the (nearer) end of the input, over {pairs}"
     yield ""
-    yield f"{'steps':>5}  {'norm':>8}  {'inputs':>6}"
+    yield f"{'steps':>5}  {'norm':>8}  {'places':>6}"
     for lag in _thinned(len(norms)):
         yield f"{lag:>5}  {norms[lag]:8.2e}  {counts[lag]:>6,}  {bar(norms[lag] / largest if largest else 0.0)}"
     yield ""
     yield f"The farthest eighth has {view.gradients.ratio:.2g} of the norm of the nearest eighth."
 
 
-END_SIGN = "■"
+def _cell_width(tokens: Sequence[str]) -> int:
+    """Columns of the screen for a token: enough for characters of any script, one where tokens are longer."""
+    widest = max((display_width(token) for token in tokens[:-1]), default=1)
+    return widest if widest <= 2 else 1
+
+
+def _header(tokens: Sequence[str], width: int, cell: int) -> Iterator[str]:
+    """The tokens above their columns, where they are short enough for that."""
+    if all(display_width(token) <= cell for token in tokens[:-1]):
+        signs = "".join(padded(token, cell) for token in [*tokens[:-1], END_SIGN])
+        yield f"{'':{width}}  {signs}"
+
+
+def _legend(largest: float) -> str:
+    return f"Shades '{SHADES}' from 0 to {largest:.2f}; a column is a token of the input, the last one is its end."
 
 
 def shown(token: str) -> str:
@@ -73,9 +87,10 @@ def padded(text: str, width: int) -> str:
     return text + " " * (width - display_width(text))
 
 
-def shaded(values: Sequence[float]) -> str:
-    """A shade for each value between 0 and 1."""
-    return "".join(SHADES[min(int(value * len(SHADES)), len(SHADES) - 1)] for value in values)
+def shaded(values: Sequence[float], largest: float, cell: int = 1) -> str:
+    """A shade for each value between 0 and `largest`, `cell` signs wide."""
+    steps = [min(int(value / (largest or 1.0) * len(SHADES)), len(SHADES) - 1) for value in values]
+    return "".join(SHADES[step] * cell for step in steps)
 
 
 def bar(share: float) -> str:

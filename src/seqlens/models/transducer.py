@@ -144,9 +144,8 @@ class Transducer(nn.Module):
         `alignment` is the top layer's attention over the source, the mean of its heads.
         """
         weights: list[Tensor] | None = [] if align else None
-        features, state = self.decoder.step(
-            self.dropout(self.target_embedding(tokens) * self.embedding_scale), state, weights
-        )  # type: ignore[arg-type]
+        embedded = self.dropout(self.target_embedding(tokens) * self.embedding_scale)
+        features, state = self.decoder.step(embedded, state, weights)  # type: ignore[arg-type]
         alignment = weights[-1].mean(1).flatten(0, 1) if weights else None
         return TransducerStep(self._output(features).logits, state, alignment)
 

@@ -99,6 +99,8 @@ class CheckpointStore:
         folder = self.path(step)
         content = self._read_state(step)
         clock = read_json(folder / "clock.json")
+        if not isinstance(clock, dict):
+            raise WorkError(f"{folder / 'clock.json'} is damaged: it is not the clock of a checkpoint.")
         tensors = {stem: self.load_tensors(step, stem, content) for stem in content["sha256"]}
         return Checkpoint(step, content["best_step"], tensors, content["state"], clock)
 

@@ -20,6 +20,7 @@ from seqlens.inference import describe_machine
 from seqlens.metrics import Score, exact_match
 from seqlens.models.transducer import Transducer
 from seqlens.report import Interval, Report, Table, write_report
+from seqlens.report.sections import TableCell
 from seqlens.tasks.transduce.answer import Translation
 from seqlens.tasks.transduce.task import TransduceTask
 from seqlens.training.observer import FitResult, Observer, Observers, Progress, Validation
@@ -127,12 +128,12 @@ def summary_table(contenders: Sequence[Contender]) -> Table:
     """What each model reached and what it cost."""
     counts = sorted(contenders[0].exact_by_count)
     names = {1: "1 date", **{count: f"{count} dates" for count in counts if count > 1}}
-    rows = []
+    rows: list[list[TableCell]] = []
     for contender in contenders:
         exact = [_interval(contender.exact_by_count[count]) for count in counts]
         steps = contender.steps_to_goal
-        cost = (contender.num_parameters, round(contender.seconds, 1))
-        rows.append((contender.name, *exact, "not reached" if steps is None else str(steps), *cost))
+        reached = "not reached" if steps is None else str(steps)
+        rows.append([contender.name, *exact, reached, contender.num_parameters, round(contender.seconds, 1)])
     columns = ("model", *(names[count] for count in counts), f"steps to {GOAL}", "parameters", "seconds")
     note = (
         "Exact match on held-out sentences by number of dates in them, with 95 % bootstrap intervals; the held-out days "

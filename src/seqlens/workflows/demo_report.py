@@ -89,7 +89,7 @@ def _bottleneck(learners: Sequence[Learner]) -> Section:
 
 
 def _examples(learners: Sequence[Learner], pairs: Sequence[tuple[str, str]]) -> Section:
-    rows = []
+    rows: list[list[str | Cell]] = []
     for index in _spread(len(pairs)):
         source, target = pairs[index]
         texts = [learner.answers[index].text for learner in learners]

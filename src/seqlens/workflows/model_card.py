@@ -31,7 +31,7 @@ Trained with seqlens {__version__} (recipe `{name}`, seed {config.seed}).
 | vocabulary | {task.source_codec.size:,} source, {task.target_codec.size:,} target |
 | training | {training["steps"]:,} steps, {training["epochs"]} epochs, {training["seconds"]:.0f} s, \
 ended by {training["stop_reason"]} |
-X
+| weights | {_weights(weights)} |
 
 Validation, where the weights were chosen:
 
@@ -62,6 +62,12 @@ print(model.predict("a text").text)
 
 Answers are as good as the training data are near to what is asked; texts from elsewhere need a test of their own.
 """
+
+
+def _weights(weights: Mapping[str, Any]) -> str:
+    names = {"best": "those of the best validation", "ema": "the moving average", "average": "the mean of the last ones"}
+    name = names.get(weights["kind"], "the last ones")
+    return name if weights["step"] is None or weights["kind"] != "best" else f"{name}, at step {weights['step']:,}"
 
 
 def _number(value: float | None) -> str:

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from seqlens.training.averaging import MovingAverage, load_mean
 from seqlens.models.weights import PackedWeights, pack_weights
+from seqlens.training.averaging import MovingAverage, load_mean
 
 
 def test_the_moving_average_against_its_closed_form() -> None:
