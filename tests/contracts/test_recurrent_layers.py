@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from seqlens.cells import Cell, CellKind, CellState, Stage, StageGradient, Values, build_cell
 from seqlens.layers import GRU, RecurrentLayer, RecurrentOutput, RecurrentState
@@ -49,18 +50,8 @@ def random_inputs(batch: int, time: int = TIME, dtype: torch.dtype = torch.float
 
 def random_state(layer: RecurrentLayer, batch: int) -> RecurrentState:
     generator = torch.Generator().manual_seed(2)
-
-    def noise(state: CellState) -> CellState:
-        return {name: torch.randn(t.shape, generator=generator, dtype=t.dtype) for name, t in state.items()}
-
-    layers = [
-        layer_state._replace(
-            forward=noise(layer_state.forward),
-            backward=None if layer_state.backward is None else noise(layer_state.backward),
-        )
-        for layer_state in layer.initial_state(batch).layers
-    ]
-    return RecurrentState(tuple(layers))
+    zeros = layer.initial_state(batch)
+    return pytree.tree_map_only(Tensor, lambda t: torch.randn(t.shape, generator=generator, dtype=t.dtype), zeros)
 
 
 def with_executor(layer: RecurrentLayer, executor: Literal["reference", "generic"]) -> RecurrentLayer:

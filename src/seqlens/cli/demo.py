@@ -21,23 +21,20 @@ def demo(
     name: Annotated[str, typer.Argument(metavar="[NAME]", help="What to learn: dates.")] = "dates",
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Where runs and report go; runs/demo-NAME by default.", show_default=False),
+        typer.Option(
+            "--out", metavar="DIR", help="Where runs and report go; runs/demo-NAME by default.", show_default=False
+        ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", metavar="N", min=0, help="That of the recipes by default.", show_default=False)
+        int | None,
+        typer.Option("--seed", metavar="N", min=0, help="That of the recipes by default.", show_default=False),
     ] = None,
 ) -> None:
     """Watch five models learn side by side: about two minutes on two cores, no download; a table and a report."""
-    from contextlib import ExitStack
-
-    from seqlens.cli.progress import ShownTraining, show_training
+    from seqlens.cli.progress import show_trainings
     from seqlens.workflows.demo import run_demo
 
-    with ExitStack() as stack:
-
-        def observe(model: str) -> ShownTraining:
-            return stack.enter_context(show_training(model))
-
+    with show_trainings() as observe:
         result = run_demo(name, out=out, seed=seed, announce=note, observe=observe)
     print_table(result.table)
     note(f"The report, with learning curves and attention maps: {result.report}")

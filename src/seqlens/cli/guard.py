@@ -1,5 +1,6 @@
 """From what a command raises to what a person reads and the exit code a script sees."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -9,12 +10,14 @@ from typing import ParamSpec
 import typer
 
 from seqlens.cli.printing import note, print_error
-from seqlens.errors import SeqlensError
+from seqlens.errors import SeqlensError, WorkError
 
 INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
 CLOSED_PIPE = 141
 """128 + SIGPIPE."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Parameters = ParamSpec("Parameters")
 
@@ -36,12 +39,18 @@ def guarded(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
         except BrokenPipeError as error:
             _forget_stdout()
             raise typer.Exit(CLOSED_PIPE) from error
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            _forget_stdout()
+            print_error(f"{error.filename or 'The output'} could not be written: {error.strerror}.")
+            raise typer.Exit(WorkError.exit_code) from error
 
     return run
 
 
 def _forget_stdout() -> None:
-    """Whoever read stdout is gone; Python would complain once more when it flushes at the end."""
+    """What is left for stdout cannot be written; Python would complain once more when it flushes at the end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

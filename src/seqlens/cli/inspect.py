@@ -1,6 +1,5 @@
 """`seqlens inspect`."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +8,7 @@ import typer
 from seqlens.cli.guard import guarded
 from seqlens.cli.options import DeviceOption, RunArgument
 from seqlens.cli.printing import note, print_lines, warn
+from seqlens.errors import RequestError, did_you_mean
 
 if TYPE_CHECKING:
     from seqlens.inference import Predictor
@@ -23,18 +23,13 @@ EXAMPLES = """Examples:
 """
 
 
-class View(StrEnum):
-    """What can be looked at."""
-
-    ATTENTION = "attention"
-    GATES = "gates"
-    GRADIENTS = "gradients"
+_VIEWS = ("attention", "gates", "gradients")
 
 
 @guarded
 def inspect(
     run: RunArgument,
-    view: Annotated[View, typer.Argument(metavar="VIEW", help="attention, gates or gradients.", show_default=False)],
+    view: Annotated[str, typer.Argument(metavar="VIEW", help="attention, gates or gradients.", show_default=False)],
     input: Annotated[
         str | None,
         typer.Option(
@@ -54,26 +49,30 @@ def inspect(
     from seqlens.inference import load
     from seqlens.report import write_report
 
+    if view not in _VIEWS:
+        raise RequestError(
+            f"There is no view '{view}', expected one of {', '.join(_VIEWS)}.{did_you_mean(view, _VIEWS)}"
+        )
     report = _show(load(run, device=device), view, input)
     if output is not None:
         write_report(report, output)
         note(f"The report is in {output}.")
 
 
-def _show(predictor: "Predictor", view: View, text: str | None) -> "Report":
+def _show(predictor: "Predictor", view: str, text: str | None) -> "Report":
     from seqlens.cli import views
     from seqlens.workflows.inspect import inspect_attention, inspect_gates, inspect_gradients
 
     match view:
-        case View.ATTENTION:
+        case "attention":
             attention = inspect_attention(predictor, text)
             print_lines(views.attention_lines(attention))
             return attention.report
-        case View.GATES:
+        case "gates":
             gates = inspect_gates(predictor, text)
             print_lines(views.gates_lines(gates))
             return gates.report
-        case View.GRADIENTS:
+        case _:
             gradients = inspect_gradients(predictor, text)
             print_lines(views.gradients_lines(gradients))
             if gradients.warning:

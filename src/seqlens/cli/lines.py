@@ -5,9 +5,10 @@ import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
 from seqlens.data.readers import read_lines
 from seqlens.errors import RequestError, WorkError
@@ -34,8 +35,9 @@ def stdin_chunks() -> Iterator[list[str]]:
         RequestError: a line is not UTF-8.
     """
     number, rest = 0, b""
+    stdin = cast("BufferedReader", sys.stdin.buffer)
     # `read1` returns what is there; `read` and the iteration over lines would wait until a buffer is full.
-    while data := sys.stdin.buffer.read1(_CHUNK_BYTES):
+    while data := stdin.read1(_CHUNK_BYTES):
         *whole, rest = (rest + data).split(b"\n")
         for first in range(0, len(whole), CHUNK_LINES):
             chunk = whole[first : first + CHUNK_LINES]
@@ -83,6 +85,9 @@ def output_to(path: Path | None) -> Iterator[TextIO]:
     if path is None:
         yield sys.stdout
         return
+    if path.exists() and not path.is_file():  # a device or a named pipe is written to, not replaced by a file
+        yield from _written_through(path)
+        return
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,5 +101,13 @@ def output_to(path: Path | None) -> Iterator[TextIO]:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
+    except OSError as error:
+        raise WorkError(f"{path} could not be written: {error.strerror or error}.") from error
+
+
+def _written_through(path: Path) -> Iterator[TextIO]:
+    try:
+        with path.open("w", encoding="utf-8", newline="\n") as file:
+            yield file
     except OSError as error:
         raise WorkError(f"{path} could not be written: {error.strerror or error}.") from error

@@ -68,5 +68,3 @@ def options(
     if version:
         typer.echo(__version__)
         raise typer.Exit
-
-

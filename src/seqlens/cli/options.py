@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The run folder, as `train` made it.", show_default=False)]
+RunArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help="The run folder, as `train` made it.", show_default=False)
+]
 
 SettingsOption = Annotated[
     list[str],

@@ -1,7 +1,7 @@
 """What goes where: results to stdout, everything a person is told on the way to stderr."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from seqlens.report import Table
 
 UNBOUNDED_WIDTH = 100_000
+_GAP = 3
+_NARROWEST_TEXT = 24
 
 
 def results() -> Console:
@@ -41,16 +43,50 @@ def print_error(text: str) -> None:
 
 
 def print_table(table: "Table") -> None:
-    """Prints a result. A terminal wraps cells by column; in a pipe a row is a line, without spaces at its end."""
+    """Prints a result: a row a line in a pipe; on a terminal too narrow for its numbers, a line for each number."""
     from seqlens.report import render_terminal_table
 
     console = results()
-    if console.is_terminal:
+    if not console.is_terminal:
+        with console.capture() as captured:
+            console.print(render_terminal_table(table))
+        print_lines(captured.get().strip("\n").splitlines())
+    elif _least_width(table) <= console.width:
         console.print(render_terminal_table(table))
-        return
-    with console.capture() as captured:
-        console.print(render_terminal_table(table))
-    print_lines(captured.get().strip("\n").splitlines())
+    else:
+        print_lines(_record_lines(table))
+
+
+def _least_width(table: "Table") -> int:
+    """The width below which numbers would be cut; long texts can be wrapped."""
+    from seqlens.report.tables import lay_out
+    from seqlens.report.text import clean_text, display_width
+
+    laid_out = lay_out(table, clean_text)
+    width = 2
+    for place, (name, align) in enumerate(zip(laid_out.columns, laid_out.align, strict=True)):
+        widest = max(map(display_width, (name, *(row[place] for row in laid_out.rows))))
+        width += _GAP + (widest if align == "right" else min(widest, _NARROWEST_TEXT))
+    return width
+
+
+def _record_lines(table: "Table") -> Iterator[str]:
+    """Each row as a block: its first cell, and below it a line for each other one."""
+    from seqlens.report.tables import lay_out
+    from seqlens.report.text import clean_text, display_width
+
+    laid_out = lay_out(table, clean_text)
+    if table.title:
+        yield clean_text(table.title)
+    width = max(map(display_width, laid_out.columns))
+    for row in laid_out.rows:
+        yield ""
+        yield row[0]
+        for name, cell in zip(laid_out.columns[1:], row[1:], strict=True):
+            yield f"  {name}{' ' * (width - display_width(name))}  {cell}"
+    if table.note:
+        yield ""
+        yield clean_text(table.note)
 
 
 def print_next(commands: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Protocol, Self, final
 
@@ -14,7 +14,7 @@ from rich.progress import Progress as LiveProgress
 from rich.text import Text
 
 from seqlens.cli.printing import notes, warn
-from seqlens.training.observer import FitResult, Observer, Progress, StopReason, Validation
+from seqlens.training.observer import FitResult, Observer, Observers, Progress, StopReason, Validation
 
 FIRST_PAUSE = 5.0
 LONGEST_PAUSE = 60.0
@@ -89,10 +89,10 @@ class LiveLine:
     """A line that moves, on a terminal; validations and warnings stay above it."""
 
     def __init__(self, label: str = "", console: Console | None = None) -> None:
-        self._label = f"{label} " if label else ""
+        self._label = f"{label}: " if label else ""
         self._live = LiveProgress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=24, complete_style="cyan"),
             TextColumn("{task.fields[measures]}"),
             console=console or notes(),
             refresh_per_second=4,
@@ -144,6 +144,35 @@ class LiveLine:
         return elapsed / max(elapsed + progress.seconds_left, 1e-9)
 
 
+@final
+class EndsEverything:
+    """Ctrl-C ends one training in order; this one passes it on to work that consists of several."""
+
+    def on_step(self, progress: Progress) -> None:
+        return None
+
+    def on_validation(self, validation: Validation) -> None:
+        return None
+
+    def on_warning(self, text: str) -> None:
+        return None
+
+    def on_end(self, result: FitResult) -> None:
+        if result.stop_reason == "interrupted":
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def show_trainings() -> Iterator[Callable[[str], Observer]]:
+    """Yields what makes an observer for each of several trainings, by its name; Ctrl-C ends them all."""
+    with ExitStack() as stack:
+
+        def observe(label: str) -> Observer:
+            return Observers([stack.enter_context(show_training(label)), EndsEverything()])
+
+        yield observe
+
+
 @contextmanager
 def counting(verb: str, *, hidden: bool = False) -> Iterator[Callable[[int, int | None], None]]:
     """Shows on a terminal how many inputs are done; yields what is to be told of `(done, in all or None)`.
@@ -153,15 +182,19 @@ def counting(verb: str, *, hidden: bool = False) -> Iterator[Callable[[int, int 
     if hidden or not sys.stderr.isatty():
         yield lambda done, total: None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24))
-    with LiveProgress(*columns, console=notes(), refresh_per_second=4, transient=True) as live:
-        task = live.add_task(verb, total=None)
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24, complete_style="cyan"))
+    live = LiveProgress(*columns, console=notes(), refresh_per_second=4, transient=True)
+    task = live.add_task(verb, total=None)
 
-        def show(done: int, total: int | None) -> None:
-            count = f"{done:,}" if total is None else f"{done:,} of {total:,}"
-            live.update(task, description=f"{count} {verb}", completed=done, total=total)
+    def show(done: int, total: int | None) -> None:
+        live.start()  # only now, so that what is told before it stands above it
+        count = f"{done:,}" if total is None else f"{done:,} of {total:,}"
+        live.update(task, description=f"{count} {verb}", completed=done, total=total)
 
+    try:
         yield show
+    finally:
+        live.stop()
 
 
 def steps_text(progress: Progress) -> str:
@@ -186,7 +219,9 @@ def validation_text(validation: Validation) -> str:
 def ending_text(result: FitResult) -> str:
     """How training ended."""
     kept = {
-        "best": f"the best weights, of step {result.best_step:,}," if result.best_step is not None else "the best weights",
+        "best": f"the best weights, of step {result.best_step:,},"
+        if result.best_step is not None
+        else "the best weights",
         "ema": "the moving average of the weights",
         "average": "the mean of the last checkpoints' weights",
         "last": "the last weights",

@@ -50,12 +50,14 @@ def train(
     happened. The path of the run folder is printed on stdout.
     """
     from seqlens.cli.progress import show_training
-    from seqlens.training.observer import Observers
+    from seqlens.training.observer import Observer, Observers
     from seqlens.training.tensorboard import TensorBoardObserver
     from seqlens.workflows.train import train as train_recipe
 
     with show_training() as shown:
-        observers = [shown] if tensorboard is None else [shown, TensorBoardObserver(tensorboard)]
+        observers: list[Observer] = [shown]
+        if tensorboard is not None:
+            observers.append(TensorBoardObserver(tensorboard))
         run = train_recipe(
             recipe,
             out=out,

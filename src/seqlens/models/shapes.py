@@ -42,7 +42,9 @@ class SequenceClassifier(nn.Module):
             case "mean":
                 pooled = encoded.memory.sum(1) / lengths.clamp(min=1).to(inputs.device)[:, None]
             case "max":
-                highest = encoded.memory.masked_fill(~mask, float("-inf")).amax(1)
+                masked = encoded.memory.masked_fill(~mask, float("-inf"))
+                # One step more, so that there is a maximum where the batch has no steps.
+                highest = nn.functional.pad(masked, (0, 0, 0, 1), value=float("-inf")).amax(1)
                 pooled = highest.masked_fill(~mask.any(1), 0.0)
         return ClassifierOutput(self.output(pooled))
 

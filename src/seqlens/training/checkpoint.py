@@ -37,7 +37,7 @@ class Checkpoint:
     best_step: int | None
     """The step of the best weights so far; its checkpoint is kept as long as this one is."""
     tensors: Mapping[str, Mapping[str, Tensor]]
-    """Tensors by file (`model`, `optimizer`, `random`, ...) and name; no two may share memory."""
+    """Tensors by file (`model`, `optimizer`, ...) and name; no two may share memory."""
     state: Mapping[str, Any]
     """JSON values that depend on nothing but the run's settings and seed."""
     clock: Mapping[str, float | int] = field(default_factory=dict)

@@ -21,7 +21,7 @@ from seqlens.training.interruption import Interruption, noticing_interruption
 from seqlens.training.journal import Journal
 from seqlens.training.observer import FitResult, Observer, Observers, Progress, StopReason, Validation
 from seqlens.training.precision import Precision, choose_precision
-from seqlens.training.randomness import seed_everything, undisturbed_randomness
+from seqlens.training.randomness import seed_everything, seed_for, undisturbed_randomness
 from seqlens.training.state import BatchSource, TrainingState
 from seqlens.training.step import StepResult, train_step
 
@@ -48,14 +48,14 @@ def fit(
 
     Writes `log.jsonl`, `times.jsonl` and `checkpoints/` in `folder`. Killed at any moment and called again with
     `resume=True`, it ends with the same bytes as if it had not been (apart from times; on one CPU configuration),
-    provided `compute_loss` and `validate` keep no state of their own. The global random generators are seeded with
-    `seed` inside, and are afterwards as they were.
+    provided `compute_loss` and `validate` keep no state of their own. The global random generators are seeded for each
+    step and each validation by `seed` and the step's number, and are afterwards as they were.
 
     Args:
         compute_loss: the loss of a batch as a sum and a count; called in train mode.
         batches: an endless source; each batch has `.to(device)`.
         batches_per_epoch: for the length of the schedule and the time left.
-        validate: the metrics of a model; called in eval mode without gradients. Its random draws do not count.
+        validate: the metrics of a model; called in eval mode without gradients.
         watch: called each `config.watch_every` steps, while the gradients of the step are there, with the step's last
             batch; a sentence it returns is passed to the observer, once for sentences that differ only in numbers.
 
@@ -70,7 +70,6 @@ def fit(
     store = CheckpointStore(folder / "checkpoints", every=config.steps_between_checkpoints, keep=keep)
     model.to(device)
     with undisturbed_randomness(device), noticing_interruption() as interruption:
-        seed_everything(seed)
         state = TrainingState(model, batches, config, batches_per_epoch=batches_per_epoch, device=device)
         checkpoint = _restore(state, store, folder, resume=resume, observer=observer)
         with closing(Journal(folder, checkpoint, warn=observer.on_warning)) as journal:
@@ -84,6 +83,7 @@ def fit(
                 journal=journal,
                 observer=observer,
                 precision=choose_precision(config.precision, device),
+                seed=seed,
                 batches_per_epoch=batches_per_epoch,
             )
             reason = training.run(interruption)
@@ -135,6 +135,7 @@ class _Training:
     journal: Journal
     observer: Observer
     precision: Precision
+    seed: int
     batches_per_epoch: int
     _last_batch: Any = None
     _warned: set[str] = field(default_factory=set)
@@ -186,6 +187,7 @@ class _Training:
         start = time.perf_counter()
         epoch = state.batches.epoch
         learning_rate = state.schedule.learning_rate(state.step + 1)
+        seed_everything(seed_for(self.seed, "step", state.step + 1), state.device)
         state.model.train()
         result = train_step(
             state.model,
@@ -214,7 +216,8 @@ class _Training:
         start = time.perf_counter()
         state.model.eval()
         averaged = state.average.applied_to(state.model) if state.average is not None else nullcontext()
-        with undisturbed_randomness(state.device), torch.no_grad(), averaged:
+        seed_everything(seed_for(self.seed, "validation", state.step), state.device)
+        with torch.no_grad(), averaged:
             found = self.validation(state.model)
         metrics = {name: float(found[name]) for name in sorted(found)}  # the order that a checkpoint's JSON has
         seconds = time.perf_counter() - start
@@ -246,8 +249,7 @@ class _Training:
         self.observer.on_step(progress)
 
     def _look(self, watch: Callable[[nn.Module, Any], str | None]) -> None:
-        with undisturbed_randomness(self.state.device):
-            warning = watch(self.state.model, self._last_batch)
+        warning = watch(self.state.model, self._last_batch)
         if warning is None:
             return
         kind = re.sub(r"\d[\d.,]*(e[-+]?\d+)?", "#", warning)

@@ -12,7 +12,6 @@ from seqlens.training.best import BestTracker
 from seqlens.training.checkpoint import Checkpoint
 from seqlens.training.config import TrainingConfig
 from seqlens.training.optimizer import Optimizer
-from seqlens.training.randomness import capture_randomness, restore_randomness
 from seqlens.training.recent import RecentSteps
 from seqlens.training.schedule import Schedule
 from seqlens.training.step import StepResult
@@ -83,15 +82,12 @@ class TrainingState:
     def checkpoint(self, *, log_bytes: int, clock: Mapping[str, float | int]) -> Checkpoint:
         """Returns the present state; `log_bytes` is the length of the log that belongs to it."""
         packed = pack_weights(self.model)
-        random = capture_randomness(self.device)
         tensors = {
             "model": packed.tensors,
             "optimizer": self.optimizer.state_tensors(),
-            "random": random.tensors,
         }
         state = {
             "aliases": packed.aliases,
-            "random": random.values,
             "batches": self.batches.state_dict(),
             "schedule": self.schedule.state_dict(),
             "best": self.best.state_dict(),
@@ -129,4 +125,3 @@ class TrainingState:
         self.skipped = state["skipped"]
         self.skipped_in_row = state["skipped_in_row"]
         self.validated_step = state["validated_step"]
-        restore_randomness(self.device, tensors["random"], state["random"])

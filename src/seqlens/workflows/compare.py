@@ -10,6 +10,7 @@ from seqlens.inference import Predictor, describe_machine, load
 from seqlens.inference.run_folder import RUN_FILE
 from seqlens.metrics import Bleu, Chrf, ExactMatch, PairedResult, Score, Statistics, paired_bootstrap
 from seqlens.report import BarChart, Bars, Examples, Interval, Report, Section, Table
+from seqlens.report.sections import TableCell
 from seqlens.tasks.transduce.config import ScoreName
 from seqlens.training.observer import Observer
 from seqlens.workflows.evaluate import Evaluation, evaluate
@@ -22,10 +23,14 @@ _NUM_EXAMPLES = 12
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """A model in the comparison, its evaluation, and its paired tests against the first (none for the first)."""
+    """A model in the comparison: answers, scores by the first one's measures, paired tests against the first.
+
+    The first has no tests.
+    """
 
     name: str
     evaluation: Evaluation
+    scores: Mapping[str, Score]
     tests: Mapping[str, PairedResult]
     num_parameters: int
     training_seconds: float | None
@@ -92,24 +97,28 @@ def compare(
 def comparison_table(contestants: Sequence[Contestant]) -> Table:
     """One row a model: every score with its interval, the paired test of the first score, cost."""
     first = contestants[0]
-    names = [name for name in first.evaluation.scores if all(name in other.evaluation.scores for other in contestants)]
-    tested = next(iter(contestants[1].tests), None)
-    columns = ["model", *(first.evaluation.scores[name].name for name in names)]
-    if tested is not None:
-        columns.append(f"{first.evaluation.scores[tested].name} against the first")
-    rows = []
+    tested = next(iter(contestants[1].tests))
+    names = [score.name for score in first.scores.values()]
+    columns = ["model", *names, f"{first.scores[tested].name} against the first", "parameters", "training seconds"]
+    rows: list[list[TableCell]] = []
     for contestant in contestants:
-        row = [contestant.name, *(_interval(contestant.evaluation.scores[name]) for name in names)]
-        if tested is not None:
-            row.append(_difference(contestant.tests.get(tested)))
-        rows.append((*row, contestant.num_parameters, contestant.training_seconds))
+        seconds = contestant.training_seconds
+        rows.append(
+            [
+                contestant.name,
+                *(_interval(contestant.scores[name]) for name in first.scores),
+                _difference(contestant.tests.get(tested)),
+                contestant.num_parameters,
+                None if seconds is None else round(seconds),
+            ]
+        )
     evaluation = first.evaluation
     note = (
         "95 % bootstrap intervals; the difference to the first model with its interval and p-value by the paired "
         "bootstrap on the same inputs (two-sided). Perplexities compare only between equal vocabularies."
     )
     title = f"{evaluation.data}, split {evaluation.split}, {len(evaluation.sources):,} pairs"
-    return Table(title, (*columns, "parameters", "training seconds"), rows, note=note)
+    return Table(title, columns, rows, note=note)
 
 
 def _check_names(names: Sequence[str | Path]) -> None:
@@ -168,23 +177,30 @@ def _check_same_data(evaluations: Mapping[str, Evaluation]) -> None:
 def _test(predictors: Mapping[str, Predictor], evaluations: Mapping[str, Evaluation]) -> tuple[Contestant, ...]:
     first_name = next(iter(predictors))
     config = predictors[first_name].task.config
-    # All are compared by the first one's measures: a paired test needs equal settings on both sides.
-    statistics = {
+    # All are measured as the first one's recipe says: numbers beside each other need equal settings.
+    statistics: dict[str, dict[str, Statistics]] = {
         name: {score: text_statistics(score, evaluation, lowercase=config.lowercase_scores) for score in config.scores}
         for name, evaluation in evaluations.items()
     }
     contestants = []
     for name, predictor in predictors.items():
-        tests = {}
-        if name != first_name:
-            tests = {
-                score: paired_bootstrap(statistics[name][score], statistics[first_name][score])
-                for score in config.scores
-            }
-        seconds = predictor.record.get("training", {}).get("seconds")
-        parameters = sum(parameter.numel() for parameter in predictor.model.parameters())
-        contestants.append(Contestant(name, evaluations[name], tests, parameters, seconds))
+        tests = {} if name == first_name else _tests(statistics[name], statistics[first_name])
+        scores = {score: measured.score() for score, measured in statistics[name].items()}
+        contestants.append(
+            Contestant(
+                name=name,
+                evaluation=evaluations[name],
+                scores={**scores, "perplexity": evaluations[name].scores["perplexity"]},
+                tests=tests,
+                num_parameters=sum(parameter.numel() for parameter in predictor.model.parameters()),
+                training_seconds=predictor.record.get("training", {}).get("seconds"),
+            )
+        )
     return tuple(contestants)
+
+
+def _tests(system: Mapping[str, Statistics], first: Mapping[str, Statistics]) -> dict[str, PairedResult]:
+    return {score: paired_bootstrap(system[score], first[score]) for score in first}
 
 
 def text_statistics(name: ScoreName, evaluation: Evaluation, *, lowercase: bool) -> Statistics:
@@ -213,8 +229,8 @@ def _report(contestants: Sequence[Contestant], table: Table) -> Report:
     columns = ("model", "measure", "difference", "p", "share of resamples where it is higher")
     sections.append(Table(f"Paired tests against {first.name}", columns, rows))
     names = [contestant.name for contestant in contestants]
-    for name, score in first.evaluation.scores.items():
-        bars = [_interval(contestant.evaluation.scores[name]) for contestant in contestants]
+    for name, score in first.scores.items():
+        bars = [_interval(contestant.scores[name]) for contestant in contestants]
         sections.append(BarChart(score.name, "", score.name, names, [Bars(score.name, bars)], note=score.signature))
     answers = [
         (source, reference, *(contestant.evaluation.answers[number].text for contestant in contestants))

@@ -82,16 +82,21 @@ def evaluate(
     if not pairs or any(target is None for _, target in pairs):
         raise RequestError(f"{corpus.name} has no pairs with targets in its split '{split}', so nothing can be scored.")
     sources, references = [source for source, _ in pairs], [target or "" for _, target in pairs]
-    announce(f"Answering {len(pairs):,} inputs of {corpus.name}, split {split}.")
+    data_name = corpus.name if data is None else str(data)
+    announce(f"Answering {len(pairs):,} {'input' if len(pairs) == 1 else 'inputs'} of {data_name}, split {split}.")
     answers = _answer(predictor, sources, batch_size, decoding or {}, progress)
+    if truncated := sum(answer.truncated for answer in answers):
+        announce(f"{truncated:,} of the inputs are longer than the model's positions reach, and were cut there.")
     task = predictor.task
     texts = [answer.text for answer in answers]
     lowercase = task.config.lowercase_scores
-    scores = {name: compute_score(name, texts, references, lowercase=lowercase) for name in task.config.scores}
+    scores: dict[str, Score] = {
+        name: compute_score(name, texts, references, lowercase=lowercase) for name in task.config.scores
+    }
     scores["perplexity"] = perplexity(predictor, corpus, split)
     own_data = data is None
     compared = baselines(sources, _training_pairs(predictor) if own_data else None)
-    baseline_scores = {
+    baseline_scores: dict[str, dict[str, Score]] = {
         baseline.name: {
             name: compute_score(name, baseline.answers, references, lowercase=lowercase) for name in task.config.scores
         }
@@ -100,7 +105,7 @@ def evaluate(
     folder = predictor.path / "evaluation" / (split if own_data else f"{Path(str(data)).name}-{split}")
     result = Evaluation(
         run=predictor.path,
-        data=corpus.name,
+        data=data_name,
         split=split,
         scores=scores,
         baseline_scores=baseline_scores,

@@ -97,7 +97,7 @@ def inspect_attention(predictor: Predictor, source: str | None = None) -> Attent
         RequestError: the model has no attention, or the input is empty or too long for its positions.
     """
     source = _source(predictor, source)
-    answer = predictor.predict(source).text
+    answer = _reachable(predictor, predictor.predict(source).text)
     found = attention_map(predictor.task, predictor.model, source, answer)
     maps = [_heatmap("all heads", found, found.mean.tolist())]
     for number, layer in enumerate(found.layers, start=1):
@@ -173,8 +173,16 @@ def inspect_gradients(predictor: Predictor, source: str | None = None) -> Gradie
             [Series("gradient", lags, gradients.norms)],
             log_y=True,
         ),
-        BarChart("Inputs that reach so far", "steps", "inputs", [str(lag) for lag in lags], [Bars("inputs", gradients.counts)]),
-        Table("The numbers", ("steps", "norm", "inputs"), list(zip(lags, gradients.norms, gradients.counts, strict=True))),
+        BarChart(
+            "Inputs that reach so far",
+            "steps",
+            "inputs",
+            [str(lag) for lag in lags],
+            [Bars("inputs", gradients.counts)],
+        ),
+        Table(
+            "The numbers", ("steps", "norm", "inputs"), list(zip(lags, gradients.norms, gradients.counts, strict=True))
+        ),
     ]
     summary = f"The norm of the loss's gradient with respect to the inputs, over {len(pairs)} pairs."
     return GradientsView(len(pairs), gradients, warning, _report(predictor, "gradients", summary, sections))
@@ -182,13 +190,22 @@ def inspect_gradients(predictor: Predictor, source: str | None = None) -> Gradie
 
 def _source(predictor: Predictor, source: str | None) -> str:
     if source is None:
-        source = next((pair.source for pair in sample_pairs(predictor, 100) if pair.source.strip()), "")
+        texts = [pair.source for pair in sample_pairs(predictor, 100) if pair.source.strip()]
+        _, truncated = predictor.task.encode_sources(predictor.model, texts)
+        source = next((text for text, cut in zip(texts, truncated, strict=True) if not cut), "")
     if not source.strip():
         raise RequestError("The input is empty, expected a text to look at.")
     encoded, truncated = predictor.task.encode_sources(predictor.model, [source])
     if truncated[0]:
         raise RequestError(f"The input is longer than the {len(encoded[0])} tokens that the model's positions reach.")
     return source
+
+
+def _reachable(predictor: Predictor, answer: str) -> str:
+    """The answer, cut where learned positions end: one that did not end by itself has no room for its `<end>`."""
+    codec, limit = predictor.task.target_codec, predictor.model.max_target_length
+    ids = codec.encode(answer)
+    return answer if limit is None or len(ids) < limit else codec.decode(ids[: limit - 1])
 
 
 def _batch(predictor: Predictor, pairs: Sequence[tuple[str, str]]) -> PairBatch:

@@ -65,7 +65,7 @@ Answers are as good as the training data are near to what is asked; texts from e
 
 
 def _weights(weights: Mapping[str, Any]) -> str:
-    names = {"best": "those of the best validation", "ema": "the moving average", "average": "the mean of the last ones"}
+    names = {"best": "those of the best validation", "ema": "their moving average", "average": "mean of the last ones"}
     name = names.get(weights["kind"], "the last ones")
     return name if weights["step"] is None or weights["kind"] != "best" else f"{name}, at step {weights['step']:,}"
 

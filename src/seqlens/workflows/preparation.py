@@ -45,7 +45,7 @@ class TrainingBatches:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A recipe made ready: `num_left_out` pairs were longer than `batches.max_length`."""
+    """A recipe made ready: `num_left_out` pairs have more than `max_length` tokens on a side."""
 
     corpus: Corpus
     task: Task
@@ -53,6 +53,7 @@ class Prepared:
     validation: EncodedPairs
     sampler: TokenBudgetSampler
     batches_per_epoch: int
+    max_length: int | None
     num_left_out: int
     fingerprints: dict[str, str]
 
@@ -71,11 +72,10 @@ def prepare(config: RunConfig, *, codec_folder: Path | None, announce: Announce)
     if not len(train) or not len(validation):
         empty = "validation" if len(train) else "train"
         raise RequestError(f"{corpus.name} has no pairs in its split '{empty}'.")
-    kept = within_length(train.lengths, config.batches.max_length)
+    max_length = _max_length(config)
+    kept = within_length(train.lengths, max_length)
     if not len(kept.indices):
-        raise RequestError(
-            f"'batches.max_length' is {config.batches.max_length}, but every training pair of {corpus.name} is longer."
-        )
+        raise RequestError(f"Every training pair of {corpus.name} is longer than the {max_length} tokens allowed.")
     train = train.subset(kept.indices)
     task = task.with_output_limit(train.lengths)
     sampler = TokenBudgetSampler(train.lengths, max_tokens=config.batches.max_tokens, shuffle=True, seed=config.seed)
@@ -86,9 +86,19 @@ def prepare(config: RunConfig, *, codec_folder: Path | None, announce: Announce)
         validation=validation,
         sampler=sampler,
         batches_per_epoch=len(sampler.epoch_batches(0)),
+        max_length=max_length,
         num_left_out=kept.num_left_out,
         fingerprints=fingerprints,
     )
+
+
+def _max_length(config: RunConfig) -> int | None:
+    """The most tokens on a side of a training pair: `batches.max_length`, and what learned positions reach."""
+    limits = [] if config.batches.max_length is None else [config.batches.max_length]
+    for part in (config.task.model.encoder, config.task.model.decoder):
+        if part.kind == "transformer" and part.positions == "learned":
+            limits.append(part.max_length)
+    return min(limits, default=None)
 
 
 def encode_split(corpus: Corpus, split: str, task: Task, fingerprint: str, announce: Announce) -> EncodedPairs:

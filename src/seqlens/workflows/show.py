@@ -1,20 +1,22 @@
 """One batch as a person needs to see it: texts, tokens, ids, unknown ones, ends, padding, mask."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from seqlens.config import load_config
 from seqlens.data.batch import pad
+from seqlens.data.catalogue import catalogue_names
 from seqlens.data.corpus import Corpus, DataConfig, PairsData, open_corpus
 from seqlens.data.dates import DatesData
 from seqlens.data.text import END_ID, UNKNOWN_ID, CharactersConfig, TextCodec, WordsConfig
-from seqlens.errors import RequestError
+from seqlens.errors import RequestError, did_you_mean
 from seqlens.tasks.build import Task, fit_task
 from seqlens.tasks.transduce.config import SeparateCodecs, TransduceConfig
 from seqlens.training.run_config import RunConfig
 from seqlens.workflows.preparation import Announce
-from seqlens.workflows.recipes import find_recipe, is_recipe
+from seqlens.workflows.recipes import find_recipe, is_recipe, list_recipes
 
 FITTED_ON = 3000
 """Pairs of a data set that the codec of a quick look is fitted on."""
@@ -70,7 +72,8 @@ def show_batch(
         config = _load(recipe)
         corpus = open_corpus(config.data, base=find_recipe(recipe).path.parent, announce=announce)
     else:
-        corpus = open_corpus(data_config(name_or_path), base=Path(), announce=announce)
+        recipes = [known.name for known in list_recipes()]
+        corpus = open_corpus(data_config(name_or_path, also_valid=recipes), base=Path(), announce=announce)
     pairs = list(islice(corpus.read(split), count))
     if not pairs:
         raise RequestError(f"{corpus.name} has no pairs in its split '{split}'.")
@@ -80,10 +83,22 @@ def show_batch(
     return ShownBatch(corpus.name, split, codec, tuple(zip(sources, targets, strict=True)))
 
 
-def data_config(name_or_path: str, *, source: str | None = None, target: str | None = None) -> DataConfig:
-    """The data of that name or path, with the languages asked for."""
+def data_config(
+    name_or_path: str, *, source: str | None = None, target: str | None = None, also_valid: Sequence[str] = ()
+) -> DataConfig:
+    """The data of that name or path, with the languages asked for; `also_valid` are names to suggest besides.
+
+    Raises:
+        RequestError: there is neither a data set of that name nor such a path.
+    """
     if name_or_path == "dates":
         return DatesData()
+    names = [*catalogue_names(), "dates"]
+    if name_or_path not in names and not Path(name_or_path).exists():
+        raise RequestError(
+            f"There is no data set, folder or file '{name_or_path}', the data sets are {', '.join(names)}."
+            f"{did_you_mean(name_or_path, [*names, *also_valid])}"
+        )
     return PairsData(path=name_or_path, source=source, target=target)
 
 

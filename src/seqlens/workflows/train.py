@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def train(
     # The weights belong to the codec that was fitted first. The recipe is written after it, so that codec is whole.
     resumed = resume and (folder / RECIPE_FILE).is_file()
     prepared = prepare(config, codec_folder=codec_folder if resumed else None, announce=announce)
-    announce(_summary(prepared, config))
+    announce(_summary(prepared))
     model = fresh_model(prepared.task, config.seed)
     prepared.task.save(codec_folder)
     write_atomically(folder / RECIPE_FILE, f"{_NAME_COMMENT}{name}\n{dump_config(config)}")
@@ -105,7 +106,9 @@ def run_fit(
 
     def validation(module: nn.Module) -> Mapping[str, float]:
         assert isinstance(module, Transducer)
-        batches = (prepared.validation.batch(indices).to(device) for indices in validation_batches)
+        # Longer pairs than learned positions reach are cut, as `evaluate` cuts them.
+        fitting = (task.fit_positions(module, prepared.validation.batch(indices)) for indices in validation_batches)
+        batches = (batch.to(device) for batch in fitting)
         return validate(task, module, batches, score_pairs)
 
     try:
@@ -199,7 +202,9 @@ def _claim(folder: Path, config: RunConfig, *, resume: bool, announce: Announce)
         _check_same_training(folder, load_config(RunConfig, stored), config)
         return
     if folder.is_dir() and any(path.name != CODEC_FOLDER for path in folder.iterdir()):
-        what = "a finished run" if (folder / RUN_FILE).is_file() else "a training" if stored.is_file() else "other files"
+        what = (
+            "a finished run" if (folder / RUN_FILE).is_file() else "a training" if stored.is_file() else "other files"
+        )
         hint = "" if what == "other files" else ", or --resume to go on with the training"
         raise RequestError(f"{folder} holds {what} already. Give another --out{hint}.")
     if resume:
@@ -240,12 +245,7 @@ def fresh_model(task: Task, seed: int) -> Transducer:
 
 
 def _first(prepared: Prepared, count: int) -> list[tuple[str, str]]:
-    pairs = []
-    for pair in prepared.corpus.read("validation"):
-        if len(pairs) == count:
-            break
-        pairs.append((pair.source, pair.target or ""))
-    return pairs
+    return [(pair.source, pair.target or "") for pair in islice(prepared.corpus.read("validation"), count)]
 
 
 def _watch(model: Transducer) -> Callable[[nn.Module, Any], str | None] | None:
@@ -260,12 +260,13 @@ def _watch(model: Transducer) -> Callable[[nn.Module, Any], str | None] | None:
     return look
 
 
-def _summary(prepared: Prepared, config: RunConfig) -> str:
+def _summary(prepared: Prepared) -> str:
     waste = prepared.sampler.padding_waste(0)
     left_out = ""
     if prepared.num_left_out:
-        limit = config.batches.max_length
-        left_out = f" {prepared.num_left_out:,} pairs longer than {limit} tokens are left out of training."
+        count = "1 pair" if prepared.num_left_out == 1 else f"{prepared.num_left_out:,} pairs"
+        verb = "is" if prepared.num_left_out == 1 else "are"
+        left_out = f" {count} longer than {prepared.max_length} tokens {verb} left out of training."
     return (
         f"{prepared.corpus.name} {prepared.corpus.source_name} to {prepared.corpus.target_name}: "
         f"{len(prepared.train):,} training pairs in {prepared.batches_per_epoch:,} batches an epoch, "

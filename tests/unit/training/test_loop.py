@@ -76,37 +76,49 @@ def test_the_observer_hears_of_each_step(train: Train, recorder: Any) -> None:
     assert [validation.step for validation in recorder.validations] == [2, 4, 5]
 
 
-def test_the_same_seed_gives_the_same_and_validation_draws_nothing(
-    train: Train, tmp_path: Path, linear: nn.Module
+def noisy_loss(model: nn.Module, batch: Any) -> LossSum:
+    assert model.training
+    return LossSum((model(nn.functional.dropout(batch.x)) - batch.y).square().sum(), len(batch.x), {})
+
+
+def draw_from_all() -> float:
+    return torch.rand(()).item() + random.random() + numpy.random.rand()
+
+
+def test_the_seed_decides_all_and_what_draws_in_between_changes_nothing(
+    train: Train, tmp_path: Path, linear: nn.Module, recorder: Any
 ) -> None:
     start = copy.deepcopy(linear.state_dict())
 
-    def noisy(model: nn.Module, batch: Any) -> LossSum:
-        assert model.training
-        return LossSum((model(nn.functional.dropout(batch.x)) - batch.y).square().sum(), len(batch.x), {})
-
-    def drawing(model: nn.Module) -> dict[str, float]:
+    def validate(model: nn.Module) -> dict[str, float]:
         assert not model.training
         assert not torch.is_grad_enabled()
-        return {"loss": torch.rand(()).item() + random.random() + numpy.random.rand()}
+        return {"loss": draw_from_all()}
 
-    ends = []
-    for number, validate in enumerate([drawing, lambda model: {"loss": 0.0}]):
+    def drawing_validate(model: nn.Module) -> dict[str, float]:
+        found = validate(model)
+        draw_from_all()
+        return found
+
+    def drawing_watch(model: nn.Module, batch: Any) -> None:
+        draw_from_all()
+
+    def end(seed: int, **changes: Any) -> tuple[bytes, bytes]:
         linear.load_state_dict(start)
-        torch.manual_seed(number)  # what was drawn before does not matter
-        before = torch.get_rng_state()
-        folder = tmp_path / str(number)
-        train(
-            TrainingConfig(max_steps=6, validate_every=2, average_last=1),
-            compute_loss=noisy,
-            validate=validate,
-            folder=folder,
-        )
-        assert torch.equal(torch.get_rng_state(), before)  # and the caller's generator is left alone
-        ends.append(
-            (CheckpointStore(folder / "checkpoints", every=2, keep=1).path(6) / "model.safetensors").read_bytes()
-        )
-    assert ends[0] == ends[1]
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        config = TrainingConfig(max_steps=6, validate_every=2, watch_every=1)
+        train(config, compute_loss=noisy_loss, folder=folder, seed=seed, **changes)
+        return (folder / "log.jsonl").read_bytes(), linear.weight.detach().numpy().tobytes()
+
+    expected = end(1, validate=validate)
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    recorder.on_step = lambda progress: draw_from_all()
+    assert end(1, validate=drawing_validate, watch=drawing_watch) == expected
+    assert torch.equal(torch.get_rng_state(), before)  # the caller's generator is left alone
+    other = end(2, validate=validate)
+    assert other[0] != expected[0]
+    assert other[1] != expected[1]
 
 
 def test_early_stopping_and_the_best_weights(train: Train, linear: nn.Linear) -> None:
@@ -313,18 +325,14 @@ def test_watch_sees_gradients_and_each_kind_of_warning_is_passed_once(
 def test_watching_changes_no_byte(train: Train, linear: nn.Module, tmp_path: Path) -> None:
     start, ends = copy.deepcopy(linear.state_dict()), []
 
-    def noisy(model: nn.Module, batch: Any) -> LossSum:
-        assert model.training
-        return LossSum((model(nn.functional.dropout(batch.x)) - batch.y).square().sum(), len(batch.x), {})
-
     def watch(model: nn.Module, batch: Any) -> None:
         model.eval()
-        noisy(model.train(), batch).total.backward()
+        noisy_loss(model.train(), batch).total.backward()
         model.eval()
 
     for looking in (watch, None):
         linear.load_state_dict(start)
         folder = tmp_path / str(looking is None)
-        train(TrainingConfig(max_steps=6, watch_every=1), compute_loss=noisy, watch=looking, folder=folder)
+        train(TrainingConfig(max_steps=6, watch_every=1), compute_loss=noisy_loss, watch=looking, folder=folder)
         ends.append(copy.deepcopy(linear.state_dict()))
     torch.testing.assert_close(ends[0], ends[1], rtol=0, atol=0)

@@ -1,0 +1,86 @@
+"""One training of the plan: an entry with a seed, and what tells it from every other one."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from benchmarks.quality.plan import Entry
+from benchmarks.rows import Row
+from seqlens.config import apply_overrides, load_config
+from seqlens.config.tree import read_tree
+from seqlens.errors import RequestError
+
+LONGEST_SECONDS = 7200
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An entry with one of its seeds.
+
+    `training_id` stands for all settings of the training but the seed, `settings_id` for those of the search too: a
+    recipe that was changed since is another training, and its rows are told apart from the earlier ones.
+    """
+
+    entry: Entry
+    seed: int
+    training_id: str
+    settings_id: str
+
+    def __str__(self) -> str:
+        return f"{self.entry.name} seed {self.seed}"
+
+    @property
+    def overrides(self) -> dict[str, object]:
+        """The settings that differ from the recipe's, the seed among them."""
+        return {**self.entry.overrides, "seed": self.seed}
+
+    def folder(self, root: Path) -> Path:
+        """Where this training keeps its files."""
+        return root / self.entry.name / self.training_id / f"seed-{self.seed}"
+
+    def is_row_of(self, row: Row) -> bool:
+        """Whether a row is of this entry, seed and settings."""
+        return (row["entry"], row["seed"], row["settings"]) == (self.entry.name, self.seed, self.settings_id)
+
+    def is_finished(self, rows: Sequence[Row]) -> bool:
+        """Whether some row has all splits of this job."""
+        return any(self.is_row_of(row) and set(self.entry.splits) <= set(row["splits"]) for row in rows)
+
+
+def plan_jobs(entries: Sequence[Entry]) -> list[Job]:
+    """All seeds of all entries, in order; nothing is trained yet.
+
+    Raises:
+        RequestError: a recipe or an override is wrong, or a training could take more than two hours.
+    """
+    jobs = []
+    for entry in entries:
+        training_id, settings_id = _identify(entry)
+        jobs += [Job(entry, seed, training_id, settings_id) for seed in entry.seeds]
+    return jobs
+
+
+def _identify(entry: Entry) -> tuple[str, str]:
+    from seqlens.training.run_config import RunConfig
+    from seqlens.workflows.recipes import find_recipe
+
+    path = find_recipe(entry.recipe).path
+    limit = load_config(RunConfig, path, dict(entry.overrides)).training.max_seconds
+    if limit is None or limit > LONGEST_SECONDS:
+        found = "is not set" if limit is None else f"is {limit:g}"
+        raise RequestError(
+            f"{entry.name}: 'training.max_seconds' {found}, expected at most {LONGEST_SECONDS}: "
+            "no training of the plan takes more than 120 minutes."
+        )
+    # As written, not as resolved: a setting that a later version adds, with a default, makes no new training.
+    tree: dict[str, Any] = apply_overrides(read_tree(path).value, dict(entry.overrides))
+    training = {name: value for name, value in tree.items() if name not in ("description", "seed")}
+    return _digest(training), _digest([training, dict(entry.decoding)])
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]

@@ -1,0 +1,294 @@
+"""The sections of docs/results.md about scores of trained models."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, final
+
+from benchmarks.quality.markdown import NOTHING, day, join, machine_text, table
+from benchmarks.quality.plan import Entry, Goal
+from benchmarks.rows import Row
+
+_FIGURE_COLUMNS = (
+    "figure",
+    "command",
+    "seeds",
+    "mean [min, max]",
+    "95 % interval",
+    "published",
+    "to reach",
+    "verdict",
+    "training",
+    "machine",
+    "date",
+)
+_SCORE_NAMES = {"bleu": "BLEU", "chrf": "chrF", "exact_match": "exact match", "perplexity": "perplexity"}
+_CASES = {"lowercase": "lower-cased", "cased": "cased"}
+_LOWER_IS_BETTER = ("perplexity",)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Group:
+    """All seeds run with one entry's settings; of a seed run twice the last row counts."""
+
+    rows: tuple[Row, ...]
+
+    @property
+    def seeds(self) -> str:
+        return ", ".join(str(row["seed"]) for row in self.rows)
+
+    @property
+    def newest(self) -> Row:
+        return max(self.rows, key=lambda row: row["time"])
+
+    @property
+    def machines(self) -> str:
+        return join([machine_text(row) for row in self.rows])
+
+    @property
+    def days(self) -> str:
+        return join(sorted(day(row) for row in self.rows))
+
+    @property
+    def minutes(self) -> list[float]:
+        return [row["training"]["seconds"] / 60 for row in self.rows]
+
+    def scores(self, split: str, name: str) -> list[dict[str, Any]]:
+        """That score of every row that has it."""
+        found = [row["splits"].get(split, {}).get("scores", {}).get(name) for row in self.rows]
+        return [score for score in found if score is not None]
+
+
+def quality_sections(rows: Sequence[Row], plan: Sequence[Entry]) -> list[str]:
+    """A section for each of the plan's, then what is in the rows and not in the plan any more."""
+    sections = []
+    for name in dict.fromkeys(entry.section for entry in plan):
+        entries = [entry for entry in plan if entry.section == name]
+        sections.append(_section(name, entries, rows))
+    planned = {entry.name for entry in plan}
+    others = list(dict.fromkeys(row["entry"] for row in rows if row["entry"] not in planned))
+    if others:
+        old = [_earlier_row(group) for name in others for group in _groups(rows, name)]
+        sections.append(f"## No longer in the plan\n\n{table(_EARLIER_COLUMNS, old)}")
+    return sections
+
+
+def _section(name: str, entries: Sequence[Entry], rows: Sequence[Row]) -> str:
+    lines = [line for entry in entries for line in _figure_rows(entry, _groups(rows, entry.name))]
+    parts = [f"## {name}\n", table(_FIGURE_COLUMNS, lines)]
+    parts += [_details(entry, groups) for entry in entries if (groups := _groups(rows, entry.name))]
+    return "\n".join(parts)
+
+
+def _groups(rows: Sequence[Row], entry: str) -> list[Group]:
+    """The rows of an entry by settings, the settings run last first."""
+    by_settings: dict[str, dict[int, Row]] = {}
+    for row in rows:
+        if row["entry"] == entry:
+            by_settings.setdefault(row["settings"], {})[row["seed"]] = row
+    groups = [Group(tuple(seeds[seed] for seed in sorted(seeds))) for seeds in by_settings.values()]
+    return sorted(groups, key=lambda group: str(group.newest["time"]), reverse=True)
+
+
+def _figure_rows(entry: Entry, groups: Sequence[Group]) -> list[Sequence[str]]:
+    lines: list[Sequence[str]] = []
+    for goal in entry.goals:
+        what = f"{entry.title}, {goal.split}: {score_title(goal.score)}"
+        published = NOTHING if goal.published is None else f"{goal.published:g} ({goal.published_by})"
+        sign = "≥" if goal.better == "higher" else "≤"
+        to_reach = f"{sign} {goal.to_reach:g} ({goal.source})"
+        scores = groups[0].scores(goal.split, goal.score) if groups else []
+        if not scores:
+            planned = ", ".join(map(str, entry.seeds))
+            blank = [NOTHING] * 2
+            lines.append(
+                (what, f"`{entry.command}`", planned, *blank, published, to_reach, "not run yet", *blank, NOTHING)
+            )
+            continue
+        group = groups[0]
+        facts = (group.machines, group.days)
+        baseline = _strongest_baseline(group, goal.split, goal.score)
+        if baseline is not None:
+            name, score = baseline
+            value, interval = f"{score['value']:.1f}", _interval([score])
+            lines.append((f"baseline: {name}", f"`{entry.command}`", NOTHING, value, interval, *[NOTHING] * 4, *facts))
+        lines.append(
+            (
+                what,
+                f"`{entry.command}`",
+                group.seeds,
+                _mean([score["value"] for score in scores]),
+                _interval(scores),
+                published,
+                to_reach,
+                verdict(goal, entry, group),
+                f"{_mean(group.minutes)} min",
+                *facts,
+            )
+        )
+    return lines
+
+
+def verdict(goal: Goal, entry: Entry, group: Group) -> str:
+    """Whether the mean over all seeds reached the goal, each training within its time."""
+    values = [score["value"] for score in group.scores(goal.split, goal.score)]
+    mean = fmean(values)
+    reached = mean >= goal.to_reach if goal.better == "higher" else mean <= goal.to_reach
+    text = "**reached**" if reached else "not reached"
+    if goal.max_training_minutes is not None and max(group.minutes) > goal.max_training_minutes:
+        text = f"not reached: training took {max(group.minutes):.1f} of {goal.max_training_minutes:g} minutes"
+    missing = [seed for seed in entry.seeds if seed not in [row["seed"] for row in group.rows]]
+    return f"{text}, with {len(values)} of {len(values) + len(missing)} seeds so far" if missing else text
+
+
+def _details(entry: Entry, groups: Sequence[Group]) -> str:
+    group = groups[0]
+    row = group.newest
+    names = sorted({name for split in row["splits"].values() for name in split["scores"]}, key=_score_order)
+    lines = [line for split in row["splits"] for line in _split_rows(group, split, names)]
+    columns = ("split", "system", "seeds", *(score_title(name) for name in names))
+    parts = [
+        f"### {entry.title}\n",
+        "".join(f"- {fact}\n" for fact in _facts(entry, group)),
+        "Mean over the seeds, with the smallest and the largest; a baseline with its 95 % interval.\n",
+        table(columns, lines),
+        _signatures(row, names),
+    ]
+    if len(groups) > 1:
+        parts += ["Earlier settings of this entry:\n", table(_EARLIER_COLUMNS, [_earlier_row(old) for old in groups[1:]])]
+    return "\n".join(parts)
+
+
+def _facts(entry: Entry, group: Group) -> list[str]:
+    row = group.newest
+    data, selection, codec = row["data"], row["selection"], row["codec"]
+    each = [
+        f"seed {one['seed']}: {one['training']['steps']:,} steps, {one['training']['epochs']:.1f} epochs, "
+        f"{one['training']['seconds'] / 60:.1f} minutes ({one['training']['stop_reason']}), "
+        f"{one['selection']['kind']} weights{_of_step(one)}{_sessions_text(one)}"
+        for one in group.rows
+    ]
+    fingerprints = ", ".join(f"{split} `{value[:12]}`" for split, value in sorted(data["fingerprints"].items()))
+    commits = join([f"`{one['commit']}`" for one in group.rows])
+    overrides = ", ".join(f"`{name}={value}`" for name, value in row["overrides"].items()) or "none"
+    return [
+        f"command `{entry.command}`; recipe `{row['recipe']}`, overrides {overrides}, settings `{row['settings']}`",
+        f"data: {data['name']} {data['source']} to {data['target']}, {data['num_train']:,} training pairs "
+        f"({data['num_left_out']} longer ones left out), fingerprints {fingerprints}",
+        f"tokens: {codec_text(codec)}",
+        f"weights chosen on {selection['split']} by {selection['metric']} ({selection['mode']}), "
+        f"{selection['search']} search, every {selection['validate_every']} steps",
+        f"answers by {_decoding_text(row['decoding'])}",
+        *each,
+        f"{row['parameters']:,} parameters; padding waste {100 * row['padding_waste']:.1f} %",
+        f"seqlens {row['seqlens']}, commit {commits}; {group.machines}; {group.days}",
+    ]
+
+
+def _of_step(row: Row) -> str:
+    step = row["selection"].get("step")
+    return "" if step is None else f" of step {step:,}"
+
+
+def _sessions_text(row: Row) -> str:
+    """Says when a training was interrupted or its code changed on the way."""
+    sessions = row["sessions"]
+    commits = dict.fromkeys([*(session["commit"] for session in sessions), row["commit"]])
+    resumed = f", resumed {len(sessions) - 1} times" if len(sessions) > 1 else ""
+    changed = f", trained and scored at {' and '.join(f'`{commit}`' for commit in commits)}" if len(commits) > 1 else ""
+    return resumed + changed
+
+
+def codec_text(codec: Mapping[str, Any]) -> str:
+    """The vocabularies in a few words."""
+
+    def side(settings: Mapping[str, Any]) -> str:
+        details = [str(settings[name]) for name in ("algorithm", "normalisation") if name in settings]
+        details += ["lower-cased"] if settings.get("lowercase") else []
+        return f"{settings['kind']} ({', '.join(details)})"
+
+    settings = codec["settings"]
+    if settings["kind"] == "shared":
+        return f"{side(settings['text'])}, one vocabulary of {codec['source_size']:,} for both sides"
+    source, target = side(settings["source"]), side(settings["target"])
+    return f"source {source}, {codec['source_size']:,}; target {target}, {codec['target_size']:,}"
+
+
+def _decoding_text(decoding: Mapping[str, Any]) -> str:
+    if not decoding:
+        return "the recipe's own search"
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in decoding.items())
+
+
+def _split_rows(group: Group, split: str, names: Sequence[str]) -> list[Sequence[str]]:
+    lines: list[Sequence[str]] = []
+    for baseline, scores in group.newest["splits"][split]["baselines"].items():
+        cells = [f"{scores[name]['value']:.1f} {_interval([scores[name]])}" if name in scores else NOTHING for name in names]
+        lines.append((split, f"baseline: {baseline}", NOTHING, *cells))
+    having = [row for row in group.rows if split in row["splits"]]
+    cells = [_mean([score["value"] for score in group.scores(split, name)]) for name in names]
+    lines.append((split, "**this model**", ", ".join(str(row["seed"]) for row in having), *cells))
+    return lines
+
+
+def _signatures(row: Row, names: Sequence[str]) -> str:
+    """What the numbers depend on, a line a score: the same for all splits."""
+    split = next(iter(row["splits"].values()))
+    lines = [
+        f"- {score_title(name)}: `{split['scores'][name]['signature']}`\n"
+        for name in names
+        if split["scores"].get(name, {}).get("signature")
+    ]
+    return "".join(lines)
+
+
+_EARLIER_COLUMNS = ("entry", "settings", "seeds", "scores", "commit", "machine", "date")
+
+
+def _earlier_row(group: Group) -> Sequence[str]:
+    row = group.newest
+    means = [
+        f"{split} {score_title(name)} {_mean([score['value'] for score in group.scores(split, name)])}"
+        for split, found in row["splits"].items()
+        for name in found["scores"]
+    ]
+    commits = join([f"`{one['commit']}`" for one in group.rows])
+    return (row["entry"], f"`{row['settings']}`", group.seeds, "; ".join(means), commits, group.machines, group.days)
+
+
+def _strongest_baseline(group: Group, split: str, name: str) -> tuple[str, dict[str, Any]] | None:
+    found = {
+        baseline: scores[name]
+        for baseline, scores in group.newest["splits"][split]["baselines"].items()
+        if name in scores
+    }
+    sign = -1 if name in _LOWER_IS_BETTER else 1
+    return max(found.items(), key=lambda item: sign * item[1]["value"], default=None)
+
+
+def score_title(name: str) -> str:
+    """`bleu_lowercase` as `BLEU lower-cased`."""
+    for ending, case in _CASES.items():
+        if name.endswith(f"_{ending}"):
+            base = name.removesuffix(f"_{ending}")
+            return f"{_SCORE_NAMES.get(base, base)} {case}"
+    return _SCORE_NAMES.get(name, name)
+
+
+def _score_order(name: str) -> tuple[int, str, bool]:
+    base = name.removesuffix("_lowercase").removesuffix("_cased")
+    known = list(_SCORE_NAMES)
+    return (known.index(base) if base in known else len(known), base, name.endswith("_cased"))
+
+
+def _mean(values: Iterable[float]) -> str:
+    values = list(values)
+    if not values:
+        return NOTHING
+    mean = f"{fmean(values):.1f}"
+    return mean if len(values) == 1 else f"{mean} [{min(values):.1f}, {max(values):.1f}]"
+
+
+def _interval(scores: Sequence[Mapping[str, Any]]) -> str:
+    return f"[{min(score['low'] for score in scores):.1f}, {max(score['high'] for score in scores):.1f}]"

@@ -1,0 +1,171 @@
+"""The work behind one row: train with seqlens, answer the splits, and put down all that the numbers depend on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, final
+
+from benchmarks.quality.jobs import Job
+from seqlens.errors import WorkError
+
+
+class Worker(Protocol):
+    """What the queue needs done; tests put another one in its place."""
+
+    def is_trained(self, folder: Path) -> bool:
+        """Whether a training in `folder` has ended by itself."""
+
+    def train(self, job: Job, folder: Path) -> bool:
+        """Trains into `folder`, going on with what is there; False if the person at the keyboard stopped it."""
+
+    def describe(self, job: Job, folder: Path) -> dict[str, Any]:
+        """The facts of a finished training."""
+
+    def evaluate(self, job: Job, folder: Path, split: str) -> dict[str, Any]:
+        """Answers a split and scores the answers."""
+
+
+@final
+class SeqlensWorker:
+    """Trains and scores as a user does: `seqlens.train(..., resume=True)`, `seqlens.evaluate`."""
+
+    def is_trained(self, folder: Path) -> bool:
+        from seqlens.inference import read_record
+
+        # One that was stopped by hand leaves a run that can be loaded too.
+        if not (folder / "run.json").is_file():
+            return False
+        return bool(read_record(folder)["training"]["stop_reason"] != "interrupted")
+
+    def train(self, job: Job, folder: Path) -> bool:
+        import seqlens
+        from seqlens.cli.printing import note
+        from seqlens.cli.progress import show_training
+
+        with show_training(str(job)) as shown:
+            run = seqlens.train(
+                job.entry.recipe,
+                out=folder,
+                overrides=job.overrides,
+                resume=True,
+                observer=shown,
+                announce=lambda text: note(f"{job}: {text}"),
+            )
+        return run.result.stop_reason != "interrupted"
+
+    def describe(self, job: Job, folder: Path) -> dict[str, Any]:
+        from seqlens.config import load_config
+        from seqlens.inference import read_record
+        from seqlens.training.run_config import RunConfig
+        from seqlens.workflows.train import RECIPE_FILE
+
+        record = read_record(folder)
+        config = load_config(RunConfig, folder / RECIPE_FILE)
+        training, task = config.training, config.task
+        return {
+            "training": record["training"],
+            "selection": {
+                "split": "validation",
+                "metric": training.metric,
+                "mode": training.mode,
+                "search": "greedy",
+                "lowercase": task.lowercase_scores,
+                "num_examples": task.validation_examples,
+                "validate_every": training.validate_every,
+                **record["weights"],
+            },
+            "batches": {"max_tokens": config.batches.max_tokens, "max_length": config.batches.max_length},
+            "padding_waste": padding_waste(folder),
+            "codec": _codec_facts(folder),
+            "parameters": record["num_parameters"],
+            "data": record["data"],
+            "trained_on": record["machine"],
+        }
+
+    def evaluate(self, job: Job, folder: Path, split: str) -> dict[str, Any]:
+        import time
+
+        import seqlens
+        from seqlens.cli.printing import note
+        from seqlens.inference import load
+        from seqlens.workflows.evaluate import score_fields
+
+        predictor = load(folder)
+        started = time.perf_counter()
+        found = seqlens.evaluate(
+            predictor,
+            split=split,
+            decoding=job.entry.decoding,
+            announce=lambda text: note(f"{job}: {text}"),
+        )
+        seconds = time.perf_counter() - started
+        config = predictor.task.config
+        texts = [answer.text for answer in found.answers]
+        suffix = case_suffix(config.lowercase_scores)
+        return {
+            "scores": {
+                **{name: score_fields(score) for name, score in found.scores.items() if name == "perplexity"},
+                **both_cases(texts, found.references, config.scores),
+            },
+            "baselines": {
+                baseline: {name + suffix: score_fields(score) for name, score in scores.items()}
+                for baseline, scores in found.baseline_scores.items()
+            },
+            "unfinished_answers": sum(not answer.finished for answer in found.answers),
+            "seconds": round(seconds, 1),
+        }
+
+
+def case_suffix(lowercase: bool) -> str:
+    """What a score's name in a row ends with."""
+    return "_lowercase" if lowercase else "_cased"
+
+
+def both_cases(texts: Sequence[str], references: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
+    """Every score of the written answers, letters' case compared or not, with intervals.
+
+    BLEU is also computed by sacrebleu itself.
+
+    Raises:
+        WorkError: the two are not equal.
+    """
+    from sacrebleu.metrics.bleu import BLEU
+
+    from seqlens.tasks.transduce.validation import compute_score
+    from seqlens.workflows.evaluate import score_fields
+
+    found = {}
+    for lowercase in (True, False):
+        for name in names:
+            score = compute_score(name, texts, references, lowercase=lowercase)  # type: ignore[arg-type]
+            if name == "bleu":
+                other = BLEU(lowercase=lowercase).corpus_score(list(texts), [list(references)]).score
+                if abs(other - score.value) > 1e-6:
+                    raise WorkError(f"BLEU is {score.value} by seqlens and {other} by sacrebleu on the same answers.")
+            found[name + case_suffix(lowercase)] = score_fields(score)
+    return found
+
+
+def padding_waste(folder: Path) -> float:
+    """Padded positions over real ones, less 1, in the first epoch of a run's training."""
+    from seqlens.config import load_config
+    from seqlens.training.run_config import RunConfig
+    from seqlens.workflows.preparation import prepare
+    from seqlens.workflows.train import RECIPE_FILE
+
+    config = load_config(RunConfig, folder / RECIPE_FILE)
+    prepared = prepare(config, codec_folder=folder / "codec", announce=lambda text: None)
+    return round(prepared.sampler.padding_waste(0), 5)
+
+
+def _codec_facts(folder: Path) -> dict[str, Any]:
+    from seqlens.config import to_plain
+    from seqlens.inference import load
+
+    task = load(folder, device="cpu").task
+    return {
+        "settings": to_plain(task.config.codec),
+        "source_size": task.source_codec.size,
+        "target_size": task.target_codec.size,
+        "source_fingerprint": task.source_codec.fingerprint,
+        "target_fingerprint": task.target_codec.fingerprint,
+    }

@@ -1,0 +1,56 @@
+"""Times measured side by side: one round runs every variant once, so that a busy moment meets all of them alike."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, final
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Seconds of every round, in order."""
+
+    seconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return median(self.seconds)
+
+    @property
+    def low(self) -> float:
+        return min(self.seconds)
+
+    @property
+    def high(self) -> float:
+        return max(self.seconds)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """How many times longer one takes than another: the median of the rounds' own ratios, and their range."""
+
+    median: float
+    low: float
+    high: float
+
+
+def ratio(slower: Times, faster: Times) -> Ratio:
+    """Compares within each round, never across rounds."""
+    ratios = [one / other for one, other in zip(slower.seconds, faster.seconds, strict=True)]
+    return Ratio(median(ratios), min(ratios), max(ratios))
+
+
+def interleave(variants: Mapping[str, Callable[[], Any]], *, rounds: int, warmup: int = 1) -> dict[str, Times]:
+    """Runs A B C, A B C, ... and returns the times of each; the first `warmup` rounds are not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    for number in range(warmup + rounds):
+        for name, run in variants.items():
+            started = time.perf_counter()
+            run()
+            taken = time.perf_counter() - started
+            if number >= warmup:
+                seconds[name].append(taken)
+    return {name: Times(tuple(values)) for name, values in seconds.items()}

@@ -1,0 +1,101 @@
+"""The small models for the other shapes keep the same promises."""
+
+from typing import get_args
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from seqlens.layers import LSTM, GRU, TransformerEncoder
+from seqlens.models.encoders import Encoder, RecurrentEncoder, SelfAttentionEncoder, pool_last
+from seqlens.models.shapes import Pooling, SequenceClassifier, SequenceGenerator, SequenceTagger
+from seqlens.testing import assert_chunks_equal_whole, assert_padding_invariant, assert_steps_equal_whole
+
+DIM = 4
+LENGTHS = torch.tensor([3, 0, 5, 1])
+
+
+def build_encoder(kind: str) -> Encoder:
+    torch.manual_seed(0)
+    if kind == "recurrent":
+        return RecurrentEncoder(GRU(DIM, 3, bidirectional=True)).double()
+    layer = TransformerEncoder(DIM, num_layers=1, num_heads=2)
+    return SelfAttentionEncoder(layer, positions="sinusoidal", max_length=9, dropout_p=0.3).double()
+
+
+def random_inputs(*shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+each_encoder = pytest.mark.parametrize("kind", ["recurrent", "self-attention"])
+
+
+@each_encoder
+@pytest.mark.parametrize("pooling", get_args(Pooling))
+def test_padding_never_changes_a_class(kind: str, pooling: Pooling) -> None:
+    model = SequenceClassifier(build_encoder(kind), num_classes=2, pooling=pooling).double()
+    assert_padding_invariant(model, (random_inputs(4, 5, DIM), LENGTHS))
+
+
+@each_encoder
+def test_padding_never_changes_a_tag(kind: str) -> None:
+    model = SequenceTagger(build_encoder(kind), num_tags=3).double()
+    assert_padding_invariant(model, (random_inputs(4, 5, DIM), LENGTHS))
+
+
+@pytest.mark.parametrize("pooling", get_args(Pooling))
+def test_an_empty_sequence_is_judged_by_the_bias_alone(pooling: Pooling) -> None:
+    model = SequenceClassifier(build_encoder("recurrent"), num_classes=2, pooling=pooling).double()
+    logits = model(random_inputs(2, 5, DIM), torch.tensor([0, 5])).logits
+    torch.testing.assert_close(logits[0], model.output.bias)
+    assert not torch.allclose(logits[1], model.output.bias)
+
+
+def test_pooling_by_hand() -> None:
+    memory = torch.tensor([[[1.0, -4.0], [3.0, -2.0], [0.0, 0.0]], [[5.0, -6.0], [0.0, 0.0], [0.0, 0.0]]])
+    lengths = torch.tensor([2, 1])
+
+    class Given(nn.Module):
+        output_dim, max_length = 2, None
+
+        def forward(self, inputs: Tensor, lengths: Tensor) -> object:
+            return type("Encoded", (), {"memory": inputs, "summary": inputs[:, 0] * 10})
+
+    expected = {"summary": [[10, -40], [50, -60]], "last": [[3, -2], [5, -6]], "mean": [[2, -3], [5, -6]]}
+    expected["max"] = [[3, -2], [5, -6]]
+    assert set(expected) == set(get_args(Pooling))
+    for pooling in get_args(Pooling):
+        model = SequenceClassifier(Given(), num_classes=2, pooling=pooling)  # type: ignore[arg-type]
+        with torch.no_grad():
+            model.output.weight.copy_(torch.eye(2))
+            model.output.bias.zero_()
+        assert model(memory, lengths).logits.tolist() == expected[pooling], pooling
+    assert pool_last(memory, torch.tensor([0, 3])).tolist() == [[0, 0], [0, 0]]
+
+
+def build_generator(condition_dim: int | None = None) -> SequenceGenerator:
+    torch.manual_seed(0)
+    return SequenceGenerator(LSTM(DIM, 3, num_layers=2), vocab_size=7, condition_dim=condition_dim).double().eval()
+
+
+def test_a_generator_steps_and_reads_chunks() -> None:
+    model = build_generator(condition_dim=5)
+    tokens = torch.randint(0, 7, (3, 6), generator=torch.Generator().manual_seed(2))
+    state = model.start(random_inputs(3, 5))
+    assert_steps_equal_whole(model, tokens, state=state, whole=lambda ids: model(ids, None, state).logits)
+    assert_chunks_equal_whole(model, tokens, torch.tensor([6, 0, 3]), state=state.detach(), chunk_sizes=(2, 1, 3))
+    assert_padding_invariant(model, (tokens, torch.tensor([6, 0, 3])))
+
+
+def test_a_generator_starts_from_its_vector() -> None:
+    model = build_generator(condition_dim=5)
+    tokens = torch.zeros(2, 3, dtype=torch.int64)
+    logits = model(tokens, None, model.start(random_inputs(2, 5))).logits
+    assert not torch.allclose(logits[0], logits[1])
+    with pytest.raises(ValueError, match="condition_dim"):
+        build_generator().start(random_inputs(2, 5))
+
+
+def test_a_generator_must_not_see_what_it_predicts() -> None:
+    with pytest.raises(ValueError, match="one direction"):
+        SequenceGenerator(GRU(DIM, 3, bidirectional=True), vocab_size=7)
