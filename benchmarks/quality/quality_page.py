@@ -156,13 +156,16 @@ def _details(entry: Entry, groups: Sequence[Group]) -> str:
         _signatures(row, names),
     ]
     if len(groups) > 1:
-        parts += ["Earlier settings of this entry:\n", table(_EARLIER_COLUMNS, [_earlier_row(old) for old in groups[1:]])]
+        parts += [
+            "Earlier settings of this entry:\n",
+            table(_EARLIER_COLUMNS, [_earlier_row(old) for old in groups[1:]]),
+        ]
     return "\n".join(parts)
 
 
 def _facts(entry: Entry, group: Group) -> list[str]:
     row = group.newest
-    data, selection, codec = row["data"], row["selection"], row["codec"]
+    data, codec = row["data"], row["codec"]
     each = [
         f"seed {one['seed']}: {one['training']['steps']:,} steps, {one['training']['epochs']:.1f} epochs, "
         f"{one['training']['seconds'] / 60:.1f} minutes ({one['training']['stop_reason']}), "
@@ -177,9 +180,8 @@ def _facts(entry: Entry, group: Group) -> list[str]:
         f"data: {data['name']} {data['source']} to {data['target']}, {data['num_train']:,} training pairs "
         f"({data['num_left_out']} longer ones left out), fingerprints {fingerprints}",
         f"tokens: {codec_text(codec)}",
-        f"weights chosen on {selection['split']} by {selection['metric']} ({selection['mode']}), "
-        f"{selection['search']} search, every {selection['validate_every']} steps",
-        f"answers by {_decoding_text(row['decoding'])}",
+        _selection_text(row["selection"]),
+        f"answers by {_search_text(row['search'])}",
         *each,
         f"{row['parameters']:,} parameters; padding waste {100 * row['padding_waste']:.1f} %",
         f"seqlens {row['seqlens']}, commit {commits}; {group.machines}; {group.days}",
@@ -195,7 +197,8 @@ def _sessions_text(row: Row) -> str:
     """Says when a training was interrupted or its code changed on the way."""
     sessions = row["sessions"]
     commits = dict.fromkeys([*(session["commit"] for session in sessions), row["commit"]])
-    resumed = f", resumed {len(sessions) - 1} times" if len(sessions) > 1 else ""
+    times = "once" if len(sessions) == 2 else f"{len(sessions) - 1} times"
+    resumed = f", resumed {times}" if len(sessions) > 1 else ""
     changed = f", trained and scored at {' and '.join(f'`{commit}`' for commit in commits)}" if len(commits) > 1 else ""
     return resumed + changed
 
@@ -215,16 +218,26 @@ def codec_text(codec: Mapping[str, Any]) -> str:
     return f"source {source}, {codec['source_size']:,}; target {target}, {codec['target_size']:,}"
 
 
-def _decoding_text(decoding: Mapping[str, Any]) -> str:
-    if not decoding:
-        return "the recipe's own search"
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in decoding.items())
+def _selection_text(selection: Mapping[str, Any]) -> str:
+    how = f"{selection['mode']}imum {selection['metric']}"
+    if selection["search"] is not None:
+        case = "lower-cased, " if selection["lowercase"] else ""
+        how += f" ({case}{selection['search']} search over {selection['num_examples']:,} sentences)"
+    return f"weights chosen on {selection['split']} by {how}, every {selection['validate_every']:,} steps"
+
+
+def _search_text(search: Mapping[str, Any]) -> str:
+    names = {"beam": ("beam_width", "length_penalty", "stopping"), "greedy": (), "sample": ("temperature", "seed")}
+    settings = [f"{name.replace('_', ' ')} {search[name]}" for name in names[search["method"]] if name in search]
+    return ", ".join([f"{search['method']} search", *settings])
 
 
 def _split_rows(group: Group, split: str, names: Sequence[str]) -> list[Sequence[str]]:
     lines: list[Sequence[str]] = []
     for baseline, scores in group.newest["splits"][split]["baselines"].items():
-        cells = [f"{scores[name]['value']:.1f} {_interval([scores[name]])}" if name in scores else NOTHING for name in names]
+        cells = [
+            f"{scores[name]['value']:.1f} {_interval([scores[name]])}" if name in scores else NOTHING for name in names
+        ]
         lines.append((split, f"baseline: {baseline}", NOTHING, *cells))
     having = [row for row in group.rows if split in row["splits"]]
     cells = [_mean([score["value"] for score in group.scores(split, name)]) for name in names]

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from benchmarks.command import run_command
 from benchmarks.provenance import QUALITY_ROWS, REPOSITORY, git_commit, provenance
 from benchmarks.quality.jobs import Job, plan_jobs
 from benchmarks.quality.plan import PLAN, check_plan, select_entries
@@ -104,9 +105,7 @@ def _try_job(
     return True
 
 
-def _run_job(
-    job: Job, job_folder: Path, worker: Worker, describe_origin: Callable[[], dict[str, Any]]
-) -> Row | None:
+def _run_job(job: Job, job_folder: Path, worker: Worker, describe_origin: Callable[[], dict[str, Any]]) -> Row | None:
     """Trains and scores one job; None if it was stopped by hand."""
     sessions = job_folder / SESSIONS_FILE
     if not worker.is_trained(job_folder / RUN_FOLDER):
@@ -122,7 +121,6 @@ def _run_job(
         "seed": job.seed,
         "settings": job.settings_id,
         "command": job.entry.command,
-        "decoding": dict(job.entry.decoding),
         "splits": splits,
         **worker.describe(job, job_folder / RUN_FOLDER),
         "sessions": [{"commit": session["commit"], "time": session["time"]} for session in read_rows(sessions)],
@@ -208,6 +206,4 @@ def queue(
 
 
 if __name__ == "__main__":
-    # As the command line does: waiting OpenMP threads that spin cost a busy machine up to four times the time.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    typer.run(queue)
+    run_command(queue)

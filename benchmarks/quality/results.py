@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from benchmarks.command import run_command
 from benchmarks.provenance import QUALITY_ROWS, SPEED_ROWS
 from benchmarks.quality.plan import PLAN, Entry, check_plan
 from benchmarks.quality.quality_page import quality_sections
@@ -53,4 +54,4 @@ def results(
 
 
 if __name__ == "__main__":
-    typer.run(results)
+    run_command(results)

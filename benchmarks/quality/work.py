@@ -53,7 +53,7 @@ class SeqlensWorker:
         return run.result.stop_reason != "interrupted"
 
     def describe(self, job: Job, folder: Path) -> dict[str, Any]:
-        from seqlens.config import load_config
+        from seqlens.config import load_config, to_plain
         from seqlens.inference import read_record
         from seqlens.training.run_config import RunConfig
         from seqlens.workflows.train import RECIPE_FILE
@@ -67,12 +67,13 @@ class SeqlensWorker:
                 "split": "validation",
                 "metric": training.metric,
                 "mode": training.mode,
-                "search": "greedy",
+                "search": "greedy" if training.metric in task.validation_scores else None,
                 "lowercase": task.lowercase_scores,
                 "num_examples": task.validation_examples,
                 "validate_every": training.validate_every,
                 **record["weights"],
             },
+            "search": {**to_plain(task.decoding), **job.entry.decoding},
             "batches": {"max_tokens": config.batches.max_tokens, "max_length": config.batches.max_length},
             "padding_waste": padding_waste(folder),
             "codec": _codec_facts(folder),
@@ -110,6 +111,7 @@ class SeqlensWorker:
                 baseline: {name + suffix: score_fields(score) for name, score in scores.items()}
                 for baseline, scores in found.baseline_scores.items()
             },
+            "fingerprint": found.fingerprint,
             "unfinished_answers": sum(not answer.finished for answer in found.answers),
             "seconds": round(seconds, 1),
         }

@@ -1,11 +1,11 @@
 """`python -m benchmarks.speed [NAME ...] [--write] [--quick]`."""
 
-import os
 from importlib import import_module
 from typing import Annotated
 
 import typer
 
+from benchmarks.command import run_command
 from benchmarks.provenance import REPOSITORY, SPEED_ROWS, git_commit, provenance
 from benchmarks.rows import append_row
 from benchmarks.speed import NAMES
@@ -55,6 +55,4 @@ def speed(
 
 
 if __name__ == "__main__":
-    # As the command line does: waiting OpenMP threads that spin cost a busy machine up to four times the time.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    typer.run(speed)
+    run_command(speed)

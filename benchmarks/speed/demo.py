@@ -52,10 +52,10 @@ def measure(*, quick: bool) -> Result:
     )
     counts = sorted({score.num_examples for score in scores.values()})
     facts = {
-        "how": f"`python {' '.join(COMMAND)}` with the recipes' seed, in an empty folder with an empty cache; memory as "
-        "the kernel counted it for that process, 1 GB = 10^9 bytes",
-        "exact match": f"the run folders loaded afterwards and asked the {', '.join(map(str, counts))} sentences of the "
-        "test split that hold one date, greedy search; with 95 % bootstrap intervals",
+        "how": f"`python {' '.join(COMMAND)}` with the recipes' seed, in an empty folder with an empty cache; "
+        "memory as the kernel counted it for that process, 1 GB = 10^9 bytes",
+        "exact match": f"the run folders loaded afterwards and asked the {', '.join(map(str, counts))} sentences of "
+        "the test split that hold one date, greedy search; with 95 % bootstrap intervals",
     }
     return Result(name="demo", title="The demo", figures=(*cost, *exact), facts=facts)
 

@@ -36,8 +36,8 @@ def measure(*, quick: bool) -> Result:
         "equality": "outputs and the gradients of inputs and weights against torch's fused layer in float32: largest "
         f"difference {worst:.1e} of the largest entry, asserted ≤ 1e-5 at every size before anything was timed",
         "time": f"one layer, one direction, input as wide as the state, float32, steps × sequences × width, {rounds} "
-        "interleaved rounds; a ratio is the median of the rounds' own ratios; GRU resets after the product, as torch's; "
-        "torch's ragged batches are packed",
+        "interleaved rounds; a ratio is the median of the rounds' own ratios; GRU resets after the product, as "
+        "torch's; torch's ragged batches are packed",
         "share of the peak": "matrix-product operations of forward and backward, over the real steps, in a second, of "
         f"those of a {side} × {side} × {side} float32 product timed in the same rounds "
         f"(at best {best_peak / 1e9:,.0f} GFLOP/s)",

@@ -201,7 +201,9 @@ def test_memory_select_takes_rows(kind: ScoreKind) -> None:
 def test_masked_softmax_is_softmax_of_what_is_kept(data: st.DataObject) -> None:
     numbers = st.floats(-50, 50, width=32)
     rows, keys = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 5))
-    scores = torch.tensor(data.draw(st.lists(st.lists(numbers, min_size=keys, max_size=keys), min_size=rows, max_size=rows)))
+    scores = torch.tensor(
+        data.draw(st.lists(st.lists(numbers, min_size=keys, max_size=keys), min_size=rows, max_size=rows))
+    )
     flags = st.lists(st.booleans(), min_size=keys, max_size=keys)
     mask = torch.tensor(data.draw(st.lists(flags, min_size=rows, max_size=rows)))
     weights = masked_softmax(scores, mask)
@@ -309,7 +311,11 @@ def test_heads_must_divide_the_size() -> None:
 @pytest.mark.parametrize("kind", [*SCORES, "multi-head"])
 def test_bfloat16_autocast_is_near_float32(kind: str) -> None:
     attention = random_heads().float() if kind == "multi-head" else random_attention(kind).float()  # type: ignore[arg-type]
-    memory, queries, lengths = random_tensor(2, 5, DIM).float(), random_tensor(2, 3, DIM, seed=3).float(), torch.tensor([5, 2])
+    memory, queries, lengths = (
+        random_tensor(2, 5, DIM).float(),
+        random_tensor(2, 3, DIM, seed=3).float(),
+        torch.tensor([5, 2]),
+    )
 
     def attend(memory: Tensor, queries: Tensor) -> object:
         if isinstance(attention, MultiHeadAttention):

@@ -71,7 +71,9 @@ def test_written_backward_of_every_stage_is_that_of_autograd(kind: CellKind, sca
         assert set(written) <= set(leaves)
         for name, gradient in zip(leaves, expected, strict=True):
             actual = written.get(name, torch.zeros_like(gradient))
-            torch.testing.assert_close(actual, gradient, rtol=1e-10, atol=1e-13, msg=lambda text, at=name: f"{at}: {text}")
+            torch.testing.assert_close(
+                actual, gradient, rtol=1e-10, atol=1e-13, msg=lambda text, at=name: f"{at}: {text}"
+            )
 
 
 @pytest.mark.parametrize("kind", CELLS)
@@ -85,7 +87,9 @@ def test_stages_read_their_arguments_and_never_write_them(kind: CellKind) -> Non
         for name, tensor in inputs.items():
             assert torch.equal(tensor, copies[name]), name
         gradients = {name: torch.randn_like(tensor) for name, tensor in results.items()}
-        copies = {name: tensor.clone() for name, tensor in (results | {f"d {n}": g for n, g in gradients.items()}).items()}
+        copies = {
+            name: tensor.clone() for name, tensor in (results | {f"d {n}": g for n, g in gradients.items()}).items()
+        }
         stage.backward(gradients, results)
         for name, tensor in (results | {f"d {n}": g for n, g in gradients.items()}).items():
             assert torch.equal(tensor, copies[name]), name

@@ -114,7 +114,9 @@ def test_nothing_at_all_is_a_batch_too(encoder: str, decoder: str) -> None:
     none = torch.zeros(0, dtype=torch.int64)
     empty = model(random_ids(SOURCE_SIZE, 0, 5), none, random_ids(TARGET_SIZE, 0, 4), none)
     assert empty.logits.shape == (0, 4, TARGET_SIZE)
-    no_steps = model(random_ids(SOURCE_SIZE, 2, 0), torch.tensor([0, 0]), random_ids(TARGET_SIZE, 2, 0), torch.tensor([0, 0]))
+    no_steps = model(
+        random_ids(SOURCE_SIZE, 2, 0), torch.tensor([0, 0]), random_ids(TARGET_SIZE, 2, 0), torch.tensor([0, 0])
+    )
     assert no_steps.logits.shape == (2, 0, TARGET_SIZE)
 
 
@@ -135,7 +137,11 @@ def test_every_weight_takes_part(encoder: str, decoder: str) -> None:
 @pytest.mark.parametrize("decoder", ["gru", "transformer"])
 def test_bfloat16_autocast_is_near_float32(decoder: str) -> None:
     model = random_model("lstm", decoder, torch.float32)
-    source, target, lengths = random_ids(SOURCE_SIZE, 4, 5), random_ids(TARGET_SIZE, 4, 4, seed=1), torch.tensor([4, 3, 2, 1])
+    source, target, lengths = (
+        random_ids(SOURCE_SIZE, 4, 5),
+        random_ids(TARGET_SIZE, 4, 4, seed=1),
+        torch.tensor([4, 3, 2, 1]),
+    )
 
     def run() -> Tensor:
         return model(source, SOURCE_LENGTHS, target, lengths).logits

@@ -67,7 +67,9 @@ def test_an_encoder_knows_no_order(norm: NormPlace) -> None:
     """Without positions a permuted input gives the permuted output: every position sees every other."""
     encoder = random_encoder(norm)
     order = torch.tensor([2, 0, 3, 1])
-    assert_same_function(lambda given: encoder(given[:, order]), lambda given: encoder(given)[:, order], random_tensor(2, 4, DIM))
+    assert_same_function(
+        lambda given: encoder(given[:, order]), lambda given: encoder(given)[:, order], random_tensor(2, 4, DIM)
+    )
 
 
 # --- decoder -----------------------------------------------------------------------------------------------------
@@ -142,9 +144,7 @@ def test_rows_of_one_group_share_its_memory(norm: NormPlace) -> None:
 def test_weights_over_the_memory_sum_to_one(norm: NormPlace) -> None:
     weights: list[Tensor] = []
     memory = random_tensor(3, 5, MEMORY_DIM, seed=2)
-    random_decoder(norm)(
-        random_tensor(3, 4, DIM), memory, memory_lengths=torch.tensor([5, 0, 2]), weights=weights
-    )
+    random_decoder(norm)(random_tensor(3, 4, DIM), memory, memory_lengths=torch.tensor([5, 0, 2]), weights=weights)
     assert len(weights) == LAYERS
     for layer in weights:
         assert layer.shape == (3, HEADS, 4, 5)

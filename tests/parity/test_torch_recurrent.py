@@ -28,7 +28,9 @@ each_direction = pytest.mark.parametrize("bidirectional", [False, True], ids=["o
 each_depth = pytest.mark.parametrize("num_layers", [1, 3])
 
 
-def build_pair(kind: str, num_layers: int, bidirectional: bool, *, bias: bool = True) -> tuple[RecurrentLayer, nn.RNNBase]:
+def build_pair(
+    kind: str, num_layers: int, bidirectional: bool, *, bias: bool = True
+) -> tuple[RecurrentLayer, nn.RNNBase]:
     """Our layer and torch's, with the same function."""
     torch.manual_seed(0)
     ours_type, torch_type = TORCH_LAYERS[kind]
@@ -174,9 +176,14 @@ def sigmoid(x: Array) -> Array:
     return 1 / (1 + np.exp(-x))
 
 
-def lecture_loop(kind: CellKind, weights: dict[str, Array], inputs: Array) -> tuple[dict[str, Array], dict[str, Array]]:
+SYMBOLS = {"input": "i", "forget": "f", "candidate": "C", "output": "o", "reset": "r", "update": "z"}
+
+
+def lecture_loop(
+    kind: CellKind, gate_order: tuple[str, ...], weights: dict[str, Array], inputs: Array
+) -> tuple[dict[str, Array], dict[str, Array]]:
     """Gates and states by step, `[time, hidden_dim]`, of one sequence, by the equations `W [h_{t-1}, x_t] + b`."""
-    rows = {"rnn": ["C"], "lstm": ["i", "f", "C", "o"]}.get(kind, ["r", "z", "C"])
+    rows = [SYMBOLS[gate] for gate in gate_order]
     joined = np.concatenate((weights["recurrent_weight"], weights["input_weight"]), axis=1)
     W = dict(zip(rows, np.split(joined, len(rows)), strict=True))
     b = dict(zip(rows, np.split(weights["bias"], len(rows)), strict=True))
@@ -215,12 +222,13 @@ def test_every_cell_is_its_equations(kind: CellKind) -> None:
         for parameter in layer.parameters():
             parameter.normal_()
     inputs = random_inputs(2)
-    weights = {name: tensor.numpy() for name, tensor in layer.layers[0].forward_cell.state_dict().items()}
+    cell = layer.layers[0].forward_cell
+    weights = {name: tensor.numpy() for name, tensor in cell.state_dict().items()}
     traced = layer.trace(inputs)
     outputs, end = layer(inputs)
     found_gates, found_states = traced.layers[0].forward
     for row in range(2):
-        gates, states = lecture_loop(kind, weights, inputs[row].numpy())
+        gates, states = lecture_loop(kind, cell.gates, weights, inputs[row].numpy())
         assert set(gates) == set(found_gates)
         assert set(states) == set(found_states)
         for expected, found in ((gates, found_gates), (states, found_states)):

@@ -47,8 +47,7 @@ class LSTMStage:
         input_gate, forget_gate = input_forget[:, :hidden_dim], input_forget[:, hidden_dim:]
         hidden_gradient, squashed_cell = gradients["new_hidden"], values["squashed_cell"]
         cell_gradient = torch.ops.aten.tanh_backward(hidden_gradient * output_gate, squashed_cell)
-        if "new_cell" in gradients:
-            cell_gradient += gradients["new_cell"]
+        cell_gradient += gradients["new_cell"]
         gates = torch.cat((cell_gradient * candidate, cell_gradient * values["cell"]), dim=1)
         gradient = torch.cat(
             (

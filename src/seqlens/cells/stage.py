@@ -51,7 +51,7 @@ class Stage(Protocol):
         ...
 
     def backward(self, gradients: Values, values: Values) -> StageGradient:
-        """`gradients` are those of the values that `forward` returned; one that is absent is zero."""
+        """`gradients` hold those of every new state, and of every value that a later stage has read."""
         ...
 
 
@@ -91,8 +91,9 @@ class Cell(nn.Module, ABC):
                 nn.init.xavier_uniform_(block)
             for block in self.recurrent_weight.split(self.hidden_dim):
                 nn.init.orthogonal_(block)
-            if self.bias is not None:
-                self.bias.zero_()
+            for parameter in self.parameters():
+                if parameter.ndim == 1:
+                    parameter.zero_()
 
     @property
     @abstractmethod

@@ -1,16 +1,13 @@
 """`seqlens compare`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from seqlens.cli.guard import guarded
 from seqlens.cli.options import DeviceOption, SettingsOption
 from seqlens.cli.printing import note, print_table
-
-if TYPE_CHECKING:
-    from seqlens.workflows.compare import Comparison
 
 EXAMPLES = """Examples:
 
@@ -54,6 +51,7 @@ def compare(
     """
     from seqlens.cli.progress import show_trainings
     from seqlens.workflows.compare import compare as compare_models
+    from seqlens.workflows.compare import write_comparison
 
     with show_trainings() as observe:
         comparison = compare_models(
@@ -68,16 +66,5 @@ def compare(
         )
     print_table(comparison.table)
     if output is not None:
-        _write(comparison, output)
+        write_comparison(comparison, output)
         note(f"The report is in {output}.")
-
-
-def _write(comparison: "Comparison", output: Path) -> None:
-    from seqlens.config import write_atomically
-    from seqlens.report import markdown_table, write_report
-
-    if output.suffix == ".md":
-        title = comparison.table.title
-        write_atomically(output, f"# Comparison\n\n{title}\n\n{markdown_table(comparison.table)}")
-    else:
-        write_report(comparison.report, output)

@@ -3,17 +3,15 @@
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from seqlens.cli.guard import guarded
 from seqlens.cli.printing import note, print_lines, print_table
+from seqlens.data.catalogue import Card, catalogue_names, read_card
 from seqlens.errors import RequestError, did_you_mean
-
-if TYPE_CHECKING:
-    from seqlens.data.audit import CorpusAudit
-    from seqlens.data.catalogue import Card
+from seqlens.report import Table
 
 _LIST_EXAMPLES = """Examples:
 
@@ -55,9 +53,7 @@ def build_app() -> typer.Typer:
 @guarded
 def list_data() -> None:
     """List the data sets that a recipe can name, with their licences, and whether they are on this machine."""
-    from seqlens.data.catalogue import catalogue_names, read_card
     from seqlens.data.date_patterns import LOCALES
-    from seqlens.report.sections import Table
 
     cards = [read_card(name) for name in catalogue_names()]
     rows = [
@@ -71,11 +67,11 @@ def list_data() -> None:
     print_table(Table("", ("name", "task", "languages", "train pairs", "here", "licence"), rows))
 
 
-def _num_pairs(card: "Card") -> str:
+def _num_pairs(card: Card) -> str:
     return f"{next(split.num_pairs for split in card.splits if split.name == 'train'):,}"
 
 
-def _whereabouts(card: "Card") -> str:
+def _whereabouts(card: Card) -> str:
     from seqlens.data.download import cache_folder
 
     mirror = os.environ.get("SEQLENS_MIRROR")
@@ -140,6 +136,7 @@ def check_data(
 
     The exit code is 1 where there is an error: something that stops training, or makes its scores mean nothing.
     """
+    from seqlens.cli.findings import plain_audit, print_audit
     from seqlens.data.audit import audit
     from seqlens.data.corpus import open_corpus
     from seqlens.workflows.show import data_config
@@ -149,35 +146,8 @@ def check_data(
     config = data_config(path, source=source, target=target)
     found = audit(open_corpus(config, base=Path(), require_train=False, announce=note))
     if as_json:
-        print_lines([json.dumps(_plain(found), ensure_ascii=False, indent=2)])
+        print_lines([json.dumps(plain_audit(found), ensure_ascii=False, indent=2)])
     else:
-        _print_audit(found)
+        print_audit(found)
     if found.severity == "error":
         raise typer.Exit(1)
-
-
-def _plain(found: "CorpusAudit") -> dict[str, object]:
-    from dataclasses import asdict
-
-    return {**asdict(found), "severity": found.severity}
-
-
-def _print_audit(found: "CorpusAudit") -> None:
-    from seqlens.data.audit import audit_rows, length_rows
-    from seqlens.report.sections import Table
-
-    lengths = [
-        (row.split, row.num_pairs, row.side, row.unit, row.minimum, row.median, row.percentile_95, row.maximum)
-        for row in length_rows(found)
-    ]
-    columns = ("split", "pairs", "side", "lengths in", "shortest", "median", "95 %", "longest")
-    print_table(Table(f"{found.name}: {found.source_name} to {found.target_name}", columns, lengths))
-    if not found.findings:
-        print_lines(["Nothing was found wrong."])
-        return
-    lines: list[str] = []
-    for row in audit_rows(found):
-        where = " ".join(part for part in (row.split, row.side) if part)
-        lines += [f"{row.severity}: {row.kind}, {row.count:,} in {where}"]
-        lines += [f"    {text}" for text in (row.detail, row.places, row.advice) if text]
-    print_lines(lines)

@@ -1,17 +1,12 @@
 """`seqlens evaluate`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from seqlens.cli.guard import guarded
 from seqlens.cli.options import DecodingOption, DeviceOption, RunArgument
 from seqlens.cli.printing import note, print_table
-
-if TYPE_CHECKING:
-    from seqlens.metrics import Score
-    from seqlens.report import Interval, Table
-    from seqlens.workflows.evaluate import Evaluation
 
 EXAMPLES = """Examples:
 
@@ -44,6 +39,7 @@ def evaluate(
     """
     from seqlens.cli.decoding import decoding_changes
     from seqlens.cli.progress import counting
+    from seqlens.cli.scores import scores_table
     from seqlens.inference import load
     from seqlens.workflows.evaluate import evaluate as evaluate_run
 
@@ -56,25 +52,3 @@ def evaluate(
     print_table(scores_table(evaluation))
     if evaluation.folder is not None:
         note(f"Answers, references and scores are in {evaluation.folder}.")
-
-
-def scores_table(evaluation: "Evaluation") -> "Table":
-    """The run's scores above those of the baselines."""
-    from seqlens.report import Table
-
-    names = list(evaluation.scores)
-    systems = {str(evaluation.run): evaluation.scores, **evaluation.baseline_scores}
-    rows = [
-        (system, *(_interval(scores[name]) if name in scores else None for name in names))
-        for system, scores in systems.items()
-    ]
-    signatures = "\n".join(f"{score.name}: {score.signature}" for score in evaluation.scores.values())
-    count = len(evaluation.sources)
-    title = f"{evaluation.data}, split {evaluation.split}, {count:,} {'pair' if count == 1 else 'pairs'}"
-    return Table(title, ("", *(evaluation.scores[name].name for name in names)), rows, note=signatures)
-
-
-def _interval(score: "Score") -> "Interval":
-    from seqlens.report import Interval
-
-    return Interval(score.value, score.low, score.high)

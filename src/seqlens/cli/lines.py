@@ -1,5 +1,6 @@
 """Inputs line by line, and answers to stdout or to a file that is whole or absent."""
 
+import json
 import os
 import secrets
 import sys
@@ -12,9 +13,11 @@ from typing import TextIO, cast
 
 from seqlens.data.readers import read_lines
 from seqlens.errors import RequestError, WorkError
+from seqlens.tasks.transduce.answer import Translation
 
 CHUNK_LINES = 1024
 _CHUNK_BYTES = 1 << 16
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def file_chunks(path: Path) -> Iterator[list[str]]:
@@ -43,7 +46,7 @@ def stdin_chunks() -> Iterator[list[str]]:
             chunk = whole[first : first + CHUNK_LINES]
             yield [_decoded(line, number + place) for place, line in enumerate(chunk, start=1)]
             number += len(chunk)
-    if rest:
+    if rest and (number or rest != _BYTE_ORDER_MARK):
         yield [_decoded(rest, number + 1)]
 
 
@@ -66,13 +69,21 @@ def typed_chunks() -> Iterator[list[str]]:
 
 def _decoded(line: bytes, number: int) -> str:
     if number == 1:
-        line = line.removeprefix(b"\xef\xbb\xbf")
+        line = line.removeprefix(_BYTE_ORDER_MARK)
     try:
         return line.removesuffix(b"\r").decode("utf-8")
     except UnicodeDecodeError as error:
         raise RequestError(
             f"stdin line {number} is not UTF-8: byte 0x{line[error.start]:02x} at byte {error.start + 1} of the line."
         ) from error
+
+
+def answer_line(text: str, answer: Translation, *, as_json: bool) -> str:
+    """The line of an answer: its text, or a JSON object with the input beside it."""
+    if as_json:
+        return json.dumps({"input": text, **answer.to_plain()}, ensure_ascii=False) + "\n"
+    # A line break inside an answer would shift all lines after it.
+    return answer.text.replace("\r\n", " ").replace("\n", " ").replace("\r", " ") + "\n"
 
 
 @contextmanager
@@ -88,6 +99,7 @@ def output_to(path: Path | None) -> Iterator[TextIO]:
     if path.exists() and not path.is_file():  # a device or a named pipe is written to, not replaced by a file
         yield from _written_through(path)
         return
+    path = path.resolve()  # a link stays one
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

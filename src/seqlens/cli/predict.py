@@ -1,10 +1,9 @@
 """`seqlens predict`."""
 
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,9 +11,6 @@ from seqlens.cli.guard import guarded
 from seqlens.cli.options import DecodingOption, DeviceOption, RunArgument
 from seqlens.cli.printing import note, warn
 from seqlens.errors import RequestError
-
-if TYPE_CHECKING:
-    from seqlens.tasks.transduce.answer import Translation
 
 EXAMPLES = """Examples:
 
@@ -53,7 +49,7 @@ def predict(
     With neither texts nor a file, lines are read from stdin; on a terminal they are typed in and answered one by one.
     """
     from seqlens.cli.decoding import decoding_changes
-    from seqlens.cli.lines import output_to
+    from seqlens.cli.lines import answer_line, output_to
     from seqlens.cli.progress import counting
     from seqlens.inference import load
 
@@ -66,7 +62,9 @@ def predict(
     with output_to(output) as file, counting("written", hidden=output is None and sys.stdout.isatty()) as progress:
         for chunk in chunks:
             answers = predictor.predict(chunk, batch_size=batch_size, **decoding)
-            file.writelines(_line(text, answer, as_json=as_json) for text, answer in zip(chunk, answers, strict=True))
+            file.writelines(
+                answer_line(text, answer, as_json=as_json) for text, answer in zip(chunk, answers, strict=True)
+            )
             file.flush()
             done += len(chunk)
             truncated += sum(answer.truncated for answer in answers)
@@ -84,7 +82,7 @@ def _chunks(texts: list[str], path: Path | None) -> Iterable[list[str]]:
     if (texts == ["-"]) or (path is not None and str(path) == "-"):
         return stdin_chunks()
     if path is not None:
-        if not path.is_file():
+        if not path.exists():  # a named pipe will do
             raise RequestError(f"There is no input file {path}.")
         return file_chunks(path)
     if texts:
@@ -98,10 +96,3 @@ def _given(texts: list[str]) -> Iterator[list[str]]:
         if any("\ud800" <= character <= "\udfff" for character in text):
             raise RequestError(f"Text {number} on the command line is not UTF-8.")
     yield texts
-
-
-def _line(text: str, answer: "Translation", *, as_json: bool) -> str:
-    if as_json:
-        return json.dumps({"input": text, **answer.to_plain()}, ensure_ascii=False) + "\n"
-    # A line break inside an answer would shift all lines after it.
-    return answer.text.replace("\r\n", " ").replace("\n", " ").replace("\r", " ") + "\n"

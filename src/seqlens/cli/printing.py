@@ -2,13 +2,13 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from seqlens.report import Table
+from seqlens.report import Table, render_terminal_table
+from seqlens.report.tables import lay_out
+from seqlens.report.text import clean_text, display_width
 
 UNBOUNDED_WIDTH = 100_000
 _GAP = 3
@@ -42,10 +42,8 @@ def print_error(text: str) -> None:
         notes().print(Text.assemble(("error: ", "bold red"), line))
 
 
-def print_table(table: "Table") -> None:
+def print_table(table: Table) -> None:
     """Prints a result: a row a line in a pipe; on a terminal too narrow for its numbers, a line for each number."""
-    from seqlens.report import render_terminal_table
-
     console = results()
     if not console.is_terminal:
         with console.capture() as captured:
@@ -57,11 +55,8 @@ def print_table(table: "Table") -> None:
         print_lines(_record_lines(table))
 
 
-def _least_width(table: "Table") -> int:
+def _least_width(table: Table) -> int:
     """The width below which numbers would be cut; long texts can be wrapped."""
-    from seqlens.report.tables import lay_out
-    from seqlens.report.text import clean_text, display_width
-
     laid_out = lay_out(table, clean_text)
     width = 2
     for place, (name, align) in enumerate(zip(laid_out.columns, laid_out.align, strict=True)):
@@ -70,11 +65,8 @@ def _least_width(table: "Table") -> int:
     return width
 
 
-def _record_lines(table: "Table") -> Iterator[str]:
+def _record_lines(table: Table) -> Iterator[str]:
     """Each row as a block: its first cell, and below it a line for each other one."""
-    from seqlens.report.tables import lay_out
-    from seqlens.report.text import clean_text, display_width
-
     laid_out = lay_out(table, clean_text)
     if table.title:
         yield clean_text(table.title)

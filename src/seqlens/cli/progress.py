@@ -234,9 +234,9 @@ def ending_text(result: FitResult) -> str:
 
 def duration(seconds: float) -> str:
     """`45 s`, `12:05` (minutes) or `3:05:00` (hours)."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    whole = int(seconds)
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
     minutes, rest = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

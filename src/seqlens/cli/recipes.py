@@ -2,6 +2,7 @@
 
 from seqlens.cli.guard import guarded
 from seqlens.cli.printing import print_table
+from seqlens.report import Table
 
 EXAMPLES = """Examples:
 
@@ -14,7 +15,6 @@ EXAMPLES = """Examples:
 @guarded
 def recipes() -> None:
     """List what can be trained: name and description of every recipe that comes with seqlens."""
-    from seqlens.report.sections import Table
     from seqlens.workflows.recipes import list_recipes, read_description
 
     found = [*list_recipes(), *list_recipes(smoke=True)]

@@ -3,16 +3,13 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from seqlens.cli.guard import INTERRUPTED, guarded
 from seqlens.cli.options import DeviceOption, SettingsOption
-from seqlens.cli.printing import note, notes, print_next
-
-if TYPE_CHECKING:
-    from seqlens.workflows.train import TrainedRun
+from seqlens.cli.printing import note, print_next
 
 EXAMPLES = """Examples:
 
@@ -49,6 +46,7 @@ def train(
     Ctrl-C ends the step in progress, writes a checkpoint and stops; --resume goes on from there, as if nothing had
     happened. The path of the run folder is printed on stdout.
     """
+    from seqlens.cli.next_steps import tell_what_next
     from seqlens.cli.progress import show_training
     from seqlens.training.observer import Observer, Observers
     from seqlens.training.tensorboard import TensorBoardObserver
@@ -72,16 +70,4 @@ def train(
         print_next([f"seqlens train --out {shlex.quote(str(run.path))} --resume"])
         raise typer.Exit(INTERRUPTED)
     sys.stdout.write(f"{run.path}\n")
-    _tell_what_next(run)
-
-
-def _tell_what_next(run: "TrainedRun") -> None:
-    from seqlens.workflows.inspect import attends, sample_pairs
-
-    folder = shlex.quote(str(run.path))
-    text = next((pair.source for pair in sample_pairs(run.predictor, 1)), "a text")
-    commands = [f"seqlens evaluate {folder}", f"seqlens predict {folder} {shlex.quote(text)}"]
-    if attends(run.predictor):
-        commands.append(f"seqlens inspect {folder} attention --output attention.html")
-    notes().print("What next:")
-    print_next(commands)
+    tell_what_next(run.predictor)

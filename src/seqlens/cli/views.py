@@ -2,14 +2,43 @@
 
 from collections.abc import Iterator, Sequence
 
+from seqlens.cli.printing import print_lines, warn
+from seqlens.inference import Predictor
+from seqlens.report import Report
 from seqlens.report.text import clean_text, display_width
-from seqlens.workflows.inspect import AttentionView, GatesView, GradientsView
+from seqlens.workflows.inspect import (
+    AttentionView,
+    GatesView,
+    GradientsView,
+    inspect_attention,
+    inspect_gates,
+    inspect_gradients,
+)
 
 SHADES = " ░▒▓█"
 BAR_WIDTH = 40
 END_SIGN = "■"
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _WIDEST_TOKEN = 16
+
+
+def show_view(predictor: Predictor, view: str, text: str | None) -> Report:
+    """Prints `attention`, `gates` or `gradients` of a run; returns the report of it."""
+    match view:
+        case "attention":
+            attention = inspect_attention(predictor, text)
+            print_lines(attention_lines(attention))
+            return attention.report
+        case "gates":
+            gates = inspect_gates(predictor, text)
+            print_lines(gates_lines(gates))
+            return gates.report
+        case _:
+            gradients = inspect_gradients(predictor, text)
+            print_lines(gradients_lines(gradients))
+            if gradients.warning:
+                warn(gradients.warning)
+            return gradients.report
 
 
 def attention_lines(view: AttentionView) -> Iterator[str]:

@@ -20,7 +20,7 @@ def assert_padding_invariant(
     module: nn.Module,
     *inputs: PaddedInput,
     call: Callable[..., object] | None = None,
-    fills: Sequence[float] | None = None,
+    fills: Sequence[int | float] | None = None,
     extra_time: int = 2,
     gradients: bool = True,
     tolerance: float | None = None,
@@ -128,17 +128,17 @@ def _row(pairs: Sequence[PaddedInput], row: int) -> list[PaddedInput]:
     return [(values[row : row + 1, : int(lengths[row])], lengths[row : row + 1]) for values, lengths in pairs]
 
 
-def _fills(values: Tensor, fills: Sequence[float] | None) -> Sequence[float]:
+def _fills(values: Tensor, fills: Sequence[int | float] | None) -> Sequence[int | float]:
     return fills or (FLOAT_FILLS if values.is_floating_point() else WHOLE_FILLS)
 
 
-def _fill(values: Tensor, fills: Sequence[float] | None, number: int) -> float:
+def _fill(values: Tensor, fills: Sequence[int | float] | None, number: int) -> int | float:
     own = _fills(values, fills)
     return own[number % len(own)]
 
 
 def _filled(
-    values: Tensor, lengths: Tensor, fills: Sequence[float] | None, number: int, extra_time: int
+    values: Tensor, lengths: Tensor, fills: Sequence[int | float] | None, number: int, extra_time: int
 ) -> PaddedInput:
     fill = _fill(values, fills, number)
     longer = torch.cat((values, values.new_zeros(len(values), extra_time, *values.shape[2:])), dim=1)
@@ -151,7 +151,7 @@ def _check_row(
     alone: _Result,
     row: int,
     pairs: Sequence[PaddedInput],
-    fill: float,
+    fill: int | float,
     tolerance: float | None,
 ) -> None:
     lengths = " and ".join(f"{int(lengths[row])} of {values.shape[1]} steps" for values, lengths in pairs)

@@ -5,11 +5,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
+from seqlens.config import write_atomically
 from seqlens.errors import RequestError, WorkError
 from seqlens.inference import Predictor, describe_machine, load
 from seqlens.inference.run_folder import RUN_FILE
 from seqlens.metrics import Bleu, Chrf, ExactMatch, PairedResult, Score, Statistics, paired_bootstrap
-from seqlens.report import BarChart, Bars, Examples, Interval, Report, Section, Table
+from seqlens.report import (
+    BarChart,
+    Bars,
+    Examples,
+    Interval,
+    Report,
+    Section,
+    Table,
+    markdown_table,
+    write_report,
+)
 from seqlens.report.sections import TableCell
 from seqlens.tasks.transduce.config import ScoreName
 from seqlens.training.observer import Observer
@@ -121,6 +132,19 @@ def comparison_table(contestants: Sequence[Contestant]) -> Table:
     return Table(title, columns, rows, note=note)
 
 
+def write_comparison(comparison: Comparison, path: Path) -> None:
+    """Writes the report as HTML, or the table as Markdown where the name ends in `.md`.
+
+    Raises:
+        WorkError: the file could not be written.
+    """
+    if path.suffix == ".md":
+        table = comparison.table
+        write_atomically(path, f"# Comparison\n\n{table.title}\n\n{markdown_table(table)}")
+    else:
+        write_report(comparison.report, path)
+
+
 def _check_names(names: Sequence[str | Path]) -> None:
     if len(names) < 2:
         raise RequestError(f"{len(names)} model was named, expected two or more runs or recipes to compare.")
@@ -177,9 +201,10 @@ def _check_same_data(evaluations: Mapping[str, Evaluation]) -> None:
 def _test(predictors: Mapping[str, Predictor], evaluations: Mapping[str, Evaluation]) -> tuple[Contestant, ...]:
     first_name = next(iter(predictors))
     config = predictors[first_name].task.config
+    measures = config.scores or ("exact_match",)
     # All are measured as the first one's recipe says: numbers beside each other need equal settings.
     statistics: dict[str, dict[str, Statistics]] = {
-        name: {score: text_statistics(score, evaluation, lowercase=config.lowercase_scores) for score in config.scores}
+        name: {score: text_statistics(score, evaluation, lowercase=config.lowercase_scores) for score in measures}
         for name, evaluation in evaluations.items()
     }
     contestants = []

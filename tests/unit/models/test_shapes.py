@@ -4,10 +4,10 @@ from typing import get_args
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from seqlens.layers import LSTM, GRU, TransformerEncoder
-from seqlens.models.encoders import Encoder, RecurrentEncoder, SelfAttentionEncoder, pool_last
+from seqlens.layers import GRU, LSTM, TransformerEncoder
+from seqlens.models.encoders import Encoder, EncoderOutput, RecurrentEncoder, SelfAttentionEncoder, pool_last
 from seqlens.models.shapes import Pooling, SequenceClassifier, SequenceGenerator, SequenceTagger
 from seqlens.testing import assert_chunks_equal_whole, assert_padding_invariant, assert_steps_equal_whole
 
@@ -55,17 +55,15 @@ def test_pooling_by_hand() -> None:
     memory = torch.tensor([[[1.0, -4.0], [3.0, -2.0], [0.0, 0.0]], [[5.0, -6.0], [0.0, 0.0], [0.0, 0.0]]])
     lengths = torch.tensor([2, 1])
 
-    class Given(nn.Module):
-        output_dim, max_length = 2, None
-
-        def forward(self, inputs: Tensor, lengths: Tensor) -> object:
-            return type("Encoded", (), {"memory": inputs, "summary": inputs[:, 0] * 10})
+    def given(inputs: Tensor, lengths: Tensor) -> EncoderOutput:
+        return EncoderOutput(inputs, inputs[:, 0] * 10, lengths)
 
     expected = {"summary": [[10, -40], [50, -60]], "last": [[3, -2], [5, -6]], "mean": [[2, -3], [5, -6]]}
     expected["max"] = [[3, -2], [5, -6]]
     assert set(expected) == set(get_args(Pooling))
     for pooling in get_args(Pooling):
-        model = SequenceClassifier(Given(), num_classes=2, pooling=pooling)  # type: ignore[arg-type]
+        model = SequenceClassifier(RecurrentEncoder(GRU(2, 2)), num_classes=2, pooling=pooling)
+        model.encoder.forward = given  # type: ignore[method-assign]
         with torch.no_grad():
             model.output.weight.copy_(torch.eye(2))
             model.output.bias.zero_()

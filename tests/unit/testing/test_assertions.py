@@ -147,7 +147,9 @@ def test_a_backward_direction_that_begins_in_the_padding_is_found() -> None:
     with pytest.raises(AssertionError, match=r"\[0\] of sequence 0"):
         assert_padding_invariant(gru, (random_inputs(), LENGTHS), call=lambda inputs, _: gru(inputs)[:1])
     one_way = torch_gru()
-    assert_padding_invariant(one_way, (random_inputs(), LENGTHS), call=lambda inputs, _: one_way(inputs)[:1], fills=(0.0, 9.0))
+    assert_padding_invariant(
+        one_way, (random_inputs(), LENGTHS), call=lambda inputs, _: one_way(inputs)[:1], fills=(0.0, 9.0)
+    )
 
 
 def test_a_gradient_at_padding_is_found() -> None:
@@ -156,7 +158,7 @@ def test_a_gradient_at_padding_is_found() -> None:
             last = inputs.gather(1, (lengths - 1).clamp(min=0)[:, None, None].expand(-1, 1, DIM))
             return last + inputs.sum(1, keepdim=True) - inputs.detach().sum(1, keepdim=True)
 
-    with pytest.raises(AssertionError, match="the gradient of input 0 of sequence 0 .* from its padding on"):
+    with pytest.raises(AssertionError, match=r"the gradient of input 0 of sequence 0 .* from its padding on"):
         assert_padding_invariant(Leak(), (random_inputs(), LENGTHS), fills=(0.0, 2.0))
 
 
@@ -244,7 +246,9 @@ def test_one_function_and_another() -> None:
     with pytest.raises(AssertionError, match="the output is off by"):
         assert_same_function(other, linear, inputs)
     with pytest.raises(AssertionError, match=r"the gradient of the argument at \[0\]\['x'\] is off"):
-        assert_same_function(lambda given: given["x"].detach() + 0 * given["x"], lambda given: given["x"], {"x": inputs})
+        assert_same_function(
+            lambda given: given["x"].detach() + 0 * given["x"], lambda given: given["x"], {"x": inputs}
+        )
     with pytest.raises(AssertionError, match=r"only the second returns a tensor at \[1\]"):
         assert_same_function(lambda given: (given,), lambda given: (given, given), inputs)
 
@@ -263,4 +267,6 @@ def test_gradients_of_parameters_are_compared_by_name() -> None:
     with pytest.raises(AssertionError, match="the gradient of `scale` is off"):
         assert_same_function(Scaled(True), Scaled(False), random_inputs(), gradients="all")
     with pytest.raises(AssertionError, match="among its gradients, returns a tensor at `weight`"):
-        assert_same_function(nn.Linear(DIM, DIM).double(), nn.Identity(), random_inputs(), gradients="all", tolerance=99.0)
+        assert_same_function(
+            nn.Linear(DIM, DIM).double(), nn.Identity(), random_inputs(), gradients="all", tolerance=99.0
+        )

@@ -1,0 +1,84 @@
+"""The plan: what cannot be run or told apart is refused before anything is trained."""
+
+import dataclasses
+
+import pytest
+
+from benchmarks.quality.jobs import LONGEST_SECONDS, plan_jobs
+from benchmarks.quality.plan import PLAN, Entry, Goal, check_plan, select_entries
+from seqlens.errors import RequestError
+
+ENTRY = Entry(
+    name="dates-smoke",
+    title="Dates",
+    section="Dates",
+    recipe="dates/smoke",
+    seeds=(1, 2),
+    splits=("test",),
+    overrides={"training.max_seconds": 60},
+)
+
+
+def changed(**fields: object) -> Entry:
+    return dataclasses.replace(ENTRY, **fields)  # type: ignore[arg-type]
+
+
+def test_the_plan_itself_can_be_run() -> None:
+    check_plan(PLAN)
+    jobs = plan_jobs(PLAN)
+    assert len(jobs) == sum(len(entry.seeds) for entry in PLAN)
+    assert len({(job.entry.name, job.seed) for job in jobs}) == len(jobs)
+
+
+@pytest.mark.parametrize("limit", [None, LONGEST_SECONDS + 1])
+def test_a_training_of_more_than_two_hours_is_refused(limit: int | None) -> None:
+    with pytest.raises(RequestError, match="max_seconds"):
+        plan_jobs([changed(overrides={"training.max_seconds": limit})])
+
+
+def test_a_misspelt_override_is_refused() -> None:
+    with pytest.raises(RequestError, match="max_steps"):
+        plan_jobs([changed(overrides={"training.max_stepz": 3, "training.max_seconds": 60})])
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"name": "../evil"}, "name"),
+        ({"seeds": ()}, "seeds"),
+        ({"seeds": (1, 1)}, "seeds"),
+        ({"splits": ()}, "splits"),
+        ({"overrides": {"seed": 3}}, "seed"),
+        ({"goals": (Goal(split="test_2017", score="bleu_cased", to_reach=1, source="nobody"),)}, "test_2017"),
+    ],
+)
+def test_an_entry_that_makes_no_sense_is_refused(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        changed(**fields)
+
+
+def test_two_entries_of_one_name_are_refused() -> None:
+    with pytest.raises(ValueError, match="dates-smoke"):
+        check_plan([ENTRY, changed(title="Others")])
+
+
+def test_settings_tell_trainings_apart_and_words_do_not() -> None:
+    job, other_seed = plan_jobs([ENTRY])
+    assert (job.training_id, job.settings_id) == (other_seed.training_id, other_seed.settings_id)
+    assert job.overrides["seed"] == 1
+    again = plan_jobs([changed(title="Other words", splits=("test", "validation"))])[0]
+    assert (job.training_id, job.settings_id) == (again.training_id, again.settings_id)
+    trained_otherwise = plan_jobs([changed(overrides={"training.max_seconds": 61})])[0]
+    assert trained_otherwise.training_id != job.training_id
+    answered_otherwise = plan_jobs([changed(decoding={"beam_width": 3})])[0]
+    assert answered_otherwise.training_id == job.training_id
+    assert answered_otherwise.settings_id != job.settings_id
+
+
+def test_entries_are_chosen_by_name_recipe_or_pattern() -> None:
+    other = changed(name="others", recipe="translation/others")
+    assert select_entries([ENTRY, other], []) == [ENTRY, other]
+    assert select_entries([ENTRY, other], ["dates-*"]) == [ENTRY]
+    assert select_entries([ENTRY, other], ["translation/*"]) == [other]
+    with pytest.raises(RequestError, match="dates-smoke, others"):
+        select_entries([ENTRY, other], ["dates"[::-1]])
