@@ -1,9 +1,9 @@
 """seqlens trains, explains and ships sequence models. See `seqlens --help` and the README.
 
-    run = seqlens.train("translation/gru-attention", out="runs/de-en")
-    scores = seqlens.evaluate("runs/de-en", split="test")
-    model = seqlens.load("runs/de-en")
-    model.predict("Zwei Hunde spielen im Schnee.")
+run = seqlens.train("translation/gru-attention", out="runs/de-en")
+scores = seqlens.evaluate("runs/de-en", split="test")
+model = seqlens.load("runs/de-en")
+model.predict("Zwei Hunde spielen im Schnee.")
 """
 
 from importlib import import_module

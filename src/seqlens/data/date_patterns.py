@@ -70,9 +70,7 @@ class LocaleForms:
         if len(texts) < 2:
             return "".join(texts)
         between = [pair] if len(texts) == 2 else [start, *[middle] * (len(texts) - 3), end]
-        return texts[0] + "".join(
-            [separator + text for separator, text in zip(between, texts[1:], strict=True)]
-        )
+        return texts[0] + "".join([separator + text for separator, text in zip(between, texts[1:], strict=True)])
 
 
 def clean(text: str) -> str:
@@ -108,9 +106,7 @@ def build_locale_forms(code: str) -> LocaleForms:
     lists = locale.list_patterns["standard"]
     pair, start, middle, end = (_separator(lists[position]) for position in ("2", "start", "middle", "end"))
     english_name = str(locale.get_display_name("en") or code)
-    return LocaleForms(
-        code=code, name=english_name, forms=tuple(forms.values()), separators=(pair, start, middle, end)
-    )
+    return LocaleForms(code=code, name=english_name, forms=tuple(forms.values()), separators=(pair, start, middle, end))
 
 
 def _fields(pattern: str) -> list[tuple[str, str | tuple[str, int]]]:
@@ -138,9 +134,7 @@ def _build_form(code: str, name: str, pattern: str, numbering: str) -> DateForm:
     letters = {letter for _, table in pieces for text in table for letter in text if letter.isalpha()}
     # Turkish has two letters i, which Python's upper() and lower() would confuse.
     cased = bool(letters) and code != "tr" and all(map(_is_latin, letters))
-    return DateForm(
-        locale=code, name=name, digits=numbering, pattern=pattern, pieces=tuple(pieces), cased=cased
-    )
+    return DateForm(locale=code, name=name, digits=numbering, pattern=pattern, pieces=tuple(pieces), cased=cased)
 
 
 def _is_latin(letter: str) -> bool:

@@ -83,7 +83,7 @@ def gradient_warning(result: GradientThroughTime) -> str | None:
         )
     if result.ratio > EXPLODED:
         return (
-            f"The gradient explodes through time: {lag} steps back it has {result.ratio:.0e} times its norm at the end. "
+            f"The gradient explodes through time: {lag} steps back it is {result.ratio:.0e} times its norm at the end. "
             "Set 'training.gradient_clip' (1.0, say) or lower 'training.optimizer.learning_rate'."
         )
     return None
@@ -91,4 +91,8 @@ def gradient_warning(result: GradientThroughTime) -> str | None:
 
 def _reads_both_ways(model: Transducer) -> bool:
     encoder = model.encoder
-    return isinstance(encoder, RecurrentEncoder) and isinstance(encoder.layer, RecurrentLayer) and encoder.layer.bidirectional
+    return (
+        isinstance(encoder, RecurrentEncoder)
+        and isinstance(encoder.layer, RecurrentLayer)
+        and encoder.layer.bidirectional
+    )

@@ -136,7 +136,7 @@ def summary_table(contenders: Sequence[Contender]) -> Table:
         rows.append([contender.name, *exact, reached, contender.num_parameters, round(contender.seconds, 1)])
     columns = ("model", *(names[count] for count in counts), f"steps to {GOAL}", "parameters", "seconds")
     note = (
-        "Exact match on held-out sentences by number of dates in them, with 95 % bootstrap intervals; the held-out days "
+        "Exact match on held-out sentences by number of dates in them, with 95 % bootstrap intervals; held-out days "
         f"are never seen in training. Steps until {GOAL} of single dates of the validation split were right."
     )
     return Table("Results", columns, rows, note=note)

@@ -108,7 +108,9 @@ def test_faults_in_training_data_are_told_with_their_place(
     Path("corpus").mkdir()
     for name, content in files.items():
         Path("corpus", name).write_bytes(content)
-    Path("mine.yaml").write_text("data: {kind: pairs, path: corpus, source: de, target: en}\ntraining: {max_steps: 2}\n")
+    Path("mine.yaml").write_text(
+        "data: {kind: pairs, path: corpus, source: de, target: en}\ntraining: {max_steps: 2}\n"
+    )
     refused(invoke("train", "mine.yaml"), *parts)
     assert not Path("runs").exists()
 

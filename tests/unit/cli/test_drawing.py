@@ -121,5 +121,3 @@ def test_bars_have_the_length_of_their_share() -> None:
 def test_a_token_is_short_and_on_one_line() -> None:
     assert shown("a\nb\tc") == "a↵b→c"
     assert len(shown("x" * 50)) == 16
-
-

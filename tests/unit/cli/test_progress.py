@@ -112,7 +112,15 @@ def test_counting_is_silent_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> Non
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(0.4, "0 s"), (59.4, "59 s"), (59.7, "1:00"), (60, "1:00"), (3599.4, "59:59"), (3661, "1:01:01"), (90000, "25:00:00")],
+    [
+        (0.4, "0 s"),
+        (59.4, "59 s"),
+        (59.7, "1:00"),
+        (60, "1:00"),
+        (3599.4, "59:59"),
+        (3661, "1:01:01"),
+        (90000, "25:00:00"),
+    ],
 )
 def test_durations(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown

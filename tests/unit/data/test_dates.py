@@ -143,9 +143,7 @@ def test_familiar_ways_to_write_a_date_are_among_the_forms(source: str) -> None:
     assert source in {form.render(date(2009, 6, 25)) for form in FORMS}
 
 
-@pytest.mark.parametrize(
-    "source", ["25/06/2009", "6/25/2009", "25.06.2009", "25. 6. 2009", "25-06-2009", "6/25/09"]
-)
+@pytest.mark.parametrize("source", ["25/06/2009", "6/25/2009", "25.06.2009", "25. 6. 2009", "25-06-2009", "6/25/09"])
 def test_numeric_forms_that_end_in_the_year_are_left_out(source: str) -> None:
     assert source not in {form.render(date(2009, 6, 25)) for form in FORMS}
 
@@ -234,9 +232,7 @@ def test_a_day_keeps_its_split_and_eight_in_ten_are_training_days() -> None:
 def test_every_sentence_holds_its_dates_in_order(
     seed: int, max_dates: int, locales: tuple[str, ...] | None, split: str
 ) -> None:
-    config = DatesData(
-        num_train=40, num_validation=40, num_test=40, max_dates=max_dates, locales=locales, seed=seed
-    )
+    config = DatesData(num_train=40, num_validation=40, num_test=40, max_dates=max_dates, locales=locales, seed=seed)
     for pair in generate_dates(config, split):
         assert pair.target is not None
         days = [date.fromisoformat(word) for word in pair.target.split(" ")]
@@ -255,11 +251,7 @@ def test_half_of_the_sentences_hold_one_date_and_the_others_each_number_equally_
 
 
 def test_capitals_and_small_letters_appear() -> None:
-    singles = {
-        p.source
-        for p in generate_dates(DatesData(num_train=8000), "train")
-        if count_dates(str(p.target)) == 1
-    }
+    singles = {p.source for p in generate_dates(DatesData(num_train=8000), "train") if count_dates(str(p.target)) == 1}
     assert any(re.search("[A-Z]{4}", source) for source in singles)
     assert any(re.match("(mon|tues|wednes|thurs|fri|satur|sun)day", source) for source in singles)
 
@@ -294,9 +286,7 @@ def test_capitals_and_small_letters_are_only_for_latin_letters_without_the_turki
         (DatesData(max_dates=0), "train", "'max_dates'.*0.*1 or more"),
     ],
 )
-def test_a_wrong_request_is_refused_before_the_first_pair(
-    config: DatesData, split: str, message: str
-) -> None:
+def test_a_wrong_request_is_refused_before_the_first_pair(config: DatesData, split: str, message: str) -> None:
     with pytest.raises(RequestError, match=message):
         generate_dates(config, split)
 

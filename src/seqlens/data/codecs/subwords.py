@@ -151,7 +151,9 @@ class SubwordsCodec(VocabularyCodec):
         return [id for run, is_known in self._runs(part) for id in self._encode_run(run, is_known)]
 
     def _runs(self, part: str) -> list[tuple[str, bool]]:
-        return [run for chunk in split_chunks(part, self._max_digits) for run in split_known(chunk, self._model.alphabet)]
+        return [
+            run for chunk in split_chunks(part, self._max_digits) for run in split_known(chunk, self._model.alphabet)
+        ]
 
     def _encode_run(self, run: str, is_known: bool) -> list[int]:
         if is_known:
