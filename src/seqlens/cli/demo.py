@@ -1,5 +1,6 @@
 """`seqlens demo`."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -29,12 +30,22 @@ def demo(
         int | None,
         typer.Option("--seed", metavar="N", min=0, help="That of the recipes by default.", show_default=False),
     ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            "--steps", metavar="N", min=1, help="Training steps; those of the recipes by default.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Watch five models learn side by side: about two minutes on two cores, no download; a table and a report."""
     from seqlens.cli.progress import show_trainings
     from seqlens.workflows.demo import run_demo
 
+    num_processes = 2 if (os.cpu_count() or 1) > 1 else 1
+
     with show_trainings() as observe:
-        result = run_demo(name, out=out, seed=seed, announce=note, observe=observe)
+        result = run_demo(
+            name, out=out, seed=seed, steps=steps, num_processes=num_processes, announce=note, observe=observe
+        )
     print_table(result.table)
     note(f"The report, with learning curves and attention maps: {result.report}")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from seqlens.cli.guard import guarded
-from seqlens.cli.options import DeviceOption, RunArgument
+from seqlens.cli.options import DeviceOption, RunArgument, read_argument
 from seqlens.cli.printing import note
 from seqlens.errors import RequestError, did_you_mean
 
@@ -48,7 +48,8 @@ def inspect(
         raise RequestError(
             f"There is no view '{view}', expected one of {', '.join(_VIEWS)}.{did_you_mean(view, _VIEWS)}"
         )
-    report = show_view(load(run, device=device), view, input)
+    text = None if input is None else read_argument(input, "The text of --input")
+    report = show_view(load(run, device=device), view, text)
     if output is not None:
         write_report(report, output)
         note(f"The report is in {output}.")

@@ -59,12 +59,19 @@ def build_app() -> typer.Typer:
     return app
 
 
+def print_version(wanted: bool) -> None:
+    """Prints the version and ends, before a command is asked for."""
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 def options(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, show_default=False)
+        bool,
+        typer.Option(
+            "--version", help="Print the version and exit.", is_eager=True, callback=print_version, show_default=False
+        ),
     ] = False,
 ) -> None:
     """Options before the command."""
-    if version:
-        typer.echo(__version__)
-        raise typer.Exit

@@ -1,9 +1,12 @@
 """Arguments and options that several commands share."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from seqlens.errors import RequestError
 
 RunArgument = Annotated[
     Path, typer.Argument(metavar="RUN", help="The run folder, as `train` made it.", show_default=False)
@@ -27,3 +30,16 @@ DecodingOption = Annotated[
 DeviceOption = Annotated[
     str, typer.Option("--device", metavar="NAME", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
 ]
+
+
+def read_argument(text: str, name: str) -> str:
+    """A text of the command line as it was typed: UTF-8, whatever the locale says.
+
+    Raises:
+        RequestError: its bytes are not UTF-8; the sentence calls it `name`.
+    """
+    try:
+        # Bytes that the locale does not know come as lone surrogates, which fsencode makes bytes again.
+        return os.fsencode(text).decode("utf-8") if any("\udc80" <= sign <= "\udcff" for sign in text) else text
+    except UnicodeDecodeError as error:
+        raise RequestError(f"{name} on the command line is not UTF-8.") from error

@@ -1,14 +1,14 @@
 """`seqlens predict`."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from seqlens.cli.guard import guarded
-from seqlens.cli.options import DecodingOption, DeviceOption, RunArgument
+from seqlens.cli.options import DecodingOption, DeviceOption, RunArgument, read_argument
 from seqlens.cli.printing import note, warn
 from seqlens.errors import RequestError
 
@@ -86,13 +86,5 @@ def _chunks(texts: list[str], path: Path | None) -> Iterable[list[str]]:
             raise RequestError(f"There is no input file {path}.")
         return file_chunks(path)
     if texts:
-        return _given(texts)
+        return [[read_argument(text, f"Text {number}") for number, text in enumerate(texts, start=1)]]
     return typed_chunks() if sys.stdin.isatty() else stdin_chunks()
-
-
-def _given(texts: list[str]) -> Iterator[list[str]]:
-    for number, text in enumerate(texts, start=1):
-        # Bytes of the command line that are not UTF-8 come as lone surrogates.
-        if any("\ud800" <= character <= "\udfff" for character in text):
-            raise RequestError(f"Text {number} on the command line is not UTF-8.")
-    yield texts

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from seqlens.metrics import Score
-from seqlens.models.transducer import Transducer
 from seqlens.report import (
     AttentionMaps,
     BarChart,
@@ -20,7 +19,6 @@ from seqlens.report import (
     Table,
 )
 from seqlens.tasks.transduce.answer import Translation
-from seqlens.tasks.transduce.task import TransduceTask
 
 NUM_EXAMPLES = 12
 SCRIPTS = ("HANGUL", "ARABIC", "CJK", "LATIN")
@@ -31,10 +29,6 @@ class Learner(Protocol):
 
     @property
     def name(self) -> str: ...
-    @property
-    def task(self) -> TransduceTask: ...
-    @property
-    def model(self) -> Transducer: ...
     @property
     def curve(self) -> tuple[tuple[int, float, float], ...]: ...
     @property
