@@ -59,11 +59,12 @@ def build_app() -> typer.Typer:
     return app
 
 
-def print_version(wanted: bool) -> None:
+def print_version(wanted: bool) -> bool:
     """Prints the version and ends, before a command is asked for."""
     if wanted:
         typer.echo(__version__)
         raise typer.Exit
+    return wanted
 
 
 def options(

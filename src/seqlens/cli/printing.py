@@ -28,7 +28,8 @@ def notes() -> Console:
 
 def note(text: str) -> None:
     """Tells what happens."""
-    notes().print(Text(text, style="dim" if sys.stderr.isatty() else ""))
+    # Not by a console: while a live line is shown, what is written here is put above it.
+    sys.stderr.write(f"{text}\n")
 
 
 def warn(text: str) -> None:

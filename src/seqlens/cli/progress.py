@@ -4,9 +4,9 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Protocol, Self, final
+from typing import Protocol, final, runtime_checkable
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn
@@ -14,7 +14,7 @@ from rich.progress import Progress as LiveProgress
 from rich.text import Text
 
 from seqlens.cli.printing import notes, warn
-from seqlens.training.observer import FitResult, Observer, Observers, Progress, StopReason, Validation
+from seqlens.training.observer import FitResult, Observer, Progress, StopReason, Validation
 
 FIRST_PAUSE = 5.0
 LONGEST_PAUSE = 60.0
@@ -29,10 +29,11 @@ _ENDINGS: Mapping[StopReason, str] = {
 }
 
 
+@runtime_checkable
 class ShownTraining(Observer, Protocol):
     """An observer that is entered before training and left after it, whatever happens in between."""
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "ShownTraining":
         """Starts to show."""
 
     def __exit__(
@@ -43,7 +44,7 @@ class ShownTraining(Observer, Protocol):
 
 def show_training(label: str = "") -> ShownTraining:
     """An observer for stderr, by what that is; `label` stands before every line where several models train."""
-    return LiveLine(label) if sys.stderr.isatty() else PlainLines(label)
+    return LiveLine(live_progress(notes()), label) if sys.stderr.isatty() else PlainLines(label)
 
 
 @final
@@ -56,7 +57,7 @@ class PlainLines:
         self._next = 0.0
         self._pause = FIRST_PAUSE
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "PlainLines":
         return self
 
     def __exit__(
@@ -86,22 +87,15 @@ class PlainLines:
 
 @final
 class LiveLine:
-    """A line that moves, on a terminal; validations and warnings stay above it."""
+    """A line that moves, on a terminal; validations and warnings stay above it. Several may share one `live`."""
 
-    def __init__(self, label: str = "", console: Console | None = None) -> None:
+    def __init__(self, live: LiveProgress, label: str = "") -> None:
         self._label = f"{label}: " if label else ""
-        self._live = LiveProgress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24, complete_style="cyan"),
-            TextColumn("{task.fields[measures]}"),
-            console=console or notes(),
-            refresh_per_second=4,
-            transient=True,
-        )
+        self._live = live
         self._task: TaskID | None = None
         self._started = 0.0
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "LiveLine":
         return self
 
     def __exit__(
@@ -131,7 +125,10 @@ class LiveLine:
         self._live.console.print(Text.assemble(("warning: ", "bold yellow"), self._label + text))
 
     def on_end(self, result: FitResult) -> None:
-        self._live.stop()
+        if self._task is not None:
+            self._live.remove_task(self._task)
+        if not self._live.tasks:
+            self._live.stop()
         self._live.console.print(Text(self._label + ending_text(result)))
 
     def _fraction(self, progress: Progress) -> float | None:
@@ -144,33 +141,30 @@ class LiveLine:
         return elapsed / max(elapsed + progress.seconds_left, 1e-9)
 
 
-@final
-class EndsEverything:
-    """Ctrl-C ends one training in order; this one passes it on to work that consists of several."""
-
-    def on_step(self, progress: Progress) -> None:
-        return None
-
-    def on_validation(self, validation: Validation) -> None:
-        return None
-
-    def on_warning(self, text: str) -> None:
-        return None
-
-    def on_end(self, result: FitResult) -> None:
-        if result.stop_reason == "interrupted":
-            raise KeyboardInterrupt
+def live_progress(console: Console) -> LiveProgress:
+    """The moving part of the screen: a line for each training that runs at present."""
+    return LiveProgress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24, complete_style="cyan"),
+        TextColumn("{task.fields[measures]}"),
+        console=console,
+        refresh_per_second=4,
+        transient=True,
+    )
 
 
 @contextmanager
 def show_trainings() -> Iterator[Callable[[str], Observer]]:
-    """Yields what makes an observer for each of several trainings, by its name; Ctrl-C ends them all."""
-    with ExitStack() as stack:
-
-        def observe(label: str) -> Observer:
-            return Observers([stack.enter_context(show_training(label)), EndsEverything()])
-
-        yield observe
+    """Yields what makes an observer for each of several trainings, by its name; some may run at the same time."""
+    if not sys.stderr.isatty():
+        yield PlainLines
+        return
+    # One for all: two moving parts would write over each other.
+    live = live_progress(notes())
+    try:
+        yield lambda label: LiveLine(live, label)
+    finally:
+        live.stop()
 
 
 @contextmanager

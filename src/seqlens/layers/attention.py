@@ -50,10 +50,8 @@ class Attention(nn.Module):
         mask = None
         if lengths is not None:
             mask = length_mask(lengths, keys.shape[1], keys.device)
-            values = keys if values is None else zero_padding(values, mask)
-            shared = values is keys
             keys = zero_padding(keys, mask)
-            values = keys if shared else values
+            values = None if values is None else zero_padding(values, mask)
         return Memory(self.score.prepare(keys), keys if values is None else values, mask)
 
     def forward(

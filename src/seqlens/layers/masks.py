@@ -8,8 +8,31 @@ from torch import Tensor
 def length_mask(
     lengths: Int[Tensor, " batch"], time: int, device: torch.device | None = None
 ) -> Bool[Tensor, "batch time"]:
-    """True at the first `lengths[b]` steps of each row."""
+    """True at the first `lengths[b]` steps of each row.
+
+    Raises:
+        ValueError: a length is below 0 or above `time`.
+    """
+    if not torch.compiler.is_compiling():
+        check_lengths(lengths, len(lengths), time)
     return (torch.arange(time)[None, :] < lengths.cpu()[:, None]).to(device)
+
+
+def check_lengths(lengths: Int[Tensor, "*any"], batch_size: int, time: int) -> Int[Tensor, " batch"]:
+    """The lengths on the CPU, if they fit a batch of so many sequences and steps.
+
+    Raises:
+        ValueError: they do not.
+    """
+    lengths = lengths.detach().to("cpu", torch.int64)
+    if lengths.shape != (batch_size,):
+        raise ValueError(
+            f"`lengths` must be one whole number per sequence, [{batch_size}], but is {tuple(lengths.shape)}"
+        )
+    if batch_size and (int(lengths.min()) < 0 or int(lengths.max()) > time):
+        found = f"from {int(lengths.min())} to {int(lengths.max())}"
+        raise ValueError(f"`lengths` must lie between 0 and the {time} time steps of the batch, but run {found}")
+    return lengths
 
 
 def zero_padding(

@@ -5,11 +5,12 @@ the first `batch_sizes[t]` rows. Padding is never read, so whatever it holds can
 """
 
 from dataclasses import dataclass
-from itertools import accumulate
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from seqlens.layers.masks import check_lengths
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Packing:
         """
         if lengths is None:
             return cls._full(batch_size, time, device)
-        lengths = _checked_lengths(batch_size, time, lengths)
+        lengths = check_lengths(lengths, batch_size, time)
         order = torch.argsort(lengths, descending=True, stable=True)
         sorted_lengths = lengths[order]
         running = torch.arange(int(lengths.max()) if batch_size else 0)[:, None] < sorted_lengths[None, :]
@@ -72,11 +73,6 @@ class Packing:
             inverse=rows,
         )
 
-    @property
-    def offsets(self) -> tuple[int, ...]:
-        """First packed step of each time step, and the number of packed steps."""
-        return tuple(accumulate(self.batch_sizes, initial=0))
-
     def pack(self, padded: Float[Tensor, "batch time dim"]) -> Float[Tensor, "steps dim"]:
         """Takes the real steps out of a padded batch."""
         return padded.flatten(0, 1).index_select(0, self.positions)
@@ -85,15 +81,3 @@ class Packing:
         """Puts packed steps back where they were; padding becomes zero."""
         flat = packed.new_zeros(self.batch_size * self.time, packed.shape[1])
         return flat.index_copy(0, self.positions, packed).view(self.batch_size, self.time, packed.shape[1])
-
-
-def _checked_lengths(batch_size: int, time: int, lengths: Tensor) -> Tensor:
-    lengths = lengths.detach().to("cpu", torch.int64)
-    if lengths.shape != (batch_size,):
-        raise ValueError(
-            f"`lengths` must be one whole number per sequence, [{batch_size}], but is {tuple(lengths.shape)}"
-        )
-    if batch_size and (int(lengths.min()) < 0 or int(lengths.max()) > time):
-        found = f"from {int(lengths.min())} to {int(lengths.max())}"
-        raise ValueError(f"`lengths` must lie between 0 and the {time} time steps of the batch, but run {found}")
-    return lengths

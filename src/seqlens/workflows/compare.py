@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import assert_never
 
 from seqlens.config import write_atomically
-from seqlens.errors import RequestError, WorkError
+from seqlens.errors import RequestError
 from seqlens.inference import Predictor, describe_machine, load
 from seqlens.inference.run_folder import RUN_FILE
 from seqlens.metrics import Bleu, Chrf, ExactMatch, PairedResult, Score, Statistics, paired_bootstrap
@@ -80,7 +80,8 @@ def compare(
 
     Raises:
         RequestError: fewer than two names, one twice, or data that are not the same.
-        WorkError: a training was interrupted before its end, or a file is damaged.
+        WorkError: a file is damaged.
+        KeyboardInterrupt: a training was interrupted; called again, it goes on.
     """
     announce = announce or (lambda text: None)
     _check_names(names)
@@ -184,7 +185,7 @@ def _train(
         name, out=folder, overrides=overrides, resume=there, observer=observer, announce=announce, device=device
     )
     if run.result.stop_reason == "interrupted":
-        raise WorkError(f"The training of {recipe.name} was interrupted; the same command goes on with it.")
+        raise KeyboardInterrupt  # half a comparison is none; the same call goes on with this training
     return run.predictor
 
 

@@ -6,7 +6,7 @@ import math
 import pytest
 from rich.console import Console
 
-from seqlens.cli.progress import LiveLine, PlainLines, counting, duration, show_training, show_trainings
+from seqlens.cli.progress import LiveLine, PlainLines, counting, duration, live_progress, show_training
 from seqlens.training.observer import FitResult, Progress, StopReason, Validation
 
 
@@ -53,11 +53,13 @@ def test_plain_lines_are_few_and_validations_complete(
 def test_a_live_line_shows_the_step_and_keeps_what_came_before() -> None:
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=100, highlight=False, markup=False)
-    with LiveLine(console=console) as line:
+    live = live_progress(console)
+    with LiveLine(live) as line:
         line.on_step(progress(1))
         line.on_validation(Validation(1, {"loss": 1.25}, False, 2.0))
         line.on_warning("The gradient [vanishes].")
         line.on_step(progress(500))
+        live.refresh()
         line.on_end(result("early_stopping"))
     drawn = stream.getvalue()
     assert "500/1,000" in drawn
@@ -70,7 +72,7 @@ def test_a_live_line_shows_the_step_and_keeps_what_came_before() -> None:
 
 def test_the_cursor_comes_back_when_training_fails() -> None:
     stream = io.StringIO()
-    line = LiveLine(console=Console(file=stream, force_terminal=True, width=100))
+    line = LiveLine(live_progress(Console(file=stream, force_terminal=True, width=100)))
 
     def failing() -> None:
         with line:
@@ -86,8 +88,10 @@ def test_the_cursor_comes_back_when_training_fails() -> None:
 @pytest.mark.parametrize("seconds_left", [None, 0.0, 30.0])
 def test_every_kind_of_limit_can_be_shown(max_steps: int | None, seconds_left: float | None) -> None:
     stream = io.StringIO()
-    with LiveLine(console=Console(file=stream, force_terminal=True, width=100)) as line:
+    live = live_progress(Console(file=stream, force_terminal=True, width=100))
+    with LiveLine(live) as line:
         line.on_step(progress(7, max_steps=max_steps, seconds_left=seconds_left))
+        live.refresh()
         line.on_end(result(best_step=None))
     assert ("left" in stream.getvalue()) == (seconds_left is not None)
 
@@ -96,12 +100,23 @@ def test_a_pipe_gets_plain_lines() -> None:
     assert isinstance(show_training(), PlainLines)
 
 
-def test_ctrl_c_in_one_training_ends_them_all() -> None:
-    with show_trainings() as observe:
-        observe("one").on_end(result())
-        interrupted = observe("two")
-        with pytest.raises(KeyboardInterrupt):
-            interrupted.on_end(result("interrupted"))
+def test_trainings_at_the_same_time_have_a_line_each() -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=100, highlight=False)
+    live = live_progress(console)
+    first, second = LiveLine(live, "gru"), LiveLine(live, "lstm")
+    first.on_step(progress(3))
+    second.on_step(progress(5))
+    live.refresh()
+    last_drawing = stream.getvalue().rpartition("\x1b[2K")[2]
+    assert "lstm: 5/1,000" in last_drawing
+    assert "gru: 3/1,000" in stream.getvalue()
+    first.on_end(result())
+    assert not live.finished
+    assert [task.description for task in live.tasks] == ["lstm: 5/1,000"]
+    second.on_end(result())
+    assert stream.getvalue().count("\x1b[?25h") == 1
+    assert "lstm: Trained 1,200 steps" in stream.getvalue()
 
 
 def test_counting_is_silent_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,10 +131,10 @@ def test_counting_is_silent_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> Non
         (0.4, "0 s"),
         (59.4, "59 s"),
         (59.7, "1:00"),
-        (60, "1:00"),
+        (60.0, "1:00"),
         (3599.4, "59:59"),
-        (3661, "1:01:01"),
-        (90000, "25:00:00"),
+        (3661.0, "1:01:01"),
+        (90000.0, "25:00:00"),
     ],
 )
 def test_durations(seconds: float, shown: str) -> None:
