@@ -24,6 +24,12 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def start(folder: Path, *arguments: str, limit: Callable[[], None] | None = None) -> "subprocess.Popen[str]":
+    def prepare() -> None:
+        # A test run in the background hands down an ignored Ctrl-C.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if limit is not None:
+            limit()
+
     return subprocess.Popen(
         [sys.executable, "-m", "seqlens", *arguments],
         cwd=folder,
@@ -32,7 +38,7 @@ def start(folder: Path, *arguments: str, limit: Callable[[], None] | None = None
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
-        preexec_fn=limit,
+        preexec_fn=prepare,
     )
 
 

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from seqlens.report import Table, render_terminal_table
+from seqlens.report.sections import Alignment
 from seqlens.report.tables import lay_out
 from seqlens.report.text import clean_text, display_width
 
@@ -44,7 +45,7 @@ def print_error(text: str) -> None:
 
 
 def print_table(table: Table) -> None:
-    """Prints a result: a row a line in a pipe; on a terminal too narrow for its numbers, a line for each number."""
+    """Prints a result: a row a line in a pipe; on a terminal in a form whose numbers it has room for."""
     console = results()
     if not console.is_terminal:
         with console.capture() as captured:
@@ -52,6 +53,8 @@ def print_table(table: Table) -> None:
         print_lines(captured.get().strip("\n").splitlines())
     elif _least_width(table) <= console.width:
         console.print(render_terminal_table(table))
+    elif _least_width(turned := _turned(table)) <= console.width:
+        console.print(render_terminal_table(turned))
     else:
         print_lines(_record_lines(table))
 
@@ -61,9 +64,24 @@ def _least_width(table: Table) -> int:
     laid_out = lay_out(table, clean_text)
     width = 2
     for place, (name, align) in enumerate(zip(laid_out.columns, laid_out.align, strict=True)):
-        widest = max(map(display_width, (name, *(row[place] for row in laid_out.rows))))
+        lines = [line for cell in (name, *(row[place] for row in laid_out.rows)) for line in cell.split("\n")]
+        widest = max(map(display_width, lines))
         width += _GAP + (widest if align == "right" else min(widest, _NARROWEST_TEXT))
     return width
+
+
+def _turned(table: Table) -> Table:
+    """Columns as rows, and every interval below its value."""
+    laid_out = lay_out(table, clean_text)
+    names = [row[0] for row in laid_out.rows]
+    rows = [
+        (column, *(row[place].replace(" [", "\n[", 1) for row in laid_out.rows))
+        for place, column in enumerate(laid_out.columns)
+        if place > 0
+    ]
+    align: list[Alignment] = ["left"]
+    align += ["right"] * len(names)
+    return Table(table.title, (laid_out.columns[0], *names), rows, note=table.note, align=align)
 
 
 def _record_lines(table: Table) -> Iterator[str]:
