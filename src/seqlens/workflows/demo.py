@@ -1,6 +1,5 @@
 """Models learn side by side, in about two minutes on two cores, with nothing to download."""
 
-import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -119,6 +118,10 @@ def summary_table(contenders: Sequence[Contender]) -> Table:
 
 def peak_memory_gib() -> float:
     """The largest resident sizes of this process and of its largest ended child, added."""
+    if sys.platform == "win32":
+        return float("nan")
+    import resource
+
     own, child = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     peak = own.ru_maxrss + child.ru_maxrss
     return peak / (2**30 if sys.platform == "darwin" else 2**20)

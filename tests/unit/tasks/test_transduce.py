@@ -1,0 +1,115 @@
+"""The task's own parts: the loss, limits on outputs, truncation, baselines, saving."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from seqlens.data.batch import PairBatch, pad
+from seqlens.data.examples import Pair
+from seqlens.data.text import END_ID, START_ID, CharactersConfig, WordsConfig
+from seqlens.decoding import DecodingConfig
+from seqlens.errors import WorkError
+from seqlens.models.config import TransducerConfig, TransformerDecoderConfig, TransformerEncoderConfig
+from seqlens.tasks.transduce.baselines import baselines, nearest_targets
+from seqlens.tasks.transduce.config import SeparateCodecs, SharedCodec, TransduceConfig
+from seqlens.tasks.transduce.task import OutputLimit, TransduceTask, shift_right
+
+PAIRS = [Pair("ab cd", "x y"), Pair("ef", "z"), Pair("ab ef", "x z")]
+
+
+def fit(config: TransduceConfig | None = None) -> TransduceTask:
+    model = TransducerConfig(embedding_dim=8)
+    separate = SeparateCodecs(source=CharactersConfig(), target=WordsConfig())
+    return TransduceTask.fit(config or TransduceConfig(codec=separate, model=model), lambda: PAIRS)
+
+
+def make_batch(task: TransduceTask, pairs: list[Pair]) -> PairBatch:
+    source = pad([[*task.source_codec.encode(pair.source), END_ID] for pair in pairs])
+    target = pad([[*task.target_codec.encode(pair.target or ""), END_ID] for pair in pairs])
+    return PairBatch(source, target, tuple(range(len(pairs))))
+
+
+def test_the_decoder_reads_start_and_then_all_but_the_last() -> None:
+    assert shift_right(torch.tensor([[5, 6, 3], [7, 3, 0]])).tolist() == [[START_ID, 5, 6], [START_ID, 7, 3]]
+
+
+def test_the_loss_is_plain_cross_entropy_over_real_tokens() -> None:
+    task = fit()
+    torch.manual_seed(0)
+    model = task.build_model().eval()
+    batch = make_batch(task, PAIRS)
+    assert batch.target is not None
+    loss = task.loss(model, batch)
+    rows = task.token_log_probs(model, batch)
+    assert loss.count == sum(len(row) for row in rows) == int(batch.target.lengths.sum())
+    assert loss.total.item() == pytest.approx(-sum(sum(row) for row in rows), rel=1e-5)
+    assert loss.parts["nll"] == pytest.approx(loss.total.item(), rel=1e-6)
+    alone = sum(task.loss(model, make_batch(task, [pair])).total.item() for pair in PAIRS)
+    assert alone == pytest.approx(loss.total.item(), rel=1e-5)
+
+
+def test_only_training_is_smoothed() -> None:
+    task = fit()
+    model = task.build_model()
+    model.dropout.p = 0.0
+    batch = make_batch(task, PAIRS)
+    smoothed = task.loss(model.train(), batch)
+    assert smoothed.total.item() != pytest.approx(smoothed.parts["nll"], rel=1e-4)
+
+
+def test_outputs_may_be_half_as_long_again_as_training_needs() -> None:
+    limit = OutputLimit.of(np.array([[10, 20], [10, 5]], dtype=np.int32))
+    assert limit.ratio == pytest.approx(3.0, abs=0.05)
+    assert limit.of_length(10) == 40
+    assert OutputLimit.of(np.zeros((0, 2), dtype=np.int32)) == OutputLimit()
+
+
+def test_a_text_beyond_learned_positions_is_cut_and_marked() -> None:
+    model = TransducerConfig(
+        embedding_dim=8,
+        encoder=TransformerEncoderConfig(num_layers=1, num_heads=2, positions="learned", max_length=6),
+        decoder=TransformerDecoderConfig(num_layers=1, num_heads=2, positions="learned", max_length=4),
+    )
+    task = fit(TransduceConfig(codec=SharedCodec(text=CharactersConfig()), model=model))
+    net = task.build_model().eval()
+    short, long, empty = task.predict(net, ["ab", "ab cd ab cd", ""], DecodingConfig(beam_width=2))
+    assert (short.truncated, long.truncated, empty.truncated) == (False, True, False)
+    assert empty.text == ""
+    cut = task.predict(net, ["ab cd"], DecodingConfig(beam_width=2))[0]
+    assert (cut.text, cut.log_prob) == (long.text, pytest.approx(long.log_prob, rel=1e-5))
+
+
+def test_answers_do_not_depend_on_the_batch() -> None:
+    task = fit()
+    torch.manual_seed(1)
+    model = task.build_model().eval()
+    texts = ["ab", "cd ef ab", "", "ef", "ab cd"]
+    together = task.predict(model, texts, batch_size=64)
+    alone = [task.predict(model, [text])[0] for text in texts]
+    assert [answer.text for answer in together] == [answer.text for answer in alone]
+    assert [answer.log_prob for answer in together] == pytest.approx([answer.log_prob for answer in alone], rel=1e-4)
+
+
+def test_a_saved_task_comes_back_and_a_damaged_one_is_named(tmp_path: Path) -> None:
+    task = fit().with_output_limit(np.array([[4, 8]], dtype=np.int32))
+    task.save(tmp_path)
+    again = TransduceTask.load(task.config, tmp_path)
+    assert again.output_limit == task.output_limit
+    assert again.source_codec.fingerprint == task.source_codec.fingerprint
+    assert again.target_codec.encode("x z") == task.target_codec.encode("x z")
+    (tmp_path / "output_limit.json").write_text('{"ratio": 2}')
+    with pytest.raises(WorkError, match="output_limit"):
+        TransduceTask.load(task.config, tmp_path)
+
+
+def test_sharing_embeddings_needs_a_shared_codec() -> None:
+    with pytest.raises(ValueError, match=r"codec\.kind: shared"):
+        TransduceConfig(codec=SeparateCodecs(), model=TransducerConfig(share_embeddings=True))
+
+
+def test_the_nearest_training_pair_is_the_one_with_the_rare_words() -> None:
+    train = [("a man runs", "1"), ("a dog runs", "2"), ("a man sleeps", "3"), ("a cat", "4")]
+    assert nearest_targets(["the dog", "Cat", "unknown words"], train) == ("2", "4", "")
+    assert [baseline.name for baseline in baselines(["a"], None)] == ["copy the source"]
