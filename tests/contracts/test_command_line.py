@@ -256,3 +256,17 @@ def test_ctrl_c_elsewhere_exits_with_130(folder: Path) -> None:
     program.send_signal(signal.SIGINT)
     assert program.communicate() == ("", "Interrupted.\n")
     assert program.returncode == 130
+
+
+def test_ctrl_c_ends_a_comparison_and_not_only_its_first_training(folder: Path) -> None:
+    (folder / "second.yaml").write_text((SOURCE / "seqlens/recipes/dates/smoke.yaml").read_text())
+    program = start(folder, "compare", "dates/smoke", "second.yaml", "--set", "training.max_steps=2000")
+    assert program.stderr is not None
+    for line in program.stderr:
+        if line.startswith("dates/smoke: step 1/2,000"):
+            program.send_signal(signal.SIGINT)
+            break
+    out, err = program.communicate()
+    assert (program.returncode, out) == (130, "")
+    assert "second" not in err
+    assert err.endswith("\nInterrupted.\n")
