@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-NUM_CHUNKS = 12
-MIN_CHUNK_ROWS = 128
+NUM_CHUNKS = 48
+MIN_CHUNK_ROWS = 64
 
 
 class VocabularyLoss(NamedTuple):
@@ -92,7 +92,7 @@ class _VocabularyLoss(torch.autograd.Function):
                 weight_gradient += low.t() @ low_features[chunk]
             if bias_gradient is not None:
                 bias_gradient += gradient.sum(0)
-        ctx.save_for_backward(feature_gradient, weight_gradient, bias_gradient)
+        ctx.gradients = (feature_gradient, weight_gradient, bias_gradient)
         ctx.dtypes = (features.dtype, weight.dtype)
         ctx.mark_non_differentiable(nll)
         return (total if smoothing else nll.clone()), nll
@@ -101,12 +101,16 @@ class _VocabularyLoss(torch.autograd.Function):
     def backward(ctx: Any, total_gradient: Tensor, _: Tensor) -> tuple[Any, ...]:
         if torch.is_grad_enabled():
             raise RuntimeError("`vocabulary_loss` has no second derivative: use cross_entropy of the logits for that")
-        features, weight, bias = ctx.saved_tensors
+        if ctx.gradients is None:
+            raise RuntimeError("`vocabulary_loss` goes backward once: compute it again for a second time")
+        features, weight, bias = ctx.gradients
+        # Handed over and scaled in place: a copy of the weight's gradient would be as large as the weight.
+        ctx.gradients = None
         feature_dtype, weight_dtype = ctx.dtypes
         return (
-            features.to(feature_dtype) * total_gradient,
-            (weight * total_gradient).to(weight_dtype),
-            None if bias is None else (bias * total_gradient).to(weight_dtype),
+            features.mul_(total_gradient).to(feature_dtype),
+            weight.mul_(total_gradient).to(weight_dtype),
+            None if bias is None else bias.mul_(total_gradient).to(weight_dtype),
             None,
             None,
             None,
