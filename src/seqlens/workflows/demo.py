@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from seqlens._version import __version__
+from seqlens.config import write_json
 from seqlens.errors import RequestError, did_you_mean
 from seqlens.inference import describe_machine
 from seqlens.metrics import Score
-from seqlens.report import Interval, Report, Table, write_report
+from seqlens.report import Interval, Report, Table, markdown_table, write_report
 from seqlens.report.sections import TableCell
 from seqlens.training.observer import Observer
 from seqlens.training.run_config import RunConfig
@@ -47,7 +48,7 @@ def run_demo(
     announce: Announce | None = None,
     observe: Callable[[str], Observer | None] | None = None,
 ) -> DemoResult:
-    """Trains the models of a demo with equal budgets, and writes `report.html` and run folders.
+    """Trains the models of a demo with equal budgets, and writes `report.html`, `demo.json` and run folders.
 
     Args:
         name: `dates`.
@@ -88,6 +89,7 @@ def run_demo(
     )
     path = folder / "report.html"
     write_report(report, path)
+    write_json(folder / "demo.json", {"seconds": seconds, "peak_memory_gib": memory, "table": markdown_table(table)})
     return DemoResult(tuple(contenders), tuple(pairs), table, path, seconds, memory)
 
 
