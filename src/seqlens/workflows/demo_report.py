@@ -58,7 +58,7 @@ def _curves(learners: Sequence[Learner]) -> list[Section]:
     ]
     return [
         LineChart("Learning: single dates right", "step", "exact match", exact, y_range=(0, 1)),
-        LineChart("Learning: loss", "step", "nats a character, validation", loss, log_y=True),
+        LineChart("Learning: loss", "step", "nats a token, validation", loss, log_y=True),
     ]
 
 
@@ -119,7 +119,7 @@ def _attention(learner: Learner, pairs: Sequence[tuple[str, str]]) -> Section | 
     return AttentionMaps(
         f"Where {learner.name} looks",
         maps,
-        note="Each row is a character of the answer, each column a piece of the input in the order it is read.",
+        note="Each row is a piece of the answer, each column a piece of the input in the order it is read.",
     )
 
 
