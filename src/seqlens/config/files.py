@@ -36,7 +36,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
     except OSError as error:
         raise WorkError(f"{path} could not be written: {_reason(error)}.") from error
 
@@ -97,7 +97,8 @@ def _encode(path: Path, content: str | bytes) -> bytes:
         raise WorkError(f"{path} was not written: {sign} at character {error.start} has no UTF-8 form.") from error
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
+    """Brings a folder's entries to the disk, so that a rename in it outlives a power cut."""
     if os.name == "nt":  # Windows has no handle for a folder, and its rename needs none
         return
     handle = os.open(folder, os.O_RDONLY)

@@ -5,7 +5,6 @@ before they are deleted. So each `step-...` folder is whole unless the disk itse
 every file of tensors, kept in `state.json`, brings to light.
 """
 
-import errno
 import hashlib
 import os
 import re
@@ -19,7 +18,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from seqlens.config.files import read_json, write_atomically, write_json
+from seqlens.config.files import flush_folder, read_json, write_atomically, write_json
 from seqlens.errors import RequestError, WorkError
 
 FORMAT = 1
@@ -83,7 +82,7 @@ class CheckpointStore:
             hidden.mkdir(parents=True)
             _write_files(hidden, checkpoint)
             os.rename(hidden, final_path)
-            _flush_folder(self._folder)
+            flush_folder(self._folder)
         except (OSError, WorkError) as error:
             shutil.rmtree(hidden, ignore_errors=True)
             raise WorkError(self._failure_of(checkpoint.step, error)) from error
@@ -226,16 +225,3 @@ def _write_files(folder: Path, checkpoint: Checkpoint) -> None:
         "sha256": sha256,
     }
     write_json(folder / "state.json", content)
-
-
-def _flush_folder(folder: Path) -> None:
-    if os.name == "nt":  # Windows has no handle for a folder
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network folders cannot flush a folder
-            raise
-    finally:
-        os.close(handle)
