@@ -7,7 +7,7 @@ from typing import Any, final
 
 from seqlens.data.batch import PairBatch
 from seqlens.data.catalogue import catalogue_names
-from seqlens.data.corpus import Corpus, FilePair, PairsData, open_corpus
+from seqlens.data.corpus import Corpus, DataConfig, FilePair, PairsData, open_corpus
 from seqlens.data.download import cache_folder
 from seqlens.data.encoded import EncodedPairs, cache_key, encode_pairs, within_length
 from seqlens.data.loader import Loader
@@ -121,20 +121,28 @@ def make_batches(prepared: Prepared, *, prefetch: int) -> TrainingBatches:
     return TrainingBatches(Loader(prepared.train.batch, prepared.sampler, prefetch=prefetch))
 
 
-def with_absolute_paths(config: RunConfig, base: Path) -> RunConfig:
-    """The recipe with its data files' paths made absolute, since the run folder may move."""
+def with_absolute_paths(config: RunConfig, base: Path, written: DataConfig | None = None) -> RunConfig:
+    """The recipe with its data files' paths made absolute, since the run folder may move.
+
+    Paths that stand in the recipe (`written` is its data before any override) are taken from its folder `base`, those
+    of an override from the working folder, where it was typed.
+    """
     data = config.data
     if not isinstance(data, PairsData):
         return config
 
-    def absolute(path: str) -> str:
-        return str((base / path).resolve())
+    def folder_of(name: str) -> Path:
+        return base if written is None or getattr(data, name) == getattr(written, name, None) else Path()
 
-    def given(value: str | FilePair | None) -> str | FilePair | None:
+    def absolute(name: str, path: str) -> str:
+        return str((folder_of(name) / path).resolve())
+
+    def given(name: str) -> str | FilePair | None:
+        value: str | FilePair | None = getattr(data, name)
         if isinstance(value, FilePair):
-            return FilePair(absolute(value.source), absolute(value.target))
-        return None if value is None else absolute(value)
+            return FilePair(absolute(name, value.source), absolute(name, value.target))
+        return None if value is None else absolute(name, value)
 
-    path = data.path if data.path is None or data.path in catalogue_names() else absolute(data.path)
-    files = {"train": given(data.train), "validation": given(data.validation), "test": given(data.test)}
+    path = data.path if data.path is None or data.path in catalogue_names() else absolute("path", data.path)
+    files = {name: given(name) for name in ("train", "validation", "test")}
     return replace(config, data=replace(data, path=path, **files))  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from seqlens.config import dump_config, load_config, to_plain, write_atomically, write_json
+from seqlens.data.corpus import DataConfig
 from seqlens.data.sampler import length_batches
 from seqlens.errors import RequestError
 from seqlens.inference import choose_device, load, write_run
@@ -184,7 +185,15 @@ def _read_recipe(
         return _stored_name(stored), load_config(RunConfig, stored, overrides)
     found = find_recipe(recipe)
     config = load_config(RunConfig, found.path, overrides)
-    return found.name, with_absolute_paths(config, found.path.parent)
+    return found.name, with_absolute_paths(config, found.path.parent, _written_data(found.path) if overrides else None)
+
+
+def _written_data(recipe: Path) -> DataConfig | None:
+    """The data that a recipe names itself; None where only overrides make it a valid one."""
+    try:
+        return load_config(RunConfig, recipe).data
+    except RequestError:
+        return None
 
 
 def _stored_name(stored: Path) -> str:

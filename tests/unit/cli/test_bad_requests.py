@@ -169,3 +169,18 @@ def test_an_unfinished_training_says_how_to_go_on(invoke: Invoke, run: Path) -> 
 def test_a_bug_keeps_its_traceback(invoke: Invoke, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("seqlens.inference.predictor.read_run", lambda path: 1 / 0)
     assert isinstance(invoke("predict", run, "x").exception, ZeroDivisionError)
+
+
+def test_a_path_typed_on_the_command_line_is_taken_from_where_it_was_typed(invoke: Invoke) -> None:
+    Path("corpus").mkdir()
+    lines = [f"{number} Katzen\t{number} cats\n" for number in range(60)]
+    Path("corpus", "pairs.tsv").write_text("".join(lines))
+    Path("recipes").mkdir()
+    Path("recipes", "own.tsv").write_text("".join(lines))
+    Path("recipes", "mine.yaml").write_text("data: {kind: pairs, path: own.tsv}\ntraining: {max_steps: 1}\n")
+    small = ("--set", "task.model.embedding_dim=8", "--set", "task.model.encoder={kind: recurrent, hidden_dim: 4}")
+    for out, arguments in (("a", ()), ("b", ("--set", "data.path=corpus/pairs.tsv"))):
+        result = invoke("train", "recipes/mine.yaml", "--out", out, *small, *arguments)
+        assert result.exit_code == 0, result.stderr
+    assert "recipes/own.tsv" in Path("a", "recipe.yaml").read_text()
+    assert "corpus/pairs.tsv" in Path("b", "recipe.yaml").read_text()
