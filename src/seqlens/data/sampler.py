@@ -96,8 +96,18 @@ class TokenBudgetSampler:
         return padded / real - 1 if real else 0.0
 
     def state_dict(self) -> dict[str, int | str]:
-        """What continues this iterator exactly: the same for all ranks, and JSON can hold it."""
-        return {"seed": self._seed, "epoch": self._epoch, "position": self._position, "plan": self._plan_id}
+        """What continues this iterator exactly: the same for all ranks, and JSON can hold it.
+
+        `epochs_ended` counts an epoch from its last batch on, before the first of the next is asked for.
+        """
+        ended = self._position == len(self._current_batches())
+        return {
+            "seed": self._seed,
+            "epoch": self._epoch,
+            "position": self._position,
+            "epochs_ended": self._epoch + ended,
+            "plan": self._plan_id,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continues after the batch where `state` was taken; costs one plan, whatever the position.

@@ -28,7 +28,7 @@ class TrainingBatches:
 
     @property
     def epoch(self) -> int:
-        return int(self._loader.state_dict()["epoch"])
+        return int(self._loader.state_dict()["epochs_ended"])
 
     def __next__(self) -> PairBatch:
         return next(self._loader)

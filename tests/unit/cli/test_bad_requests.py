@@ -184,3 +184,14 @@ def test_a_path_typed_on_the_command_line_is_taken_from_where_it_was_typed(invok
         assert result.exit_code == 0, result.stderr
     assert "recipes/own.tsv" in Path("a", "recipe.yaml").read_text()
     assert "corpus/pairs.tsv" in Path("b", "recipe.yaml").read_text()
+
+
+def test_epochs_end_with_their_last_batch(invoke: Invoke) -> None:
+    Path("pairs.tsv").write_text("".join(f"{number} Katzen\t{number} cats\n" for number in range(60)))
+    Path("mine.yaml").write_text(
+        "data: {kind: pairs, path: pairs.tsv}\ntraining: {max_epochs: 3, precision: float32}\n"
+    )
+    small = ("--set", "task.model.embedding_dim=8", "--set", "task.model.encoder={kind: recurrent, hidden_dim: 4}")
+    result = invoke("train", "mine.yaml", "--out", "run", *small)
+    assert result.exit_code == 0, result.stderr
+    assert "Trained 3 steps (3.0 epochs)" in result.stderr
