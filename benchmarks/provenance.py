@@ -9,11 +9,13 @@ from seqlens import __version__
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 QUALITY_ROWS = REPOSITORY / "benchmarks" / "quality" / "rows.jsonl"
+QUALITY_ANSWERS = REPOSITORY / "benchmarks" / "quality" / "predictions"
 SPEED_ROWS = REPOSITORY / "benchmarks" / "speed" / "rows.jsonl"
 RESULTS_PAGE = REPOSITORY / "docs" / "results.md"
 
 # Written by the benchmarks themselves: they do not make the code another one.
-_WRITTEN_HERE = tuple(path.relative_to(REPOSITORY).as_posix() for path in (QUALITY_ROWS, SPEED_ROWS, RESULTS_PAGE))
+_WRITTEN = (QUALITY_ROWS, QUALITY_ANSWERS, SPEED_ROWS, RESULTS_PAGE)
+_WRITTEN_HERE = tuple(path.relative_to(REPOSITORY).as_posix() for path in _WRITTEN)
 
 
 def provenance(commit: str | None = None) -> dict[str, Any]:

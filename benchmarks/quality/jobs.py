@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from benchmarks.quality.plan import Entry
+from benchmarks.quality.entry import Entry
 from benchmarks.rows import Row
 from seqlens.config import apply_overrides, load_config
 from seqlens.config.tree import read_tree

@@ -1,71 +1,8 @@
 """What is trained and what each training is for. An entry is added here; nothing else has to change."""
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, final
+from collections.abc import Mapping
 
-from seqlens.errors import RequestError
-
-_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Goal:
-    """A number to reach: the mean of one score over all seeds, on one split."""
-
-    split: str
-    score: str
-    """A name in a row's scores, such as `bleu_lowercase`, `bleu_cased`, `perplexity`."""
-    to_reach: float
-    source: str
-    """Who asks for it."""
-    better: Literal["higher", "lower"] = "higher"
-    published: float | None = None
-    published_by: str = ""
-    max_training_minutes: float | None = None
-    """The time within which each seed's training must end for the number to count."""
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A recipe, trained once for each seed and scored on each split.
-
-    `overrides` are settings that differ from the recipe's; `decoding` are those of the search that answers the
-    splits. All seeds are reported, whatever comes out.
-    """
-
-    name: str
-    title: str
-    section: str
-    recipe: str
-    seeds: tuple[int, ...]
-    splits: tuple[str, ...]
-    decoding: Mapping[str, object] = field(default_factory=dict)
-    overrides: Mapping[str, object] = field(default_factory=dict)
-    goals: tuple[Goal, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Refuses what could not be run or shown, with a ValueError."""
-        if not _NAME.fullmatch(self.name):
-            raise ValueError(f"the name '{self.name}' must be words of a-z and 0-9 joined by '-'")
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"{self.name}: 'seeds' must be at least one, each once, but are {self.seeds}")
-        if not self.splits or len(set(self.splits)) < len(self.splits):
-            raise ValueError(f"{self.name}: 'splits' must be at least one, each once, but are {self.splits}")
-        if "seed" in self.overrides:
-            raise ValueError(f"{self.name}: the seed is one of 'seeds', not an override")
-        for goal in self.goals:
-            if goal.split not in self.splits:
-                raise ValueError(f"{self.name}: a goal names the split '{goal.split}', which is not in 'splits'")
-
-    @property
-    def command(self) -> str:
-        """What a person types to get these numbers."""
-        return f"python -m benchmarks.quality.queue --only {self.name}"
-
+from benchmarks.quality.entry import Comparison, Entry, Goal
 
 BEAM_5: Mapping[str, object] = {"method": "beam", "beam_width": 5, "length_penalty": 1.0}
 MULTI30K_TESTS = ("test", "test_2017", "test_2017_mscoco")
@@ -83,38 +20,175 @@ PLAN: tuple[Entry, ...] = (
             Goal(
                 split="test",
                 score="bleu_lowercase",
-                to_reach=32.0,
-                source="the first whole path: within 30 minutes of training on two cores",
+                to_reach=36.0,
+                source="the translation issue: within 45 minutes of training on two cores",
                 published=28.1,
                 published_by="GRU with attention of bentrevett/pytorch-seq2seq, lower-cased, tokens of its own",
-                max_training_minutes=30,
+                max_training_minutes=45,
             ),
         ),
+    ),
+    Entry(
+        name="multi30k-de-en-transformer",
+        title="Multi30k, German to English, Transformer",
+        section="Translation",
+        recipe="translation/transformer",
+        seeds=(1, 2, 3),
+        splits=MULTI30K_TESTS,
+        decoding=BEAM_5,
+        goals=(
+            Goal(
+                split="test",
+                score="bleu_lowercase",
+                to_reach=40.0,
+                source="the translation issue: within 45 minutes of training on two cores",
+                published=36.5,
+                published_by="Transformer of bentrevett/pytorch-seq2seq, lower-cased, tokens of its own",
+                max_training_minutes=45,
+            ),
+        ),
+    ),
+    Entry(
+        name="multi30k-de-en-gru-bottleneck",
+        title="Multi30k, German to English, GRU without attention",
+        section="Translation",
+        recipe="translation/gru-bottleneck",
+        seeds=(1,),
+        splits=MULTI30K_TESTS,
+        decoding=BEAM_5,
+    ),
+    Entry(
+        name="multi30k-en-de-gru-attention",
+        title="Multi30k, English to German, GRU with attention",
+        section="Translation",
+        recipe="translation/gru-attention",
+        seeds=(1,),
+        splits=MULTI30K_TESTS,
+        decoding=BEAM_5,
+        overrides={"data.source": "en", "data.target": "de", "training.max_seconds": 2640},
+        goals=(
+            Goal(
+                split="test",
+                score="bleu_lowercase",
+                to_reach=38.1,
+                source="the translation issue",
+                published=38.1,
+                published_by="a text-only system of the 2017 shared task, about",
+            ),
+        ),
+    ),
+    *(
+        Entry(
+            name=f"multi30k-en-{target}-transformer",
+            title=f"Multi30k, English to {language}, Transformer",
+            section="Translation",
+            recipe="translation/transformer",
+            seeds=(1,),
+            splits=MULTI30K_TESTS,
+            decoding=BEAM_5,
+            overrides={
+                "data.source": "en",
+                "data.target": target,
+                "training.max_seconds": 7080,
+                "training.max_epochs": 50,
+            },
+            goals=(
+                Goal(
+                    split="test",
+                    score="bleu_lowercase",
+                    to_reach=bleu,
+                    source="the translation issue: within 120 minutes of training on two cores",
+                    published=bleu,
+                    published_by="4+4 layers of width 128, lower-cased, beam 5, average of 10 checkpoints",
+                    max_training_minutes=120,
+                ),
+            ),
+        )
+        for target, language, bleu in (("de", "German", 41.0), ("fr", "French", 61.8))
+    ),
+    *(
+        Entry(
+            name=f"tatoeba-{source}-{target}-gru-attention",
+            title=f"Tatoeba, {title}, GRU with attention",
+            section="Translation",
+            recipe="translation/tatoeba",
+            seeds=(1,),
+            splits=("test",),
+            decoding=BEAM_5,
+            overrides={"data.source": source, "data.target": target},
+        )
+        for source, target, title in (("fr", "en", "French to English"), ("en", "fr", "English to French"))
+    ),
+    Entry(
+        name="multi30k-de-en-gru-copy",
+        title="Multi30k, German to English, GRU over words that copies unknown ones",
+        section="Translation",
+        recipe="translation/gru-copy",
+        seeds=(1,),
+        splits=MULTI30K_TESTS,
+        decoding=BEAM_5,
+    ),
+    Entry(
+        name="multi30k-de-en-gru-words",
+        title="Multi30k, German to English, GRU over words that cannot copy",
+        section="Translation",
+        recipe="translation/gru-copy",
+        seeds=(1,),
+        splits=MULTI30K_TESTS,
+        decoding=BEAM_5,
+        overrides={"task.model.copy": False},
+    ),
+    Entry(
+        name="multi30k-de-en-gru-bpe-dropout",
+        title="Multi30k, German to English, GRU with attention, BPE dropout 0.1",
+        section="Translation",
+        recipe="translation/gru-attention",
+        seeds=(1, 2, 3),
+        splits=MULTI30K_TESTS,
+        decoding=BEAM_5,
+        overrides={"batches.subword_dropout_p": 0.1},
+    ),
+    *(
+        Entry(
+            name=f"pronouns-{given}",
+            title=f"Generated pronouns, English to French, {title}",
+            section="Translation",
+            recipe=f"translation/pronouns-{given}",
+            seeds=(1, 2, 3),
+            splits=("test",),
+            overrides={"training.max_seconds": 600},
+        )
+        for given, title in (("context", "given the sentence before"), ("single", "each sentence alone"))
     ),
 )
 
 
-def check_plan(plan: Sequence[Entry]) -> None:
-    """Raises ValueError if two entries have one name: their rows could not be told apart."""
-    names = [entry.name for entry in plan]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"two entries of the plan have the name '{twice[0]}'")
-
-
-def select_entries(plan: Sequence[Entry], patterns: Sequence[str]) -> list[Entry]:
-    """The entries whose name, recipe or section matches one of the patterns (`*` stands for anything).
-
-    Raises:
-        RequestError: a pattern matches nothing.
-    """
-    from fnmatch import fnmatchcase
-
-    def matches(entry: Entry, pattern: str) -> bool:
-        return any(fnmatchcase(text, pattern) for text in (entry.name, entry.recipe, entry.section.lower()))
-
-    for pattern in patterns:
-        if not any(matches(entry, pattern) for entry in plan):
-            names = ", ".join(entry.name for entry in plan)
-            raise RequestError(f"No entry of the plan matches '{pattern}', expected one of {names}, or a pattern.")
-    return [entry for entry in plan if not patterns or any(matches(entry, pattern) for pattern in patterns)]
+COMPARISONS: tuple[Comparison, ...] = (
+    Comparison(
+        name="multi30k-de-en-attention-against-bottleneck",
+        question="Does attention help, and on which lengths? (Bahdanau et al. 2015, figure 2)",
+        system="multi30k-de-en-gru-attention",
+        baseline="multi30k-de-en-gru-bottleneck",
+        by_length=True,
+    ),
+    Comparison(
+        name="copying-unknown-words",
+        question="Does copying help where the source has words that training never saw?",
+        system="multi30k-de-en-gru-copy",
+        baseline="multi30k-de-en-gru-words",
+        unknown_only=True,
+    ),
+    Comparison(
+        name="bpe-dropout",
+        question="Does BPE dropout help? (Provilkov et al. 2020)",
+        system="multi30k-de-en-gru-bpe-dropout",
+        baseline="multi30k-de-en-gru-attention",
+    ),
+    Comparison(
+        name="context-for-pronouns",
+        question="Does the sentence before help to choose a pronoun's gender?",
+        system="pronouns-context",
+        baseline="pronouns-single",
+        score="exact_match_cased",
+    ),
+)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, final
 
+from benchmarks.quality.entry import Entry, Goal
 from benchmarks.quality.markdown import NOTHING, day, join, machine_text, table
-from benchmarks.quality.plan import Entry, Goal
 from benchmarks.rows import Row
 
 _FIGURE_COLUMNS = (
@@ -69,19 +69,19 @@ def quality_sections(rows: Sequence[Row], plan: Sequence[Entry]) -> list[str]:
     planned = {entry.name for entry in plan}
     others = list(dict.fromkeys(row["entry"] for row in rows if row["entry"] not in planned))
     if others:
-        old = [_earlier_row(group) for name in others for group in _groups(rows, name)]
+        old = [_earlier_row(group) for name in others for group in groups_of(rows, name)]
         sections.append(f"## No longer in the plan\n\n{table(_EARLIER_COLUMNS, old)}")
     return sections
 
 
 def _section(name: str, entries: Sequence[Entry], rows: Sequence[Row]) -> str:
-    lines = [line for entry in entries for line in _figure_rows(entry, _groups(rows, entry.name))]
+    lines = [line for entry in entries for line in _figure_rows(entry, groups_of(rows, entry.name))]
     parts = [f"## {name}\n", table(_FIGURE_COLUMNS, lines)]
-    parts += [_details(entry, groups) for entry in entries if (groups := _groups(rows, entry.name))]
+    parts += [_details(entry, groups) for entry in entries if (groups := groups_of(rows, entry.name))]
     return "\n".join(parts)
 
 
-def _groups(rows: Sequence[Row], entry: str) -> list[Group]:
+def groups_of(rows: Sequence[Row], entry: str) -> list[Group]:
     """The rows of an entry by settings, the settings run last first."""
     by_settings: dict[str, dict[int, Row]] = {}
     for row in rows:

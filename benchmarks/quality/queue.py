@@ -16,9 +16,10 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.command import run_command
-from benchmarks.provenance import QUALITY_ROWS, REPOSITORY, git_commit, provenance
+from benchmarks.provenance import QUALITY_ANSWERS, QUALITY_ROWS, REPOSITORY, git_commit, provenance
+from benchmarks.quality.entry import check_plan, select_entries
 from benchmarks.quality.jobs import Job, plan_jobs
-from benchmarks.quality.plan import PLAN, check_plan, select_entries
+from benchmarks.quality.plan import COMPARISONS, PLAN
 from benchmarks.quality.work import SeqlensWorker, Worker
 from benchmarks.rows import Row, append_row, read_rows
 from seqlens.cli.guard import INTERRUPTED, guarded
@@ -175,12 +176,13 @@ def queue(
     ] = [],  # noqa: B006 - typer copies it
     show: Annotated[bool, typer.Option("--list", help="List what there is and where it stands, and stop.")] = False,
 ) -> None:
-    """Run the trainings of benchmarks/quality/plan.py that have no row yet; rows go to benchmarks/quality/rows.jsonl.
+    """Run the trainings of benchmarks/quality/plan.py that have no row yet.
 
-    Trainings are kept in the folder that SEQLENS_BENCH_FOLDER names, or in the user's cache; one that was interrupted
-    goes on. Every row is one seed; docs/results.md is made from all of them by `make docs`.
+    Rows go to benchmarks/quality/rows.jsonl, answers to benchmarks/quality/predictions. Trainings are kept in the
+    folder that SEQLENS_BENCH_FOLDER names, or in the user's cache; one that was interrupted goes on. Every row is one
+    seed; docs/results.md is made from all of them by `make docs`.
     """
-    check_plan(PLAN)
+    check_plan(PLAN, COMPARISONS)
     jobs = plan_jobs(select_entries(PLAN, only))
     folder = work_folder()
     if show:
@@ -191,7 +193,7 @@ def queue(
         jobs,
         rows=QUALITY_ROWS,
         folder=folder,
-        worker=SeqlensWorker(),
+        worker=SeqlensWorker(QUALITY_ANSWERS),
         describe_origin=lambda: provenance(commit),
     )
     note(

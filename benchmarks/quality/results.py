@@ -8,14 +8,17 @@ from typing import Annotated
 import typer
 
 from benchmarks.command import run_command
-from benchmarks.provenance import QUALITY_ROWS, SPEED_ROWS
-from benchmarks.quality.plan import PLAN, Entry, check_plan
+from benchmarks.provenance import QUALITY_ANSWERS, QUALITY_ROWS, SPEED_ROWS
+from benchmarks.quality.comparison_page import comparison_pictures, comparison_section
+from benchmarks.quality.entry import Comparison, Entry, check_plan
+from benchmarks.quality.plan import COMPARISONS, PLAN
 from benchmarks.quality.quality_page import quality_sections
 from benchmarks.quality.speed_page import speed_section
 from benchmarks.rows import Row, read_rows
 from seqlens.cli.guard import guarded
 from seqlens.cli.printing import note
 from seqlens.config import write_atomically
+from seqlens.report import write_svg
 
 _HEAD = """\
 # Results
@@ -31,10 +34,17 @@ unrounded mean; where fewer seeds were run than planned, that is said. Nothing i
 """
 
 
-def results_page(quality_rows: Sequence[Row], speed_rows: Sequence[Row], plan: Sequence[Entry]) -> str:
-    """The whole page in Markdown: the same text for the same rows and plan."""
-    sections = [_HEAD, *quality_sections(quality_rows, plan), speed_section(speed_rows)]
-    return "\n".join(sections)
+def results_page(
+    quality_rows: Sequence[Row],
+    speed_rows: Sequence[Row],
+    plan: Sequence[Entry],
+    comparisons: Sequence[Comparison] = (),
+    answers: Path = QUALITY_ANSWERS,
+) -> str:
+    """The whole page in Markdown: the same text for the same rows, plan and kept answers."""
+    compared = comparison_section(comparisons, quality_rows, plan, answers)
+    sections = [_HEAD, *quality_sections(quality_rows, plan), *([compared] if compared else [])]
+    return "\n".join([*sections, speed_section(speed_rows)])
 
 
 @guarded
@@ -43,12 +53,15 @@ def results(
         Path | None, typer.Option("--write", metavar="FILE", help="Write the page here; else it is printed.")
     ] = None,
 ) -> None:
-    """Make docs/results.md from the rows of benchmarks/quality and benchmarks/speed."""
-    check_plan(PLAN)
-    page = results_page(read_rows(QUALITY_ROWS), read_rows(SPEED_ROWS), PLAN)
+    """Make docs/results.md, and its pictures in gallery/ beside it, from what benchmarks/quality and speed wrote."""
+    check_plan(PLAN, COMPARISONS)
+    rows = read_rows(QUALITY_ROWS)
+    page = results_page(rows, read_rows(SPEED_ROWS), PLAN, COMPARISONS)
     if write is None:
         sys.stdout.write(page)
         return
+    for name, chart in comparison_pictures(COMPARISONS, rows, PLAN, QUALITY_ANSWERS).items():
+        write_svg(chart, write.parent / "gallery" / name)
     write_atomically(write, page)
     note(f"Wrote {write}.")
 

@@ -28,6 +28,10 @@ class Worker(Protocol):
 class SeqlensWorker:
     """Trains and scores as a user does: `seqlens.train(..., resume=True)`, `seqlens.evaluate`."""
 
+    def __init__(self, answers: Path | None = None) -> None:
+        """Takes the folder where answers are kept for comparisons; without one they are not."""
+        self._answers = answers
+
     def is_trained(self, folder: Path) -> bool:
         from seqlens.inference import read_record
 
@@ -86,9 +90,11 @@ class SeqlensWorker:
         import time
 
         import seqlens
+        from benchmarks.quality.answers import file_stem, keep_answers
         from seqlens.cli.printing import note
         from seqlens.inference import load
-        from seqlens.workflows.evaluate import score_fields
+        from seqlens.tasks.transduce.analysis.results import score_fields
+        from seqlens.workflows.evaluate import run_corpus
 
         predictor = load(folder)
         started = time.perf_counter()
@@ -101,6 +107,18 @@ class SeqlensWorker:
         seconds = time.perf_counter() - started
         config = predictor.task.config
         texts = [answer.text for answer in found.answers]
+        if self._answers is not None:
+            corpus = run_corpus(predictor)
+            keep_answers(
+                self._answers,
+                file_stem(job.entry.name, job.settings_id, job.seed, split),
+                sources=found.sources,
+                references=found.references,
+                answers=texts,
+                training_sources=[pair.source for pair in corpus.read("train")],
+                fingerprint=found.fingerprint,
+                language=corpus.source_name,
+            )
         suffix = case_suffix(config.lowercase_scores)
         return {
             "scores": {
@@ -132,8 +150,8 @@ def both_cases(texts: Sequence[str], references: Sequence[str], names: Sequence[
     """
     from sacrebleu.metrics.bleu import BLEU
 
+    from seqlens.tasks.transduce.analysis.results import score_fields
     from seqlens.tasks.transduce.validation import compute_score
-    from seqlens.workflows.evaluate import score_fields
 
     found = {}
     for lowercase in (True, False):

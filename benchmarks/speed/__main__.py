@@ -9,6 +9,7 @@ from benchmarks.command import run_command
 from benchmarks.provenance import REPOSITORY, SPEED_ROWS, git_commit, provenance
 from benchmarks.rows import append_row
 from benchmarks.speed import NAMES
+from benchmarks.speed.decoding_peers import missing_peers
 from benchmarks.speed.figures import Result, print_result, to_row
 from seqlens.cli.guard import guarded
 from seqlens.cli.printing import note, results
@@ -28,13 +29,19 @@ def speed(
     write: Annotated[bool, typer.Option("--write", help="Append rows to benchmarks/speed/rows.jsonl.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Tiny sizes, only to see that everything runs.")] = False,
 ) -> None:
-    """Measure what seqlens costs: startup, vocabulary_loss, padding, recurrent, demo. Nothing else should be running.
+    """Measure what seqlens costs: startup, vocabulary_loss, padding, recurrent, training, decoding, demo,
+    subword_dropout; decoding, beside CTranslate2 and MarianMT, needs the extra `bench`.
+
+    Nothing else should be running.
 
     Exits with 1 if a bar is missed.
     """
     if quick and write:
         raise RequestError("--quick makes numbers that mean nothing, so --write does not go with it.")
     chosen = names or list(NAMES)
+    if not names and (missing := missing_peers()):
+        note(f"'decoding' is left out: {' and '.join(missing)} not installed; pip install -e '.[bench]' brings them.")
+        chosen.remove("decoding")
     for name in chosen:
         if name not in NAMES:
             known = ", ".join(NAMES)

@@ -1,7 +1,7 @@
 """Attention with every score, and with many heads: formulas, masks, and padding that is never seen."""
 
 from collections.abc import Callable
-from typing import final, get_args
+from typing import Any, final, get_args
 
 import numpy as np
 import pytest
@@ -11,13 +11,49 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from seqlens.layers import Attention, MultiHeadAttention, Score, ScoreKind, build_score, length_mask, masked_softmax
+from seqlens.layers import (
+    Attention,
+    MultiHeadAttention,
+    Score,
+    ScoreFunction,
+    ScoreKind,
+    build_score,
+    length_mask,
+    masked_softmax,
+)
 from seqlens.testing import assert_padding_invariant, assert_same_function
 
 SCORES: tuple[ScoreKind, ...] = get_args(ScoreKind)
 DIM, VALUE_DIM, HEADS = 4, 3, 2
 
-each_score = pytest.mark.parametrize("kind", SCORES)
+
+def cosine(query: Tensor, keys: Tensor) -> Tensor:
+    """A plain function, and a nasty one: it has no value and no derivative where a key is zero."""
+    return 3 * torch.bmm(query / query.norm(dim=2, keepdim=True), (keys / keys.norm(dim=2, keepdim=True)).mT)
+
+
+class Perceptron(nn.Module):
+    """Somebody's module that knows nothing of seqlens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(2 * DIM, 3), nn.Tanh(), nn.Linear(3, 1, bias=False))
+
+    def forward(self, query: Tensor, keys: Tensor) -> Tensor:
+        shape = (*query.shape[:2], keys.shape[1], -1)
+        pairs = torch.cat((query[:, :, None].expand(shape), keys[:, None].expand(shape)), dim=3)
+        return self.layers(pairs).squeeze(3)
+
+
+# Scores by name, and scores of one's own: every contract below holds for both.
+OWN_SCORES: dict[str, Callable[[], Score | ScoreFunction]] = {
+    "a function": lambda: cosine,
+    "a module": Perceptron,
+    "a score": lambda: DistanceScore(),
+}
+
+each_named_score = pytest.mark.parametrize("kind", SCORES)
+each_score = pytest.mark.parametrize("kind", [*SCORES, *OWN_SCORES])
 
 
 def random_tensor(*shape: int, seed: int = 1) -> Tensor:
@@ -31,8 +67,9 @@ def random_weights(module: nn.Module) -> None:
             parameter.normal_(std=0.7)
 
 
-def random_attention(score: ScoreKind | Score, key_dim: int = DIM) -> Attention:
-    attention = Attention(DIM, key_dim, score=score).double()
+def random_attention(kind: str, **options: Any) -> Attention:
+    score: Any = OWN_SCORES[kind]() if kind in OWN_SCORES else kind
+    attention = Attention(DIM, DIM, score=score, **options).double()
     random_weights(attention)
     return attention
 
@@ -58,7 +95,7 @@ FORMULAS: dict[ScoreKind, Formula] = {
 }
 
 
-@each_score
+@each_named_score
 def test_a_score_is_its_formula(kind: ScoreKind) -> None:
     key_dim = DIM if "dot" in kind else 5
     score = build_score(kind, DIM, key_dim).double()
@@ -91,7 +128,7 @@ class DistanceScore(Score):
 
 
 def test_a_score_of_ones_own() -> None:
-    attention = random_attention(DistanceScore())
+    attention = random_attention("a score")
     queries, keys = random_tensor(2, 3, DIM), random_tensor(2, 5, DIM, seed=2)
     found = attention(queries, attention.prepare(keys))
     distances = torch.cdist(queries, keys).square()
@@ -99,7 +136,34 @@ def test_a_score_of_ones_own() -> None:
     torch.testing.assert_close(found.weights, expected)
     torch.testing.assert_close(found.context, expected @ keys)
     assert [name for name, _ in attention.named_parameters()] == ["score.sharpness"]
-    assert_attention_ignores_padding(attention)
+
+
+def test_a_function_is_a_score() -> None:
+    attention = random_attention("a function")
+    queries, keys = random_tensor(2, 3, DIM), random_tensor(2, 5, DIM, seed=2)
+    found = attention(queries, attention.prepare(keys))
+    expected = torch.softmax(3 * torch.cosine_similarity(queries[:, :, None], keys[:, None], dim=3), dim=-1)
+    torch.testing.assert_close(found.weights, expected)
+    assert not list(attention.parameters())
+
+
+def test_the_weights_of_a_module_that_is_a_score_are_trained_and_saved() -> None:
+    attention = random_attention("a module")
+    names = [name for name, _ in attention.named_parameters()]
+    assert names == [f"score.function.layers.{name}" for name in ("0.weight", "0.bias", "2.weight")]
+    queries, keys = random_tensor(2, 3, DIM), random_tensor(2, 5, DIM, seed=2)
+    attention(queries, attention.prepare(keys)).context.square().sum().backward()
+    assert attention.get_parameter(names[0]).grad is not None
+    again = Attention(DIM, DIM, score=Perceptron()).double()
+    again.load_state_dict(attention.state_dict())
+    assert torch.equal(again(queries, again.prepare(keys)).weights, attention(queries, attention.prepare(keys)).weights)
+
+
+def test_a_function_that_is_no_score_gets_a_sentence() -> None:
+    attention = Attention(DIM, DIM, score=lambda query, keys: query @ keys[0].T @ keys[0])
+    keys = random_tensor(2, 5, DIM)
+    with pytest.raises(ValueError, match=r"here \[2, 3, 5\], but yours gives \[2, 3, 4\]"):
+        attention(random_tensor(2, 3, DIM), attention.prepare(keys))
 
 
 # --- attention ---------------------------------------------------------------------------------------------------
@@ -134,12 +198,12 @@ def assert_attention_ignores_padding(attention: Attention) -> None:
 
 
 @each_score
-def test_padding_never_changes_an_answer(kind: ScoreKind) -> None:
+def test_padding_never_changes_an_answer(kind: str) -> None:
     assert_attention_ignores_padding(random_attention(kind))
 
 
 @each_score
-def test_weights_average_the_values_and_sum_to_one(kind: ScoreKind) -> None:
+def test_weights_average_the_values_and_sum_to_one(kind: str) -> None:
     attention = random_attention(kind)
     keys, values, queries = random_tensor(3, 5, DIM), random_tensor(3, 5, VALUE_DIM), random_tensor(3, 2, DIM, seed=3)
     lengths = torch.tensor([5, 0, 2])
@@ -151,7 +215,7 @@ def test_weights_average_the_values_and_sum_to_one(kind: ScoreKind) -> None:
 
 
 @each_score
-def test_a_query_that_may_see_nothing_gets_zeros_and_finite_gradients(kind: ScoreKind) -> None:
+def test_a_query_that_may_see_nothing_gets_zeros_and_finite_gradients(kind: str) -> None:
     attention = random_attention(kind)
     keys = random_tensor(2, 4, DIM).requires_grad_()
     queries = random_tensor(2, 3, DIM, seed=3).requires_grad_()
@@ -171,7 +235,7 @@ def test_a_query_that_may_see_nothing_gets_zeros_and_finite_gradients(kind: Scor
 
 
 @each_score
-def test_a_mask_narrows_what_each_query_sees(kind: ScoreKind) -> None:
+def test_a_mask_narrows_what_each_query_sees(kind: str) -> None:
     """A mask over keys is as good as leaving these keys out."""
     attention = random_attention(kind)
     keys, queries = random_tensor(2, 5, DIM), random_tensor(2, 3, DIM, seed=3)
@@ -185,7 +249,7 @@ def test_a_mask_narrows_what_each_query_sees(kind: ScoreKind) -> None:
 
 
 @each_score
-def test_memory_select_takes_rows(kind: ScoreKind) -> None:
+def test_memory_select_takes_rows(kind: str) -> None:
     attention = random_attention(kind)
     keys, queries = random_tensor(3, 5, DIM), random_tensor(3, 2, DIM, seed=3)
     rows = torch.tensor([2, 0, 2])
@@ -308,9 +372,9 @@ def test_heads_must_divide_the_size() -> None:
         MultiHeadAttention(10, 4)
 
 
-@pytest.mark.parametrize("kind", [*SCORES, "multi-head"])
+@pytest.mark.parametrize("kind", [*SCORES, *OWN_SCORES, "multi-head"])
 def test_bfloat16_autocast_is_near_float32(kind: str) -> None:
-    attention = random_heads().float() if kind == "multi-head" else random_attention(kind).float()  # type: ignore[arg-type]
+    attention = random_heads().float() if kind == "multi-head" else random_attention(kind).float()
     memory, queries, lengths = (
         random_tensor(2, 5, DIM).float(),
         random_tensor(2, 3, DIM, seed=3).float(),

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqlens.cells import CellKind
 from seqlens.layers import ScoreKind
@@ -27,6 +27,7 @@ from seqlens.testing import assert_padding_invariant, assert_same_function, asse
 SOURCE_SIZE, TARGET_SIZE, DIM = 11, 9, 8
 
 ENCODERS: dict[str, EncoderConfig] = {
+    "rotary transformer": TransformerEncoderConfig(num_layers=2, num_heads=2, positions="rotary"),
     **{cell: RecurrentEncoderConfig(cell=cell, hidden_dim=DIM // 2) for cell in get_args(CellKind)},
     "two layers one way": RecurrentEncoderConfig(hidden_dim=DIM, num_layers=2, bidirectional=False),
     "transformer": TransformerEncoderConfig(num_layers=2, num_heads=2),
@@ -35,10 +36,19 @@ ENCODERS: dict[str, EncoderConfig] = {
     ),
 }
 DECODERS: dict[str, DecoderConfig] = {
+    "rotary transformer": TransformerDecoderConfig(num_layers=2, num_heads=2, positions="rotary"),
     **{cell: RecurrentDecoderConfig(cell=cell, hidden_dim=5) for cell in get_args(CellKind)},
     **{score: RecurrentDecoderConfig(hidden_dim=DIM, attention=score) for score in get_args(ScoreKind)},
     "bottleneck": RecurrentDecoderConfig(cell="lstm", hidden_dim=5, num_layers=2, attention=None),
     "input feeding": RecurrentDecoderConfig(cell="lstm", hidden_dim=5, num_layers=2, input_feeding=True),
+    "coverage": RecurrentDecoderConfig(hidden_dim=5, coverage=True),
+    "coverage and input feeding": RecurrentDecoderConfig(cell="lstm", hidden_dim=5, coverage=True, input_feeding=True),
+    "multi-head": RecurrentDecoderConfig(hidden_dim=6, attention="multi_head", num_heads=3),
+    "copying": RecurrentDecoderConfig(hidden_dim=5),
+    "copying by many heads": RecurrentDecoderConfig(
+        hidden_dim=6, attention="multi_head", num_heads=2, input_feeding=True
+    ),
+    "copying transformer": TransformerDecoderConfig(num_layers=1, num_heads=2),
     "transformer": TransformerDecoderConfig(num_layers=2, num_heads=2),
     "post-norm learned transformer": TransformerDecoderConfig(
         num_layers=1, num_heads=2, norm="post", positions="learned", max_length=12
@@ -51,8 +61,11 @@ each_decoder = pytest.mark.parametrize("decoder", DECODERS)
 
 def random_model(encoder: str, decoder: str, dtype: torch.dtype = torch.float64) -> Transducer:
     torch.manual_seed(0)
-    config = TransducerConfig(embedding_dim=DIM, encoder=ENCODERS[encoder], decoder=DECODERS[decoder])
-    model = build_transducer(config, source_size=SOURCE_SIZE, target_size=TARGET_SIZE)
+    copy = decoder.startswith("copying")
+    config = TransducerConfig(embedding_dim=DIM, encoder=ENCODERS[encoder], decoder=DECODERS[decoder], copy=copy)
+    # The last ids of a source are then unknown words, which follow the vocabulary.
+    source_size = TARGET_SIZE if copy else SOURCE_SIZE
+    model = build_transducer(config, source_size=source_size, target_size=TARGET_SIZE)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(std=0.4)
@@ -66,6 +79,16 @@ def random_ids(size: int, *shape: int, seed: int = 0) -> Tensor:
 SOURCE_LENGTHS = torch.tensor([3, 0, 5, 1])
 
 
+def comparable(logits: Tensor) -> Tensor:
+    """Logits with a column for every unknown word of any batch, and 0 instead of -inf for what a source lacks."""
+    return nn.functional.pad(logits, (0, max(0, SOURCE_SIZE - logits.shape[-1]))).masked_fill(logits_dead(logits), 0.0)
+
+
+def logits_dead(logits: Tensor) -> Tensor:
+    missing = max(0, SOURCE_SIZE - logits.shape[-1])
+    return nn.functional.pad(logits.isneginf(), (0, missing), value=True)
+
+
 # --- padding -----------------------------------------------------------------------------------------------------
 
 
@@ -77,7 +100,7 @@ def test_padding_never_changes_an_answer(encoder: str, decoder: str) -> None:
     def run(source: Tensor, source_lengths: Tensor, target: Tensor, target_lengths: Tensor) -> object:
         weights: list[Tensor] = []
         encoded = model.encode(source, source_lengths)
-        return encoded, model.decode(encoded, target, target_lengths, weights).logits, weights
+        return encoded, comparable(model.decode(encoded, target, target_lengths, weights).logits), weights
 
     assert_padding_invariant(
         model,
@@ -129,12 +152,12 @@ def test_every_weight_takes_part(encoder: str, decoder: str) -> None:
     model = random_model(encoder, decoder).train()
     lengths = torch.tensor([3, 5, 4])
     output = model(random_ids(SOURCE_SIZE, 3, 5), lengths, random_ids(TARGET_SIZE, 3, 4), torch.tensor([4, 2, 3]))
-    output.logits.square().mean().backward()
+    comparable(output.logits).square().mean().backward()
     idle = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().max() > 1e-12]
     assert not idle
 
 
-@pytest.mark.parametrize("decoder", ["gru", "transformer"])
+@pytest.mark.parametrize("decoder", ["gru", "transformer", "coverage", "multi-head", "copying", "copying transformer"])
 def test_bfloat16_autocast_is_near_float32(decoder: str) -> None:
     model = random_model("lstm", decoder, torch.float32)
     source, target, lengths = (
@@ -144,7 +167,7 @@ def test_bfloat16_autocast_is_near_float32(decoder: str) -> None:
     )
 
     def run() -> Tensor:
-        return model(source, SOURCE_LENGTHS, target, lengths).logits
+        return comparable(model(source, SOURCE_LENGTHS, target, lengths).logits)
 
     with torch.autocast("cpu", torch.bfloat16):
         low = run()
@@ -159,7 +182,7 @@ def whole_step(model: Transducer, source: Tensor, lengths: Tensor, history: Tens
     weights: list[Tensor] = []
     full = torch.full((len(history),), history.shape[1])
     logits = model.decode(model.encode(source, lengths), history, full, weights).logits
-    return logits[:, -1], weights[-1].mean(1)[:, -1] if weights else None
+    return comparable(logits[:, -1]), weights[-1].mean(1)[:, -1] if weights else None
 
 
 @each_encoder
@@ -170,14 +193,14 @@ def test_steps_equal_the_whole(encoder: str, decoder: str) -> None:
 
     def step(tokens: Tensor, state: object) -> tuple[Tensor, object]:
         result = model.step(tokens, state)  # type: ignore[arg-type]
-        return result.logits, result.state
+        return comparable(result.logits), result.state
 
     assert_steps_equal_whole(
         model,
         target,
         step=step,
         state=model.start(source, SOURCE_LENGTHS),
-        whole=lambda ids: model(source, SOURCE_LENGTHS, ids, torch.full((4,), 6)).logits,
+        whole=lambda ids: comparable(model(source, SOURCE_LENGTHS, ids, torch.full((4,), 6)).logits),
     )
 
 
@@ -207,7 +230,7 @@ def test_a_search_may_open_reorder_and_drop(encoder: str, decoder: str, data: st
             logits, state, alignment = model.step(torch.tensor(tokens), state)
             owners = torch.tensor(groups).repeat_interleave(width)
             whole, attended = whole_step(model, source[owners], lengths[owners], torch.tensor(histories))
-            torch.testing.assert_close(logits, whole, rtol=1e-9, atol=1e-11)
+            torch.testing.assert_close(comparable(logits), whole, rtol=1e-9, atol=1e-11)
             assert (alignment is None) == (attended is None) == (decoder == "bottleneck")
             if alignment is not None and attended is not None:
                 torch.testing.assert_close(alignment, attended, rtol=1e-9, atol=1e-11)
@@ -226,7 +249,7 @@ def test_the_old_state_survives_a_reorder_and_a_step(decoder: str) -> None:
     assert torch.equal(model.step(tokens, state).logits, before)
     assert model.step(tokens, state, align=False).alignment is None
     nothing = torch.zeros(0, dtype=torch.int64)
-    assert model.step(nothing, state.reorder(nothing, nothing)).logits.shape == (0, TARGET_SIZE)
+    assert model.step(nothing, state.reorder(nothing, nothing)).logits.shape == (0, before.shape[1])
 
 
 # --- building, names, copies -------------------------------------------------------------------------------------

@@ -1,18 +1,30 @@
 """Transformer encoder and decoder: padding is never seen, nothing comes from the future, steps equal the whole."""
 
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from seqlens.layers import NormPlace, PositionKind, TransformerDecoder, TransformerEncoder, build_positions
+from seqlens.layers import (
+    MultiHeadAttention,
+    NormPlace,
+    PositionKind,
+    TransformerDecoder,
+    TransformerEncoder,
+    build_positions,
+    rotate,
+)
 from seqlens.testing import assert_padding_invariant, assert_same_function, assert_steps_equal_whole
 
 NORMS: tuple[NormPlace, ...] = get_args(NormPlace)
 DIM, MEMORY_DIM, HEADS, LAYERS = 8, 6, 2, 2
 
-each_norm = pytest.mark.parametrize("norm", NORMS)
+STACKS: dict[str, dict[str, Any]] = {
+    **{norm: {"norm": norm} for norm in NORMS},
+    "rotary": {"rotary": True},
+}
+each_norm = pytest.mark.parametrize("norm", STACKS)
 
 
 def random_tensor(*shape: int, seed: int = 1) -> Tensor:
@@ -26,14 +38,16 @@ def random_weights(module: nn.Module) -> None:
             parameter.normal_(std=0.3)
 
 
-def random_encoder(norm: NormPlace, dropout_p: float = 0.0) -> TransformerEncoder:
-    encoder = TransformerEncoder(DIM, num_layers=LAYERS, num_heads=HEADS, dropout_p=dropout_p, norm=norm).double()
+def random_encoder(norm: str, dropout_p: float = 0.0) -> TransformerEncoder:
+    encoder = TransformerEncoder(DIM, num_layers=LAYERS, num_heads=HEADS, dropout_p=dropout_p, **STACKS[norm]).double()
     random_weights(encoder)
     return encoder
 
 
-def random_decoder(norm: NormPlace) -> TransformerDecoder:
-    decoder = TransformerDecoder(DIM, memory_dim=MEMORY_DIM, num_layers=LAYERS, num_heads=HEADS, norm=norm).double()
+def random_decoder(norm: str) -> TransformerDecoder:
+    decoder = TransformerDecoder(
+        DIM, memory_dim=MEMORY_DIM, num_layers=LAYERS, num_heads=HEADS, **STACKS[norm]
+    ).double()
     random_weights(decoder)
     return decoder
 
@@ -42,12 +56,12 @@ def random_decoder(norm: NormPlace) -> TransformerDecoder:
 
 
 @each_norm
-def test_padding_never_changes_what_the_encoder_says(norm: NormPlace) -> None:
+def test_padding_never_changes_what_the_encoder_says(norm: str) -> None:
     assert_padding_invariant(random_encoder(norm), (random_tensor(5, 6, DIM), torch.tensor([3, 0, 6, 1, 5])))
 
 
 @each_norm
-def test_encoder_outputs_are_zero_at_padding(norm: NormPlace) -> None:
+def test_encoder_outputs_are_zero_at_padding(norm: str) -> None:
     outputs = random_encoder(norm)(random_tensor(3, 4, DIM), torch.tensor([2, 0, 4]))
     assert not outputs[0, 2:].any()
     assert not outputs[1].any()
@@ -55,15 +69,15 @@ def test_encoder_outputs_are_zero_at_padding(norm: NormPlace) -> None:
 
 
 @each_norm
-def test_full_lengths_are_no_lengths(norm: NormPlace) -> None:
+def test_full_lengths_are_no_lengths(norm: str) -> None:
     encoder = random_encoder(norm)
     inputs = random_tensor(3, 4, DIM)
     full = torch.full((3,), 4)
     assert_same_function(lambda given: encoder(given, full), encoder, inputs)
 
 
-@each_norm
-def test_an_encoder_knows_no_order(norm: NormPlace) -> None:
+@pytest.mark.parametrize("norm", NORMS)
+def test_an_encoder_knows_no_order(norm: str) -> None:
     """Without positions a permuted input gives the permuted output: every position sees every other."""
     encoder = random_encoder(norm)
     order = torch.tensor([2, 0, 3, 1])
@@ -76,7 +90,7 @@ def test_an_encoder_knows_no_order(norm: NormPlace) -> None:
 
 
 @each_norm
-def test_padding_never_changes_what_the_decoder_says(norm: NormPlace) -> None:
+def test_padding_never_changes_what_the_decoder_says(norm: str) -> None:
     decoder = random_decoder(norm)
 
     def decode(inputs: Tensor, lengths: Tensor, memory: Tensor, memory_lengths: Tensor) -> object:
@@ -92,7 +106,7 @@ def test_padding_never_changes_what_the_decoder_says(norm: NormPlace) -> None:
 
 
 @each_norm
-def test_the_decoder_sees_no_later_target(norm: NormPlace) -> None:
+def test_the_decoder_sees_no_later_target(norm: str) -> None:
     decoder = random_decoder(norm)
     inputs, memory = random_tensor(2, 5, DIM), random_tensor(2, 3, MEMORY_DIM, seed=2)
     outputs = decoder(inputs, memory)
@@ -105,7 +119,7 @@ def test_the_decoder_sees_no_later_target(norm: NormPlace) -> None:
 
 @each_norm
 @pytest.mark.parametrize("lengths", [None, [3, 0]], ids=str)
-def test_steps_equal_the_whole(norm: NormPlace, lengths: list[int] | None) -> None:
+def test_steps_equal_the_whole(norm: str, lengths: list[int] | None) -> None:
     decoder = random_decoder(norm)
     memory = random_tensor(2, 3, MEMORY_DIM, seed=2)
     given = None if lengths is None else torch.tensor(lengths)
@@ -118,7 +132,7 @@ def test_steps_equal_the_whole(norm: NormPlace, lengths: list[int] | None) -> No
 
 
 @each_norm
-def test_rows_of_one_group_share_its_memory(norm: NormPlace) -> None:
+def test_rows_of_one_group_share_its_memory(norm: str) -> None:
     """Three rows a group, two groups: each row gets what it gets with a copy of the memory of its own."""
     decoder = random_decoder(norm)
     memory, lengths = random_tensor(2, 3, MEMORY_DIM, seed=2), torch.tensor([3, 2])
@@ -141,7 +155,7 @@ def test_rows_of_one_group_share_its_memory(norm: NormPlace) -> None:
 
 
 @each_norm
-def test_weights_over_the_memory_sum_to_one(norm: NormPlace) -> None:
+def test_weights_over_the_memory_sum_to_one(norm: str) -> None:
     weights: list[Tensor] = []
     memory = random_tensor(3, 5, MEMORY_DIM, seed=2)
     random_decoder(norm)(random_tensor(3, 4, DIM), memory, memory_lengths=torch.tensor([5, 0, 2]), weights=weights)
@@ -165,7 +179,7 @@ def test_dropout_is_for_training() -> None:
 
 
 @each_norm
-def test_bfloat16_autocast_is_near_float32(norm: NormPlace) -> None:
+def test_bfloat16_autocast_is_near_float32(norm: str) -> None:
     encoder, decoder = random_encoder(norm).float(), random_decoder(norm).float()
     lengths = torch.tensor([3, 0, 4])
 
@@ -219,3 +233,57 @@ def test_learned_positions_end_somewhere() -> None:
     with pytest.raises(ValueError, match="reach 5 steps, but the sequence has 6"):
         positions(2, 4, torch.zeros(1))
     assert build_positions("sinusoidal", 4, 5).max_length is None
+
+
+# --- rotary positions --------------------------------------------------------------------------------------------
+
+
+def test_a_rotary_score_depends_on_the_distance_alone() -> None:
+    query, key = random_tensor(1, HEADS, 1, 6), random_tensor(1, HEADS, 1, 6, seed=2)
+    scores = {
+        (m, n): (rotate(query, m) * rotate(key, n)).sum(3) for m in (0, 3, 40, 1000) for n in (0, 3, 40, 997, 1000)
+    }
+    by_distance: dict[int, list[Tensor]] = {}
+    for (m, n), score in scores.items():
+        by_distance.setdefault(m - n, []).append(score)
+    assert len(by_distance[0]) == 4
+    assert len(by_distance[3]) == 2
+    for same in by_distance.values():
+        for score in same[1:]:
+            torch.testing.assert_close(score, same[0], rtol=1e-10, atol=1e-11)
+    assert not torch.allclose(by_distance[0][0], by_distance[3][0])
+
+
+def test_rotary_positions_are_the_formula() -> None:
+    """Each pair of entries is a complex number, turned by `position * 10,000^(-2i / d)` (equation 34)."""
+    heads = random_tensor(2, HEADS, 5, 6)
+    turned = rotate(heads, 7)
+    for place in range(3):
+        for t in range(5):
+            angle = torch.tensor(1j * (7 + t) * 10_000 ** (-2 * place / 6), dtype=torch.complex128)
+            before = torch.complex(heads[:, :, t, place], heads[:, :, t, place + 3])
+            after = torch.complex(turned[:, :, t, place], turned[:, :, t, place + 3])
+            torch.testing.assert_close(after, before * torch.exp(angle), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(turned.norm(dim=3), heads.norm(dim=3))
+
+
+def test_a_whole_rotary_sequence_may_stand_anywhere() -> None:
+    attention = MultiHeadAttention(DIM, HEADS, rotary=True).double()
+    random_weights(attention)
+    inputs = random_tensor(2, 5, DIM)
+    here = attention(inputs, attention.prepare(inputs), causal=True)
+    there = attention(inputs, attention.prepare(inputs, start=90), causal=True, start=90)
+    torch.testing.assert_close(there, here, rtol=1e-10, atol=1e-11)
+    apart = attention(inputs, attention.prepare(inputs, start=90), causal=True)
+    assert not torch.allclose(apart, here)
+
+
+def test_an_encoder_with_rotary_positions_knows_the_order() -> None:
+    encoder = random_encoder("rotary")
+    inputs, order = random_tensor(2, 4, DIM), torch.tensor([2, 0, 3, 1])
+    assert not torch.allclose(encoder(inputs[:, order]), encoder(inputs)[:, order])
+
+
+def test_rotary_positions_need_pairs() -> None:
+    with pytest.raises(ValueError, match="a head has 3 entries"):
+        MultiHeadAttention(6, 2, rotary=True)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from seqlens.layers.vocabulary_loss import MIN_CHUNK_ROWS, NUM_CHUNKS, vocabulary_loss
+from seqlens.layers.vocabulary_loss import LOW_BLOCK_ROWS, MIN_BLOCK_ROWS, NUM_BLOCKS, SLICE_ROWS, vocabulary_loss
 from seqlens.testing import assert_same_function
 
 VOCAB, DIM = 11, 5
@@ -37,8 +37,8 @@ def chunked_loss(smoothing: float) -> object:
     return total
 
 
-# None at all, one, less than a chunk, exactly one, one more, and enough for more chunks than the usual number.
-ROWS = (0, 1, 20, MIN_CHUNK_ROWS, MIN_CHUNK_ROWS + 1, NUM_CHUNKS * MIN_CHUNK_ROWS + 5)
+# None at all, one, less than a block, exactly one, one more, and enough for blocks of more than one slice.
+ROWS = (0, 1, 20, MIN_BLOCK_ROWS, MIN_BLOCK_ROWS + 1, NUM_BLOCKS * (SLICE_ROWS + 9))
 
 
 @pytest.mark.parametrize("rows", ROWS)
@@ -67,7 +67,7 @@ def test_autocast_is_near_float32(smoothing: float) -> None:
         with torch.autocast("cpu", torch.bfloat16):
             return chunked_loss(smoothing)(*case)  # type: ignore[operator]
 
-    case = random_case(400, torch.float32)
+    case = random_case(LOW_BLOCK_ROWS + 400, torch.float32)
     assert_same_function(autocast, expected_loss(smoothing), *case, tolerance=2e-2)
     assert autocast(*case).dtype == torch.float32, "sums stay in float32"
 

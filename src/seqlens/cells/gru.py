@@ -13,15 +13,16 @@ from typing import ClassVar, Literal, final
 import torch
 from torch import Tensor, nn
 
-from seqlens.cells.stage import Cell, Stage, StageGradient, Values
+from seqlens.cells.cell import Cell
+from seqlens.cells.stage import Stage, StageGradient, Values
 
 
-def _blend(hidden: Tensor, candidate: Tensor, update: Tensor) -> Tensor:
+def blend(hidden: Tensor, candidate: Tensor, update: Tensor) -> Tensor:
     """`(1 - z) * h + z * h̃`."""
     return torch.addcmul(hidden, update, candidate - hidden)
 
 
-def _blend_backward(gradient: Tensor, values: Values) -> tuple[Tensor, Tensor, Tensor]:
+def blend_backward(gradient: Tensor, values: Values) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of the update gate, of the candidate's sum (before its tanh) and of the earlier hidden state."""
     update, candidate, hidden = values["update"], values["candidate"], values["hidden"]
     candidate_gradient = gradient * update
@@ -36,32 +37,33 @@ class GRUAfterStage:
 
     operand: ClassVar[str] = "hidden"
     gates: ClassVar[tuple[str, ...]] = ("reset", "update", "candidate")
-    saved: ClassVar[tuple[str, ...]] = ("reset_update", "reset", "update", "candidate", "product", "hidden")
+    saved: ClassVar[tuple[str, ...]] = ("reset", "update", "candidate", "product", "hidden")
 
     def forward(self, input_part: Tensor, product: Tensor, values: Values) -> Values:
         hidden_dim = product.shape[1] // 3
         reset_update = torch.sigmoid(input_part[:, : 2 * hidden_dim] + product[:, : 2 * hidden_dim])
         reset, update = reset_update[:, :hidden_dim], reset_update[:, hidden_dim:]
         candidate_product = product[:, 2 * hidden_dim :]
+        if "candidate_bias" in values:
+            candidate_product = candidate_product + values["candidate_bias"]
         candidate = torch.tanh(torch.addcmul(input_part[:, 2 * hidden_dim :], reset, candidate_product))
         return {
-            "reset_update": reset_update,
             "reset": reset,
             "update": update,
             "candidate": candidate,
             "product": candidate_product,
-            "new_hidden": _blend(values["hidden"], candidate, update),
+            "new_hidden": blend(values["hidden"], candidate, update),
         }
 
     def backward(self, gradients: Values, values: Values) -> StageGradient:
-        update, candidate, hidden = _blend_backward(gradients["new_hidden"], values)
-        gates = torch.cat((candidate * values["product"], update), dim=1)
-        gates = torch.ops.aten.sigmoid_backward(gates, values["reset_update"])
-        return StageGradient(
-            torch.cat((gates, candidate), dim=1),
-            torch.cat((gates, candidate * values["reset"]), dim=1),
-            {"hidden": hidden},
-        )
+        update, candidate, hidden = blend_backward(gradients["new_hidden"], values)
+        reset = torch.ops.aten.sigmoid_backward(candidate * values["product"], values["reset"])
+        update = torch.ops.aten.sigmoid_backward(update, values["update"])
+        product = candidate * values["reset"]
+        read = {"hidden": hidden}
+        if "candidate_bias" in values:
+            read["candidate_bias"] = product.sum(0)
+        return StageGradient((reset, update, candidate), (reset, update, product), read)
 
 
 @final
@@ -70,14 +72,13 @@ class GRUGatesStage:
 
     operand: ClassVar[str] = "hidden"
     gates: ClassVar[tuple[str, ...]] = ("reset", "update")
-    saved: ClassVar[tuple[str, ...]] = ("reset_update", "reset", "hidden")
+    saved: ClassVar[tuple[str, ...]] = ("reset", "update", "hidden")
 
     def forward(self, input_part: Tensor, product: Tensor, values: Values) -> Values:
         hidden_dim = product.shape[1] // 2
         reset_update = torch.sigmoid(input_part + product)
         reset, update = reset_update[:, :hidden_dim], reset_update[:, hidden_dim:]
         return {
-            "reset_update": reset_update,
             "reset": reset,
             "update": update,
             "reset_hidden": reset * values["hidden"],
@@ -85,8 +86,10 @@ class GRUGatesStage:
 
     def backward(self, gradients: Values, values: Values) -> StageGradient:
         reset_hidden = gradients["reset_hidden"]
-        gates = torch.cat((reset_hidden * values["hidden"], gradients["update"]), dim=1)
-        gates = torch.ops.aten.sigmoid_backward(gates, values["reset_update"])
+        gates = (
+            torch.ops.aten.sigmoid_backward(reset_hidden * values["hidden"], values["reset"]),
+            torch.ops.aten.sigmoid_backward(gradients["update"], values["update"]),
+        )
         return StageGradient(gates, gates, {"hidden": reset_hidden * values["reset"]})
 
 
@@ -100,10 +103,10 @@ class GRUCandidateStage:
 
     def forward(self, input_part: Tensor, product: Tensor, values: Values) -> Values:
         candidate = torch.tanh(input_part + product)
-        return {"candidate": candidate, "new_hidden": _blend(values["hidden"], candidate, values["update"])}
+        return {"candidate": candidate, "new_hidden": blend(values["hidden"], candidate, values["update"])}
 
     def backward(self, gradients: Values, values: Values) -> StageGradient:
-        update, candidate, hidden = _blend_backward(gradients["new_hidden"], values)
+        update, candidate, hidden = blend_backward(gradients["new_hidden"], values)
         return StageGradient(candidate, candidate, {"update": update, "hidden": hidden})
 
 
@@ -115,6 +118,7 @@ class GRUCell(Cell):
     """
 
     gates: ClassVar[tuple[str, ...]] = ("reset", "update", "candidate")
+    write_gates: ClassVar[tuple[str, ...]] = ("update",)
 
     def __init__(
         self,
@@ -132,6 +136,10 @@ class GRUCell(Cell):
     @property
     def stages(self) -> tuple[Stage, ...]:
         return (GRUAfterStage(),) if self.reset == "after" else (GRUGatesStage(), GRUCandidateStage())
+
+    @property
+    def vectors(self) -> Values:
+        return {} if self.candidate_bias is None else {"candidate_bias": self.candidate_bias}
 
     @property
     def recurrent_bias(self) -> Tensor | None:

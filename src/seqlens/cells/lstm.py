@@ -10,7 +10,8 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from seqlens.cells.stage import Cell, Stage, StageGradient, Values
+from seqlens.cells.cell import Cell
+from seqlens.cells.stage import Stage, StageGradient, Values
 
 
 @final
@@ -19,7 +20,7 @@ class LSTMStage:
 
     operand: ClassVar[str] = "hidden"
     gates: ClassVar[tuple[str, ...]] = ("input", "forget", "candidate", "output")
-    saved: ClassVar[tuple[str, ...]] = ("input_forget", "candidate", "output", "cell", "squashed_cell")
+    saved: ClassVar[tuple[str, ...]] = ("input", "forget", "candidate", "output", "cell", "squashed_cell")
 
     def forward(self, input_part: Tensor, product: Tensor, values: Values) -> Values:
         hidden_dim = product.shape[1] // 4
@@ -31,7 +32,6 @@ class LSTMStage:
         cell = torch.addcmul(forget_gate * values["cell"], input_gate, candidate)
         squashed_cell = torch.tanh(cell)
         return {
-            "input_forget": input_forget,
             "input": input_gate,
             "forget": forget_gate,
             "candidate": candidate,
@@ -42,20 +42,16 @@ class LSTMStage:
         }
 
     def backward(self, gradients: Values, values: Values) -> StageGradient:
-        input_forget, candidate, output_gate = values["input_forget"], values["candidate"], values["output"]
-        hidden_dim = candidate.shape[1]
-        input_gate, forget_gate = input_forget[:, :hidden_dim], input_forget[:, hidden_dim:]
+        input_gate, forget_gate, candidate = values["input"], values["forget"], values["candidate"]
+        output_gate = values["output"]
         hidden_gradient, squashed_cell = gradients["new_hidden"], values["squashed_cell"]
         cell_gradient = torch.ops.aten.tanh_backward(hidden_gradient * output_gate, squashed_cell)
         cell_gradient += gradients["new_cell"]
-        gates = torch.cat((cell_gradient * candidate, cell_gradient * values["cell"]), dim=1)
-        gradient = torch.cat(
-            (
-                torch.ops.aten.sigmoid_backward(gates, input_forget),
-                torch.ops.aten.tanh_backward(cell_gradient * input_gate, candidate),
-                torch.ops.aten.sigmoid_backward(hidden_gradient * squashed_cell, output_gate),
-            ),
-            dim=1,
+        gradient = (
+            torch.ops.aten.sigmoid_backward(cell_gradient * candidate, input_gate),
+            torch.ops.aten.sigmoid_backward(cell_gradient * values["cell"], forget_gate),
+            torch.ops.aten.tanh_backward(cell_gradient * input_gate, candidate),
+            torch.ops.aten.sigmoid_backward(hidden_gradient * squashed_cell, output_gate),
         )
         return StageGradient(gradient, gradient, {"cell": cell_gradient * forget_gate})
 
@@ -66,12 +62,9 @@ class LSTMCell(Cell):
 
     gates: ClassVar[tuple[str, ...]] = LSTMStage.gates
     state_names: ClassVar[tuple[str, ...]] = ("hidden", "cell")
-
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        if self.bias is not None:
-            with torch.no_grad():
-                self.bias[self.hidden_dim : 2 * self.hidden_dim] = 1.0
+    keep_gates: ClassVar[tuple[str, ...]] = ("forget",)
+    write_gates: ClassVar[tuple[str, ...]] = ("input",)
+    default_forget_bias: ClassVar[float] = 1.0
 
     @property
     def stages(self) -> tuple[Stage, ...]:

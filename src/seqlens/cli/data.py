@@ -64,6 +64,7 @@ def list_data() -> None:
     rows.append(
         ("dates", "transduce", locales, "any", "generated", "Made from the patterns of CLDR (Unicode License).")
     )
+    rows.append(("pronouns", "transduce", "en fr", "any", "generated", "Made from templates of seqlens."))
     print_table(Table("", ("name", "task", "languages", "train pairs", "here", "licence"), rows))
 
 
@@ -89,8 +90,8 @@ def fetch_data(
     """Download a data set, or find it in the mirror, check every file, and print the folder that holds it."""
     from seqlens.data.download import fetch
 
-    if name == "dates":
-        note("The dates are generated where they are needed; there is nothing to fetch.")
+    if name in ("dates", "pronouns"):
+        note(f"The {name} are generated where they are needed; there is nothing to fetch.")
         return
     print_lines([str(fetch(name, announce=note))])
 

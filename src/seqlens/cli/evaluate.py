@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from seqlens.cli.guard import guarded
-from seqlens.cli.options import DecodingOption, DeviceOption, RunArgument
-from seqlens.cli.printing import note, print_table
+from seqlens.cli.options import DecodingOption, DeviceOption, RunArgument, WithOption, WorkersOption
+from seqlens.cli.printing import note, print_lines, print_table
 
 EXAMPLES = """Examples:
 
@@ -14,6 +14,8 @@ EXAMPLES = """Examples:
   seqlens evaluate runs/de-en
   seqlens evaluate runs/de-en --split test_2017
   seqlens evaluate runs/de-en --data my-pairs.tsv --set beam_width=1
+  seqlens evaluate runs/de-en --analyse
+  seqlens evaluate runs/de-en-1 --with runs/de-en-2 --with runs/de-en-3
 """
 
 
@@ -30,25 +32,49 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    analyse: Annotated[
+        bool,
+        typer.Option(
+            "--analyse",
+            help="Look beside the score: by length, rare and unknown words, clauses; errors; search or model at fault.",
+        ),
+    ] = False,
+    others: WithOption = [],  # noqa: B006 - typer copies it
     settings: DecodingOption = [],  # noqa: B006 - typer copies it
+    workers: WorkersOption = 1,
     device: DeviceOption = "auto",
 ) -> None:
     """Score a run, with 95 % intervals and the cheapest answers beside it: copying, and the nearest training pair.
 
-    Answers, references and scores are also written to `evaluation/` in the run folder.
+    Answers, references and scores are also written to `evaluation/` in the run folder; with --analyse the analysis as
+    well, as JSON and as a page with charts.
     """
     from seqlens.cli.decoding import decoding_changes
     from seqlens.cli.progress import counting
     from seqlens.cli.scores import scores_table
     from seqlens.inference import load
+    from seqlens.workflows.analyse_report import analysis_tables
     from seqlens.workflows.evaluate import evaluate as evaluate_run
 
-    predictor = load(run, device=device)
+    predictor = load([run, *others], device=device)
     decoding = decoding_changes(predictor, settings)
     with counting("answered") as progress:
         evaluation = evaluate_run(
-            predictor, split=split, data=data, decoding=decoding, announce=note, progress=progress
+            predictor,
+            split=split,
+            data=data,
+            decoding=decoding,
+            workers=workers,
+            analyse=analyse,
+            announce=note,
+            progress=progress,
         )
     print_table(scores_table(evaluation))
+    if evaluation.analysis is not None:
+        for table in analysis_tables(evaluation.analysis):
+            print_lines([""])
+            print_table(table)
     if evaluation.folder is not None:
         note(f"Answers, references and scores are in {evaluation.folder}.")
+        if analyse:
+            note(f"The analysis is in {evaluation.folder / 'analysis.html'}.")

@@ -12,7 +12,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from seqlens._version import __version__
-from seqlens.cli import compare, data, demo, evaluate, inspect, predict, recipes, train
+from seqlens.cli import backtranslate, compare, data, demo, evaluate, inspect, predict, recipes, train
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -54,6 +54,9 @@ def build_app() -> typer.Typer:
     command("train", "Train a recipe into a run folder.", train.EXAMPLES)(train.train)
     command("evaluate", "Score a run, with intervals and baselines.", evaluate.EXAMPLES)(evaluate.evaluate)
     command("predict", "Answer texts, lines of a file or of stdin.", predict.EXAMPLES)(predict.predict)
+    command("backtranslate", "Make sources for texts that have a target side only.", backtranslate.EXAMPLES)(
+        backtranslate.backtranslate
+    )
     command("compare", "One table for several runs or recipes, with paired tests.", compare.EXAMPLES)(compare.compare)
     command("inspect", "Attention, gates and gradients of a run.", inspect.EXAMPLES)(inspect.inspect)
     return app

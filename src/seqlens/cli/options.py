@@ -27,6 +27,23 @@ DecodingOption = Annotated[
     ),
 ]
 
+WorkersOption = Annotated[
+    int,
+    typer.Option(
+        "--workers", min=1, metavar="N", help="Processes that answer batches side by side, a thread each (CPU only)."
+    ),
+]
+
+WithOption = Annotated[
+    list[Path],
+    typer.Option(
+        "--with",
+        metavar="RUN",
+        help="Another run that answers together with it, by the mean of their probabilities; may be given again.",
+        show_default=False,
+    ),
+]
+
 DeviceOption = Annotated[
     str, typer.Option("--device", metavar="NAME", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
 ]

@@ -3,22 +3,32 @@
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from seqlens.cli.guard import guarded
-from seqlens.cli.options import DecodingOption, DeviceOption, RunArgument, read_argument
+from seqlens.cli.options import DecodingOption, DeviceOption, RunArgument, WithOption, WorkersOption, read_argument
 from seqlens.cli.printing import note, warn
 from seqlens.errors import RequestError
+
+if TYPE_CHECKING:
+    from seqlens.inference import Predictor, Reranker
 
 EXAMPLES = """Examples:
 
 \b
   seqlens predict runs/de-en "Zwei Hunde spielen im Schnee."
   seqlens predict runs/de-en --input news.de --output news.en
+  seqlens predict runs/de-en --input news.de --output news.en --workers 2 --set precision=auto
   cat news.de | seqlens predict runs/de-en - | head
+  seqlens predict runs/en-many --tag 2fr "A dog runs."
+  seqlens predict runs/en-fr --document --input story.en
   seqlens predict runs/de-en --json --set beam_width=10 --set num_best=3 "Ein Satz."
+  seqlens predict runs/de-en --json --set beam_width=9 --set diversity_groups=3 --set num_best=3 "Ein Satz."
+  seqlens predict runs/de-en --prefix "Two dogs" --require snow --require "black and white" "Zwei Hunde im Schnee."
+  seqlens predict runs/de-en-1 --with runs/de-en-2 --with runs/de-en-3 --input news.de
+  seqlens predict runs/de-en --rerank-by runs/en-de --rerank-weight 0.5 --input news.de
 """
 
 
@@ -40,8 +50,48 @@ def predict(
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object a line, with scores and alignment.", show_default=False)
     ] = False,
+    tag: Annotated[
+        str | None,
+        typer.Option("--tag", metavar="TAG", help="The direction or domain, of the run's tags.", show_default=False),
+    ] = None,
+    document: Annotated[
+        bool,
+        typer.Option(
+            "--document", help="Lines are sentences in context; an empty one ends a document.", show_default=False
+        ),
+    ] = False,
+    prefix: Annotated[
+        str,
+        typer.Option("--prefix", metavar="TEXT", help="What every answer begins with.", show_default=False),
+    ] = "",
+    require: Annotated[
+        list[str],
+        typer.Option(
+            "--require",
+            metavar="PHRASE",
+            help="A phrase that must stand in every answer; may be given again.",
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006 - typer copies it
+    others: WithOption = [],  # noqa: B006 - typer copies it
+    rerank_by: Annotated[
+        Path | None,
+        typer.Option(
+            "--rerank-by",
+            metavar="RUN",
+            help="A run of the other direction: answers are chosen by how well it gets back to the input, too.",
+            show_default=False,
+        ),
+    ] = None,
+    rerank_weight: Annotated[
+        float | None,
+        typer.Option(
+            "--rerank-weight", metavar="X", help="What that counts beside the score; 1 by default.", show_default=False
+        ),
+    ] = None,
     settings: DecodingOption = [],  # noqa: B006 - typer copies it
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Inputs at a time.")] = 64,
+    workers: WorkersOption = 1,
     device: DeviceOption = "auto",
 ) -> None:
     """Answer inputs: one line for each, in their order; an empty line gets an empty answer.
@@ -51,17 +101,37 @@ def predict(
     from seqlens.cli.decoding import decoding_changes
     from seqlens.cli.lines import answer_line, output_to
     from seqlens.cli.progress import counting
+    from seqlens.data.documents import document_chunks
     from seqlens.inference import load
 
     chunks = _chunks(texts, input)
-    predictor = load(run, device=device)
+    beginning = read_argument(prefix, "The prefix")
+    constraints = [read_argument(phrase, "A required phrase") for phrase in require]
+    predictor = load([run, *others], device=device)
+    if tag is None:
+        _warn_of_missing_tag(predictor)
+    reranker = _reranker(predictor, rerank_by, rerank_weight, device)
     decoding = decoding_changes(predictor, settings)
+    if "num_best" in decoding and not as_json:
+        warn("'num_best' makes lists of answers, of which only --json shows more than the best.")
+    if document:
+        chunks = document_chunks(chunks, predictor.context_sentences())
     if not texts and input is None and sys.stdin.isatty():
         note(f"Type an input and press Enter; Ctrl-D ends. ({run} is loaded.)")
     done, truncated = 0, 0
     with output_to(output) as file, counting("written", hidden=output is None and sys.stdout.isatty()) as progress:
         for chunk in chunks:
-            answers = predictor.predict(chunk, batch_size=batch_size, **decoding)
+            answers = predictor.predict(
+                chunk,
+                batch_size=batch_size,
+                tag=tag,
+                workers=workers,
+                align=as_json,
+                prefix=beginning,
+                constraints=constraints,
+                reranker=reranker,
+                **decoding,
+            )
             file.writelines(
                 answer_line(text, answer, as_json=as_json) for text, answer in zip(chunk, answers, strict=True)
             )
@@ -72,6 +142,38 @@ def predict(
     if truncated:
         verb = "was" if truncated == 1 else "were"
         warn(f"{truncated:,} of {done:,} inputs {verb} longer than the model's positions reach, and cut there.")
+
+
+def _warn_of_missing_tag(predictor: "Predictor") -> None:
+    """Tells who forgot --tag: a source without one is nothing that a model of several directions was trained on."""
+    from seqlens.config import load_config
+    from seqlens.data.codecs.marks import BREAK
+    from seqlens.data.mixture import MixtureData
+    from seqlens.training.run_config import RunConfig
+    from seqlens.workflows.train import RECIPE_FILE
+
+    tags = [tag for tag in predictor.task.source_codec.tags if tag != BREAK]
+    recipe = predictor.path / RECIPE_FILE
+    if not tags or not recipe.is_file():
+        return
+    data = load_config(RunConfig, recipe).data
+    if isinstance(data, MixtureData) and all(part.tag is not None for part in data.parts):
+        warn(f"All training data of {predictor.path} had a tag; give one by --tag: {', '.join(tags)}.")
+
+
+def _reranker(predictor: "Predictor", run: Path | None, weight: float | None, device: str) -> "Reranker | None":
+    from seqlens.inference import Reranker, ReversedRun, load
+
+    if run is None:
+        if weight is not None:
+            raise RequestError("--rerank-weight is given without --rerank-by, expected both: there is no other run.")
+        return None
+    other = load(run, device=device)
+    ours, theirs = (each.record.get("data", {}) for each in (predictor, other))
+    source, target = ours.get("source"), ours.get("target")
+    if source != target and (source, target) == (theirs.get("source"), theirs.get("target")):
+        warn(f"{run} goes from {source} to {target} as {predictor.path} does; reranking is for the other direction.")
+    return Reranker(ReversedRun(other), 1.0 if weight is None else weight)
 
 
 def _chunks(texts: list[str], path: Path | None) -> Iterable[list[str]]:

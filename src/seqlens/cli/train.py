@@ -18,6 +18,7 @@ EXAMPLES = """Examples:
   seqlens train translation/gru-attention --out runs/de-en --set training.max_steps=500
   seqlens train my-recipe.yaml --set data.path=my-corpus --set seed=7
   seqlens train --out runs/de-en --resume
+  seqlens train my-domain.yaml --init runs/de-en --init-vocabulary extended
 """
 
 
@@ -35,6 +36,14 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where the training in --out was interrupted.", show_default=False)
     ] = False,
+    init: Annotated[
+        Path | None,
+        typer.Option("--init", metavar="RUN", help="Start from this run's weights and codec.", show_default=False),
+    ] = None,
+    init_vocabulary: Annotated[
+        str,
+        typer.Option("--init-vocabulary", metavar="WHICH", help="That of --init: kept, or extended by new symbols."),
+    ] = "kept",
     device: DeviceOption = "auto",
     tensorboard: Annotated[
         Path | None,
@@ -61,6 +70,8 @@ def train(
             out=out,
             overrides=settings,
             resume=resume,
+            init=init,
+            init_vocabulary=init_vocabulary,
             observer=Observers(observers),
             announce=note,
             device=device,

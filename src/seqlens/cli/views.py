@@ -10,6 +10,7 @@ from seqlens.workflows.inspect import (
     AttentionView,
     GatesView,
     GradientsView,
+    coverage_sentences,
     inspect_attention,
     inspect_gates,
     inspect_gradients,
@@ -50,13 +51,15 @@ def attention_lines(view: AttentionView) -> Iterator[str]:
     yield f"input   {clean_text(view.source)}"
     yield f"answer  {clean_text(view.answer)}"
     yield ""
-    width, cell = max(map(display_width, targets)), _cell_width(sources)
+    width, cell = max(map(display_width, [*targets, "in all"])), _cell_width(sources)
     yield from _header(sources, width, cell)
     for target, row in zip(targets, rows, strict=True):
         most = max(range(len(row)), key=row.__getitem__)
         yield f"{padded(target, width)}  {shaded(row, largest, cell)}  {row[most]:4.0%} on {sources[most]} ({most + 1})"
+    yield f"{padded('in all', width)}  {shaded(view.attention.coverage, max(largest, 1.0), cell)}"
     yield ""
     yield _legend(largest)
+    yield from coverage_sentences(view.attention)
 
 
 def gates_lines(view: GatesView) -> Iterator[str]:

@@ -1,153 +1,38 @@
 """A corpus: named splits of pairs, from the catalogue, a folder, files, or the generator of dates."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Protocol, final, runtime_checkable
+from typing import Annotated, final
 
+import numpy as np
+from jaxtyping import Float64
 from pydantic import Field
 
-from seqlens.data.catalogue import Card, HashedTsvReader, catalogue_names, read_card
 from seqlens.data.dates import DATE_SPLITS, DatesData, generate_dates
-from seqlens.data.download import Announce, fetch_files
+from seqlens.data.download import Announce
 from seqlens.data.examples import Pair
 from seqlens.data.fingerprints import fingerprint_pairs
-from seqlens.data.pair_files import (
-    VALIDATION_NAMES,
-    Columns,
-    PairFiles,
-    TextFiles,
-    TsvFile,
-    choose_languages,
-    complete_direction,
-    file_names,
-    open_single,
-    read_pairs,
-    scan_folder,
-)
-from seqlens.data.readers import FaultHandler, ReadFault
-from seqlens.data.splitting import TEST, TRAIN, VALIDATION, HashRule, find_rule
-from seqlens.errors import RequestError, did_you_mean
+from seqlens.data.mixture import MixtureCorpus, MixtureData, MixturePart, PartCorpus, name_parts
+from seqlens.data.pairs import FilePair, PairsCorpus, PairsData, open_pairs
+from seqlens.data.pronouns import PRONOUN_SPLITS, PronounsData, generate_pronouns
+from seqlens.data.splits import Corpus, unknown_split
 
+__all__ = [
+    "Corpus",
+    "DataConfig",
+    "DatesCorpus",
+    "FilePair",
+    "MixtureData",
+    "MixturePart",
+    "PairsCorpus",
+    "PairsData",
+    "PronounsCorpus",
+    "PronounsData",
+    "open_corpus",
+]
 
-@dataclass(frozen=True, slots=True)
-class FilePair:
-    """Two text files, line N of one translating line N of the other."""
-
-    source: str
-    target: str
-
-
-@dataclass(frozen=True, slots=True)
-class PairsData:
-    """Pairs of texts from the catalogue or from files; relative paths are taken from the recipe's folder.
-
-    `path` is a name of the catalogue, a folder (`train.de` and `train.en`, or `train.tsv`, or `train.jsonl`,
-    and so on for the other splits) or one .tsv or .jsonl file, which is then split by a hash of the source
-    sentence. A name of the catalogue comes before a folder of that name (`./multi30k` is the folder).
-    `source` and `target` are the languages: endings of the text files. `train`, `validation` and `test` name
-    files that take the place of those found by `path`, or make it needless. A missing validation split is
-    held out from train, `validation_fraction` of its different source sentences, by the same hash. Columns
-    are counted from zero.
-    """
-
-    kind: Literal["pairs"] = "pairs"
-    path: str | None = None
-    source: str | None = None
-    target: str | None = None
-    train: str | FilePair | None = None
-    validation: str | FilePair | None = None
-    test: str | FilePair | None = None
-    source_column: Annotated[int, Field(ge=0)] = 0
-    target_column: Annotated[int, Field(ge=0)] = 1
-    source_key: str = "source"
-    target_key: str = "target"
-    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.02
-    test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.02
-
-
-DataConfig = Annotated[PairsData | DatesData, Field(discriminator="kind")]
-
-
-@runtime_checkable
-class Corpus(Protocol):
-    """Named splits of pairs that can be read again and again."""
-
-    @property
-    def name(self) -> str:
-        """What the corpus is called: a name of the catalogue, a path, or `dates`."""
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        """The splits: train, validation, usually test, then others."""
-
-    @property
-    def source_name(self) -> str:
-        """The source's language, such as `de`, or `source` where it is not known."""
-
-    @property
-    def target_name(self) -> str:
-        """The target's language."""
-
-    def read(self, split: str) -> Iterator[Pair]:
-        """Reads a split from its beginning. Raises RequestError for an unknown split, and for faults in its
-        files.
-        """
-
-    def fingerprint(self, split: str) -> str:
-        """Returns a number for what the split says, 64 hexadecimal digits; it reads the whole split."""
-
-
-@dataclass(frozen=True, slots=True)
-class SplitSource:
-    """The pairs of a split: all those in files, or those of them that a rule gives to `part` by one of their
-    sides.
-    """
-
-    files: PairFiles
-    rule: HashRule | None = None
-    part: str = TRAIN
-    by_target: bool = False
-
-    def read(self, on_fault: FaultHandler | None = None) -> Iterator[Pair]:
-        """Yields the pairs of the split."""
-        for pair in read_pairs(self.files, on_fault=on_fault):
-            if self.rule is None or self.rule.split_of(_side(pair, self.by_target)) == self.part:
-                yield pair
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class PairsCorpus:
-    """A corpus in files; see `open_corpus`."""
-
-    name: str
-    source_name: str
-    target_name: str
-    sources: dict[str, SplitSource]
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        return tuple(self.sources)
-
-    def read(self, split: str) -> Iterator[Pair]:
-        return self._source(split).read()
-
-    def scan(self, split: str, on_fault: FaultHandler) -> Iterator[Pair]:
-        """Reads a split as `read` does, but tells `on_fault` of a fault and goes on."""
-        return self._source(split).read(on_fault)
-
-    def files(self, split: str) -> tuple[str, str]:
-        """Returns the file that the split's sources and the file that its targets are read from."""
-        return file_names(self._source(split).files)
-
-    def fingerprint(self, split: str) -> str:
-        return fingerprint_pairs(self.read(split))
-
-    def _source(self, split: str) -> SplitSource:
-        if split not in self.sources:
-            raise _unknown_split(split, f"{self.name} ({self.source_name} to {self.target_name})", self.splits)
-        return self.sources[split]
+DataConfig = Annotated[PairsData | DatesData | PronounsData | MixtureData, Field(discriminator="kind")]
 
 
 @final
@@ -163,15 +48,49 @@ class DatesCorpus:
 
     def read(self, split: str) -> Iterator[Pair]:
         if split not in self.splits:
-            raise _unknown_split(split, self.name, self.splits)
+            raise unknown_split(split, self.name, self.splits)
         return generate_dates(self.config, split)
 
     def fingerprint(self, split: str) -> str:
         return fingerprint_pairs(self.read(split))
 
+    @property
+    def context_sentences(self) -> int:
+        return 0
+
+    def repeats(self) -> Float64[np.ndarray, "pairs"] | None:
+        return None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class PronounsCorpus:
+    """Generated documents, see `seqlens.data.pronouns`."""
+
+    config: PronounsData
+    name: str = "pronouns"
+    source_name: str = "en"
+    target_name: str = "fr"
+    splits: tuple[str, ...] = PRONOUN_SPLITS
+
+    def read(self, split: str) -> Iterator[Pair]:
+        if split not in self.splits:
+            raise unknown_split(split, self.name, self.splits)
+        return generate_pronouns(self.config, split)
+
+    def fingerprint(self, split: str) -> str:
+        return fingerprint_pairs(self.read(split))
+
+    @property
+    def context_sentences(self) -> int:
+        return 0 if self.config.context is None else self.config.context.sentences
+
+    def repeats(self) -> Float64[np.ndarray, "pairs"] | None:
+        return None
+
 
 def open_corpus(
-    config: PairsData | DatesData,
+    config: PairsData | DatesData | PronounsData | MixtureData,
     *,
     base: Path,
     require_train: bool = True,
@@ -184,131 +103,23 @@ def open_corpus(
     Raises RequestError for a path, a language or a choice of files that does not fit, WorkError for a failed
     download.
     """
-    if isinstance(config, DatesData):
-        return DatesCorpus(config)
-    if config.validation_fraction <= 0 or config.validation_fraction + config.test_fraction >= 1:
-        raise RequestError(
-            f"'validation_fraction' is {config.validation_fraction} and 'test_fraction' is {config.test_fraction}, "
-            "expected a validation fraction above 0 and a sum below 1."
-        )
-    corpus = _open_path(config, base, require_train, announce)
-    sources = dict(corpus.sources)
-    for split, given in ((TRAIN, config.train), (VALIDATION, config.validation), (TEST, config.test)):
-        if given is not None:
-            sources[split] = SplitSource(_open_given(split, given, config, base))
-    if not sources:
-        raise RequestError(
-            "The data have none of 'path', 'train', 'validation' and 'test', expected 'path' or 'train'."
-        )
-    if TRAIN in sources and VALIDATION not in sources:
-        sources |= _split_by_hash(sources[TRAIN].files, config.validation_fraction, 0.0)
-    if require_train and TRAIN not in sources:
-        raise RequestError(f"{corpus.name} has no training pairs, only {', '.join(sources)}.")
-    first = [split for split in (TRAIN, VALIDATION, TEST) if split in sources]
-    return replace(corpus, sources={split: sources[split] for split in [*first, *sorted(set(sources) - set(first))]})
+    match config:
+        case PairsData():
+            return open_pairs(config, base=base, require_train=require_train, announce=announce)
+        case DatesData():
+            return DatesCorpus(config)
+        case PronounsData():
+            return PronounsCorpus(config)
+        case MixtureData():
+            names = name_parts(config)
+            parts = [_open_part(part, name, base, announce) for part, name in zip(config.parts, names, strict=True)]
+            return MixtureCorpus.of(parts, config.validation)
 
 
-def _open_path(config: PairsData, base: Path, require_train: bool, announce: Announce | None) -> PairsCorpus:
-    """Returns what `path` alone gives."""
-    if config.path is None:
-        return PairsCorpus("files", config.source or "source", config.target or "target", {})
-    if config.path in catalogue_names():
-        return _open_card(read_card(config.path), config, announce)
-    path = base / config.path
-    if path.is_dir():
-        return _open_folder(path, config, require_train)
-    if path.is_file():
-        return _open_file(path, config)
-    names = catalogue_names()
-    raise RequestError(
-        f"There is no data set '{config.path}': {path} is neither a file nor a folder, and the catalogue has "
-        f"{', '.join(names)}.{did_you_mean(config.path, names)}"
-    )
-
-
-def _open_card(card: Card, config: PairsData, announce: Announce | None) -> PairsCorpus:
-    if config.source is None and config.target is None:
-        source, target = card.direction
+def _open_part(part: MixturePart, name: str, base: Path, announce: Announce | None) -> PartCorpus:
+    corpus: Corpus
+    if isinstance(part.data, PairsData):
+        corpus = open_pairs(part.data, base=base, announce=announce, train_only=part.train_only)
     else:
-        source, target = complete_direction(card.languages, config.source, config.target, where=card.name)
-    folder = fetch_files(card, card.files_for(source, target), announce=announce)
-    sources = {}
-    for split in card.splits_for(source, target):
-        path = folder / split.files[source]
-        if isinstance(card.reader, HashedTsvReader):
-            reader = card.reader
-            member = next(file.member for file in card.files if file.name == split.files[source])
-            sources[split.name] = SplitSource(
-                TsvFile(path, reader.columns[source], reader.columns[target], member),
-                HashRule.of_fractions(reader.validation_fraction, reader.test_fraction),
-                part=split.name,
-                by_target=reader.split_by == target,
-            )
-        else:
-            sources[split.name] = SplitSource(TextFiles(path, folder / split.files[target]))
-    return PairsCorpus(card.name, source, target, sources)
-
-
-def _open_folder(path: Path, config: PairsData, require_train: bool) -> PairsCorpus:
-    folder = scan_folder(path)
-    source, target = choose_languages(folder, config.source, config.target)
-    found = folder.splits(source, target, _columns(config))
-    if config.train is None and (TRAIN not in found if require_train else not found):
-        name = TRAIN if require_train else TEST
-        there = ", ".join(sorted(entry.name for entry in path.iterdir())[:12]) or "nothing"
-        raise RequestError(
-            f"The folder {path} has no {'training pairs' if require_train else 'pairs of a test'}, expected "
-            f"{name}.{source} and {name}.{target}, or {name}.tsv, or {name}.jsonl (each also with .gz); "
-            f"it holds {there}."
-        )
-    sources = {split: SplitSource(files) for split, files in found.items()}
-    return PairsCorpus(str(config.path), source, target, sources)
-
-
-def _open_file(path: Path, config: PairsData) -> PairsCorpus:
-    if config.train is not None:
-        raise RequestError(f"'path' is the file {path} and 'train' is given too, expected one of them.")
-    sources = _split_by_hash(
-        open_single(path, _columns(config)),
-        config.validation_fraction if config.validation is None else 0.0,
-        config.test_fraction if config.test is None else 0.0,
-    )
-    return PairsCorpus(str(config.path), config.source or "source", config.target or "target", sources)
-
-
-def _open_given(split: str, given: str | FilePair, config: PairsData, base: Path) -> PairFiles:
-    names = (given,) if isinstance(given, str) else (given.source, given.target)
-    for name in names:
-        if not (base / name).is_file():
-            raise RequestError(f"There is no file {base / name}, which '{split}' names.")
-    if isinstance(given, str):
-        return open_single(base / given, _columns(config))
-    return TextFiles(base / given.source, base / given.target)
-
-
-def _split_by_hash(files: PairFiles, validation_fraction: float, test_fraction: float) -> dict[str, SplitSource]:
-    faults: list[ReadFault] = []  # told when the split is read, or by the audit; here they only explain an empty file
-    sentences = (pair.source for pair in read_pairs(files, on_fault=faults.append))
-    rule = find_rule(sentences, validation_fraction=validation_fraction, test_fraction=test_fraction)
-    sources = {TRAIN: SplitSource(files, rule, TRAIN)}
-    if rule.validation_end:
-        sources[VALIDATION] = SplitSource(files, rule, VALIDATION)
-    elif validation_fraction:
-        explained = faults[0].message if faults else "It has one source sentence only."
-        raise RequestError(f"{file_names(files)[0]} has too few pairs to hold some out for validation. {explained}")
-    if rule.test_end > rule.validation_end:
-        sources[TEST] = SplitSource(files, rule, TEST)
-    return sources
-
-
-def _side(pair: Pair, by_target: bool) -> str:
-    return (pair.target or "") if by_target else pair.source
-
-
-def _columns(config: PairsData) -> Columns:
-    return Columns(config.source_column, config.target_column, config.source_key, config.target_key)
-
-
-def _unknown_split(split: str, corpus: str, splits: tuple[str, ...]) -> RequestError:
-    hint = " Did you mean 'validation'?" if split in VALIDATION_NAMES else did_you_mean(split, splits)
-    return RequestError(f"{corpus} has no split '{split}', expected one of {', '.join(splits)}.{hint}")
+        corpus = open_corpus(part.data, base=base, announce=announce)
+    return PartCorpus(name, corpus, part.weight, part.tag_name, part.train_only)

@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
 import numpy as np
 from jaxtyping import Int, Int32, Int64, Integer
 
 from seqlens.config.files import read_json, write_json
 from seqlens.data.batch import PairBatch, pad_slices
+from seqlens.data.copying import MAX_UNKNOWN, number_pairs
 from seqlens.data.examples import Pair
 from seqlens.data.text import END_ID, TextCodec
 from seqlens.errors import RequestError, WorkError
@@ -104,23 +105,16 @@ class EncodedPairs:
         return EncodedPairs(self._source, self._target, lengths=lengths, rows=rows, note=self.note)
 
 
-class LengthFilter(NamedTuple):
-    """Which pairs are short enough, and how many are not."""
-
-    indices: Int64[np.ndarray, "kept"]
-    num_left_out: int
-
-
-def within_length(lengths: Int[np.ndarray, "pairs sides"], max_length: int | None) -> LengthFilter:
-    """The pairs with at most `max_length` tokens, `<end>` counted, on every side; None keeps all."""
-    longest = lengths.max(axis=1)
-    kept = np.flatnonzero(longest <= (np.inf if max_length is None else max_length)).astype(np.int64)
-    return LengthFilter(kept, len(lengths) - len(kept))
-
-
-def cache_key(corpus_fingerprint: str, source_codec_fingerprint: str, target_codec_fingerprint: str | None) -> str:
+def cache_key(
+    corpus_fingerprint: str,
+    source_codec_fingerprint: str,
+    target_codec_fingerprint: str | None,
+    *,
+    copying: bool = False,
+) -> str:
     """The name of the folder for one corpus under one pair of codecs: 32 hexadecimal digits."""
     parts = [_FORMAT, corpus_fingerprint, source_codec_fingerprint, target_codec_fingerprint]
+    parts += ["copying"] if copying else []
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
@@ -132,12 +126,13 @@ def encode_pairs(
     folder: Path,
     key: str,
     progress: Callable[[int], None] | None = None,
+    copying: bool = False,
 ) -> EncodedPairs:
     """Encodes a corpus into `folder/key`, or opens it if it is there: then `pairs` is not touched.
 
     Pairs are read and encoded some thousand at a time, whatever the size of the corpus; `progress` is told how many
-    are done. With `target_codec` None, or where no pair has a target, only sources are kept. Several processes may
-    do this at once.
+    are done. With `target_codec` None, or where no pair has a target, only sources are kept. With `copying` unknown
+    words are numbered (`data/copying.py`), which the key must tell. Several processes may do this at once.
 
     Raises:
         RequestError: some pairs have a target and some have none.
@@ -155,7 +150,7 @@ def encode_pairs(
         with _write_errors(place):
             _remove_abandoned(folder, key)
             temporary.mkdir(parents=True)
-        _write(pairs, source_codec, target_codec, temporary, progress)
+        _write(pairs, source_codec, target_codec, temporary, progress, copying)
         with _write_errors(place):
             _install(temporary, place)
     finally:
@@ -167,23 +162,22 @@ def encode_pairs(
 class _SideWriter:
     """Appends encoded rows to the two files of one side."""
 
-    def __init__(self, folder: Path, side: str, codec: TextCodec) -> None:
-        self._codec = codec
+    def __init__(self, folder: Path, side: str, size: int) -> None:
+        self._size = size
         self._tokens = _tokens_path(folder, side)
         self._offsets = _offsets_path(folder, side)
-        self._dtype = "<u2" if codec.size <= 2**16 else "<u4"
+        self._dtype = "<u2" if size <= 2**16 else "<u4"
         self._num_tokens = 0
         self._append(self._tokens, np.zeros(0, dtype=self._dtype))
         self._append(self._offsets, np.zeros(1, dtype="<i8"))
 
-    def add(self, texts: list[str]) -> None:
-        encoded = self._codec.encode_batch(texts)
-        lengths = np.fromiter((len(ids) + 1 for ids in encoded), dtype=np.int64, count=len(texts))
+    def add(self, encoded: list[list[int]]) -> None:
+        lengths = np.fromiter((len(ids) + 1 for ids in encoded), dtype=np.int64, count=len(encoded))
         with_ends = chain.from_iterable(chain(ids, (END_ID,)) for ids in encoded)
         tokens = np.fromiter(with_ends, dtype=np.int64, count=int(lengths.sum()))
         lowest, highest = tokens.min(initial=END_ID), tokens.max(initial=END_ID)
-        if lowest < 0 or highest >= self._codec.size:
-            raise ValueError(f"the codec gave ids from {lowest} to {highest}, but its size is {self._codec.size}")
+        if lowest < 0 or highest >= self._size:
+            raise ValueError(f"the codec gave ids from {lowest} to {highest}, but its size is {self._size}")
         self._append(self._tokens, tokens.astype(self._dtype))
         self._append(self._offsets, (self._num_tokens + np.cumsum(lengths)).astype("<i8"))
         self._num_tokens += len(tokens)
@@ -206,20 +200,26 @@ def _write(
     target_codec: TextCodec | None,
     folder: Path,
     progress: Callable[[int], None] | None,
+    copying: bool,
 ) -> None:
     remaining = iter(pairs)
     chunk = list(islice(remaining, _CHUNK_SIZE))
     num_pairs = 0
-    source = _SideWriter(folder, "source", source_codec)
+    reserve = MAX_UNKNOWN if copying else 0
+    source = _SideWriter(folder, "source", source_codec.size + reserve)
     target = None
     if target_codec is not None and (not chunk or chunk[0].target is not None):
-        target = _SideWriter(folder, "target", target_codec)
+        target = _SideWriter(folder, "target", target_codec.size + reserve)
     while chunk:
-        source.add([pair.source for pair in chunk])
-        if target_codec is not None:
-            texts = _targets(chunk, num_pairs, expected=target is not None)
-            if target is not None:
-                target.add(texts)
+        sources = [pair.source for pair in chunk]
+        targets = [] if target_codec is None else _targets(chunk, num_pairs, expected=target is not None)
+        source_ids = source_codec.encode_batch(sources)
+        target_ids = [] if target_codec is None else target_codec.encode_batch(targets)
+        if copying:
+            number_pairs(source_codec, sources, targets, source_ids, target_ids)
+        source.add(source_ids)
+        if target is not None:
+            target.add(target_ids)
         num_pairs += len(chunk)
         if progress is not None:
             progress(num_pairs)

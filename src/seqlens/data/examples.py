@@ -16,8 +16,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A source text and its target text; `target` is None where only answers are wanted."""
+    """A source text and its target text; `target` is None where only answers are wanted.
+
+    `document` is what tells the document of one pair from that of the next, where the data say it.
+    """
 
     source: str
     target: str | None = None
     place: Place | None = None
+    document: str | None = None

@@ -28,6 +28,7 @@ class TsvFile:
     source_column: int = 0
     target_column: int = 1
     member: str | None = None
+    document_column: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class JsonlFile:
     path: Path
     source_key: str = "source"
     target_key: str = "target"
+    document_key: str | None = None
 
 
 PairFiles = TextFiles | TsvFile | JsonlFile
@@ -44,12 +46,15 @@ PairFiles = TextFiles | TsvFile | JsonlFile
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns of a TSV file and which keys of a JSON object are the two sides."""
+    """Which columns of a TSV file and which keys of a JSON object are the two sides, and which tell the document."""
 
     source_column: int = 0
     target_column: int = 1
     source_key: str = "source"
     target_key: str = "target"
+    document_column: int | None = None
+    document_key: str = "document"
+    has_documents: bool = False
 
 
 def read_pairs(files: PairFiles, *, on_fault: FaultHandler | None = None) -> Iterator[Pair]:
@@ -57,16 +62,19 @@ def read_pairs(files: PairFiles, *, on_fault: FaultHandler | None = None) -> Ite
     match files:
         case TextFiles(source, target):
             return read_paired_text(source, target, on_fault=on_fault)
-        case TsvFile(path, source_column, target_column, member):
+        case TsvFile(path, source_column, target_column, member, document_column):
             return read_tsv(
                 path,
                 source_column=source_column,
                 target_column=target_column,
+                document_column=document_column,
                 member=member,
                 on_fault=on_fault,
             )
-        case JsonlFile(path, source_key, target_key):
-            return read_jsonl(path, source_key=source_key, target_key=target_key, on_fault=on_fault)
+        case JsonlFile(path, source_key, target_key, document_key):
+            return read_jsonl(
+                path, source_key=source_key, target_key=target_key, document_key=document_key, on_fault=on_fault
+            )
 
 
 def file_names(files: PairFiles) -> tuple[str, str]:
@@ -84,9 +92,15 @@ def open_single(path: Path, columns: Columns) -> PairFiles:
     """Returns the TSV or JSON Lines file at `path`. Raises RequestError where its name ends otherwise."""
     match path.name.removesuffix(".gz").rpartition(".")[2]:
         case "tsv":
-            return TsvFile(path, columns.source_column, columns.target_column)
+            if columns.has_documents and columns.document_column is None:
+                raise RequestError(
+                    f"'context' is given, but nothing tells the documents of {path} apart, expected 'document_column': "
+                    "the number, from zero, of the column that changes from one document to the next."
+                )
+            return TsvFile(path, columns.source_column, columns.target_column, document_column=columns.document_column)
         case "jsonl":
-            return JsonlFile(path, columns.source_key, columns.target_key)
+            document_key = columns.document_key if columns.has_documents else None
+            return JsonlFile(path, columns.source_key, columns.target_key, document_key)
         case _:
             raise RequestError(
                 f"{path} is neither .tsv nor .jsonl (or either with .gz), expected one file with both sides. Two text "

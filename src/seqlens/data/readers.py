@@ -14,7 +14,7 @@ import gzip
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
@@ -115,6 +115,7 @@ def read_tsv(
     *,
     source_column: int = 0,
     target_column: int = 1,
+    document_column: int | None = None,
     member: str | None = None,
     on_fault: FaultHandler | None = None,
 ) -> Iterator[Pair]:
@@ -123,7 +124,7 @@ def read_tsv(
 
     Raises RequestError as `read_lines` does, for an empty file, and for a line that has too few columns.
     """
-    needed = max(source_column, target_column) + 1
+    needed = max(source_column, target_column, -1 if document_column is None else document_column) + 1
     file = _shown(path, member)
     number = 0
     for number, line in read_lines(path, member=member, on_fault=on_fault):
@@ -134,7 +135,8 @@ def read_tsv(
             message = f"{place} has {found}, expected {needed} columns separated by tabs: {_excerpt(line)}."
             _report(ReadFault("bad-record", place, message), on_fault)
             continue
-        yield Pair(fields[source_column], fields[target_column], place)
+        document = None if document_column is None else fields[document_column]
+        yield Pair(fields[source_column], fields[target_column], place, document)
     if not number:
         _report(_empty_file(path, member, "one pair a line, separated by a tab"), on_fault)
 
@@ -144,58 +146,57 @@ def read_jsonl(
     *,
     source_key: str = "source",
     target_key: str = "target",
+    document_key: str | None = None,
     member: str | None = None,
     on_fault: FaultHandler | None = None,
 ) -> Iterator[Pair]:
     """Yields the pairs of a file with one JSON object a line.
 
     Raises RequestError as `read_lines` does, for an empty file, and for a line that is no JSON object, lacks
-    one of the two keys, or has something else than text there.
+    one of the keys, or has something else than text there (a whole number will do for the document).
     """
+    keys = [key for key in (source_key, target_key, document_key) if key is not None]
     file = _shown(path, member)
     number = 0
     for number, line in read_lines(path, member=member, on_fault=on_fault):
         place = Place(file, number)
-        source, target, problem = _parse_object(line, source_key, target_key)
+        texts, problem = _parse_object(line, keys)
         if problem:
             _report(ReadFault("bad-record", place, f"{place} {problem}"), on_fault)
         else:
-            yield Pair(source, target, place)
+            yield Pair(texts[0], texts[1], place, texts[2] if document_key is not None else None)
     if not number:
         _report(_empty_file(path, member, "one JSON object a line"), on_fault)
 
 
-def _parse_object(line: str, source_key: str, target_key: str) -> tuple[str, str, str]:
-    """Returns source, target and what is wrong with the line (nothing, where both could be had)."""
+def _parse_object(line: str, keys: Sequence[str]) -> tuple[list[str], str]:
+    """Returns the texts at the keys and what is wrong with the line (nothing, where all could be had).
+
+    Of the keys, source and target come first; the third, if there is one, is that of the document.
+    """
     if not line.strip():
-        return "", "", "is blank, expected one JSON object a line."
+        return [], "is blank, expected one JSON object a line."
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
         why = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
-        return "", "", f"is not JSON ({why}), expected one JSON object a line: {_excerpt(line)}."
+        return [], f"is not JSON ({why}), expected one JSON object a line: {_excerpt(line)}."
     if not isinstance(record, dict):
-        return (
-            "",
-            "",
-            f'is not a JSON object, expected one such as {{"{source_key}": ..., "{target_key}": ...}}.',
-        )
+        return [], f'is not a JSON object, expected one such as {{"{keys[0]}": ..., "{keys[1]}": ...}}.'
     texts = []
-    for key in (source_key, target_key):
+    for place, key in enumerate(keys):
         if key not in record:
             found = ", ".join(f"'{name}'" for name in record) or "none"
-            return "", "", f"has no key '{key}', its keys are {found}.{did_you_mean(key, record)}"
+            return [], f"has no key '{key}', its keys are {found}.{did_you_mean(key, record)}"
         text = record[key]
+        if place == 2 and type(text) is int:
+            text = str(text)
         if not isinstance(text, str):
-            return "", "", f"has {_excerpt(json.dumps(text))} at the key '{key}', expected text."
+            return [], f"has {_excerpt(json.dumps(text))} at the key '{key}', expected text."
         if any("\ud800" <= character <= "\udfff" for character in text):
-            return (
-                "",
-                "",
-                f"has half of a surrogate pair (\\ud800 to \\udfff) at the key '{key}', which is no character.",
-            )
+            return [], f"has half of a surrogate pair (\\ud800 to \\udfff) at the key '{key}', which is no character."
         texts.append(text)
-    return texts[0], texts[1], ""
+    return texts, ""
 
 
 def _raw_lines(path: Path, member: str | None, on_fault: FaultHandler | None) -> Iterator[tuple[int, bytes]]:

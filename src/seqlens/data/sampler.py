@@ -2,10 +2,10 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
-from jaxtyping import Int, Int64
+from jaxtyping import Float64, Int, Int64
 
 from seqlens.errors import RequestError
 
@@ -22,10 +22,11 @@ _BATCH_OVERHEAD = 0.1
 class TokenBudgetSampler:
     """Endless iterator over batches of indices, bounded by `rows x longest source or target <= max_tokens`.
 
-    A sequence longer than the budget makes a batch of its own. Every index comes once an epoch. The plan of an epoch
-    is a function of `(seed, epoch)`: the corpus is shuffled, sorted by length so that rows of a batch are alike, cut
-    into batches where that wastes least, and the batches are shuffled. With `shuffle=False` every epoch has the same
-    batches, longest first.
+    A sequence longer than the budget makes a batch of its own. Every index comes once an epoch, or as often as
+    `repeats` says: 2.5 is twice in each epoch and once more in every second one, in turn with those of the same number.
+    The plan of an epoch is a function of `(seed, epoch)`: the corpus is shuffled, sorted by length so that rows of a
+    batch are alike, cut into batches where that wastes least, and the batches are shuffled. With `shuffle=False` every
+    epoch has the same batches, longest first.
 
     `lengths` is `[sequences]`, or `[sequences, sides]` with a column for the source and one for the target.
 
@@ -46,6 +47,7 @@ class TokenBudgetSampler:
         shuffle: bool,
         seed: int,
         max_sentences: int | None = None,
+        repeats: Float64[np.ndarray, "sequences"] | None = None,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
@@ -54,7 +56,10 @@ class TokenBudgetSampler:
             raise ValueError(f"seed must be 0 or more, but is {seed}")
         if not 0 <= rank < world_size:
             raise ValueError(f"rank must be from 0 to world_size - 1 = {world_size - 1}, but is {rank}")
+        if repeats is not None and (not shuffle or len(repeats) != len(lengths)):
+            raise ValueError("repeats needs shuffle, and a number for each sequence")
         self._lengths = _as_columns(lengths)
+        self._repeats = repeats
         if len(self._lengths) == 0:
             raise RequestError("There is no sequence to make batches of: the data is empty, or all of it was left out.")
         self._max_tokens = max_tokens
@@ -133,7 +138,8 @@ class TokenBudgetSampler:
             order = _longest_first(self._lengths)
             return self._even_out(_cut(order, self._lengths, self._max_tokens, self._max_sentences))
         random = np.random.default_rng([self._seed, epoch])
-        shuffled = random.permutation(len(self._lengths))
+        chosen = len(self._lengths) if self._repeats is None else _repeated(self._repeats, self._seed, epoch)
+        shuffled = random.permutation(chosen)
         batches: list[Indices] = []
         for start in range(0, len(shuffled), _POOL_SIZE):
             order = _alike_together(shuffled[start : start + _POOL_SIZE], self._lengths, random)
@@ -155,6 +161,8 @@ class TokenBudgetSampler:
         settings = [self._max_tokens, self._max_sentences, self._shuffle, self._world_size, self._lengths.shape]
         digest = hashlib.sha256(repr(settings).encode())
         digest.update(np.ascontiguousarray(self._lengths, dtype="<i8").data)
+        if self._repeats is not None:
+            digest.update(np.ascontiguousarray(self._repeats, dtype="<f8").data)
         return digest.hexdigest()[:16]
 
 
@@ -166,6 +174,34 @@ def length_batches(lengths: Lengths, max_tokens: int, max_sentences: int | None 
     _check_budget(max_tokens, max_sentences)
     columns = _as_columns(lengths)
     return _cut(_longest_first(columns), columns, max_tokens, max_sentences)
+
+
+def _repeated(repeats: Float64[np.ndarray, "sequences"], seed: int, epoch: int) -> Indices:
+    """The indices of an epoch: each as often as the whole part of its number, and some once more for the rest."""
+    chosen = [np.repeat(np.arange(len(repeats)), np.floor(repeats).astype(np.int64))]
+    for group, number in enumerate(np.unique(repeats)):
+        members = np.flatnonzero(repeats == number)
+        share = round(float(number % 1) * len(members))
+        if number < 1:
+            share = max(share, 1)
+        # One order for all epochs, of which each takes the next part: so all have their turn equally often.
+        order = np.random.default_rng([seed, group, len(members)]).permutation(members)
+        chosen.append(order[(epoch * share + np.arange(share)) % len(members)])
+    return np.concatenate(chosen).astype(np.int64)
+
+
+class LengthFilter(NamedTuple):
+    """Which pairs are short enough, and how many are not."""
+
+    indices: Int64[np.ndarray, "kept"]
+    num_left_out: int
+
+
+def within_length(lengths: Int[np.ndarray, "pairs sides"], max_length: int | None) -> LengthFilter:
+    """The pairs with at most `max_length` tokens, `<end>` counted, on every side; None keeps all."""
+    longest = lengths.max(axis=1)
+    kept = np.flatnonzero(longest <= (np.inf if max_length is None else max_length)).astype(np.int64)
+    return LengthFilter(kept, len(lengths) - len(kept))
 
 
 def _check_budget(max_tokens: int, max_sentences: int | None) -> None:

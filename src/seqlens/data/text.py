@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from seqlens.data.codecs.characters import CharactersCodec, CharactersConfig
+from seqlens.data.codecs.marks import MarkedText, noting_tags
 from seqlens.data.codecs.normalisation import Normalisation
-from seqlens.data.codecs.specials import END_ID, PADDING_ID, SPECIAL_NAMES, START_ID, UNKNOWN_ID
+from seqlens.data.codecs.specials import END_ID, PADDING_ID, SPECIAL_NAMES, START_ID, UNKNOWN_ID, UnknownPiece
 from seqlens.data.codecs.storage import read_codec
 from seqlens.data.codecs.subwords import SubwordsCodec, SubwordsConfig
 from seqlens.data.codecs.words import WordsCodec, WordsConfig
@@ -19,11 +20,13 @@ __all__ = [
     "UNKNOWN_ID",
     "CharactersCodec",
     "CharactersConfig",
+    "MarkedText",
     "Normalisation",
     "SubwordsCodec",
     "SubwordsConfig",
     "TextCodec",
     "TextCodecConfig",
+    "UnknownPiece",
     "WordsCodec",
     "WordsConfig",
     "fit_codec",
@@ -43,7 +46,11 @@ class TextCodec(Protocol):
 
     @property
     def size(self) -> int:
-        """The number of ids, the four special ones included."""
+        """The number of ids, the four special ones and the tags included."""
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The names of the tags that a `MarkedText` may have."""
 
     @property
     def fingerprint(self) -> str:
@@ -58,14 +65,17 @@ class TextCodec(Protocol):
     def encode_batch(self, texts: Iterable[str]) -> list[list[int]]:
         """Returns the ids of each text."""
 
-    def decode(self, ids: Sequence[int]) -> str:
+    def decode(self, ids: Sequence[int], unknown: Sequence[UnknownPiece] = ()) -> str:
         """Returns the text of any ids, also of such as no text has.
 
-        Padding, start and end are skipped; the unknown id, and ids outside the vocabulary, are shown as
-        `<unk>`.
+        Padding, start, end and tags are skipped; the unknown id, and ids outside the vocabulary, are shown as
+        `<unk>`, but for ids `size + k`, which stand for `unknown[k]`.
         """
 
-    def token(self, id: int) -> str:
+    def unknown_pieces(self, text: str) -> list[UnknownPiece]:
+        """Returns the pieces of a text for which `encode` gives the unknown id, in their order."""
+
+    def token(self, id: int, unknown: Sequence[UnknownPiece] = ()) -> str:
         """Returns how an id is shown to a person; raises an IndexError where there is no such id."""
 
     def tokens(self, text: str) -> list[str]:
@@ -74,25 +84,33 @@ class TextCodec(Protocol):
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Returns, for each id of `encode(text)`, the span `(start, end)` of `text` that it stands for."""
 
+    def symbols(self) -> tuple[tuple[str, Any], ...]:
+        """Returns what each id stands for, as its kind and its content: equal in two codecs for the same thing."""
+
+    def extended(self, config: Any, texts: Iterable[str]) -> "TextCodec":
+        """Returns this codec with what is new in the texts; what it knew has the same symbols, not the same ids."""
+
     def save(self, folder: Path) -> None:
         """Writes the codec as JSON into a folder; raises a WorkError if that fails."""
 
 
 def fit_codec(config: TextCodecConfig, texts: Iterable[str]) -> TextCodec:
-    """Fits a codec on texts, which are read once and not kept.
+    """Fits a codec on texts, which are read once and not kept. Tags of marked texts have an id each, beyond the others.
 
     Raises:
         RequestError: a setting is out of its range, there is no text, or nothing is seen often enough.
     """
     if isinstance(texts, str):
         raise TypeError("`texts` is one text, expected several: it would be read as one text per character.")
+    tags: set[str] = set()
+    texts = noting_tags(texts, tags)
     match config:
         case WordsConfig():
-            return WordsCodec.fit(config, texts)
+            return WordsCodec.fit(config, texts).with_tags(sorted(tags))
         case CharactersConfig():
-            return CharactersCodec.fit(config, texts)
+            return CharactersCodec.fit(config, texts).with_tags(sorted(tags))
         case SubwordsConfig():
-            return SubwordsCodec.fit(config, texts)
+            return SubwordsCodec.fit(config, texts).with_tags(sorted(tags))
 
 
 def load_codec(folder: Path) -> TextCodec:
@@ -102,12 +120,13 @@ def load_codec(folder: Path) -> TextCodec:
         WorkError: the file is missing or damaged; the sentence names it and says what is wrong.
     """
     stored = read_codec(folder)
+    tags = stored.names("tags")
     match stored.get("kind", str):
         case "words":
-            return WordsCodec.restore(stored)
+            return WordsCodec.restore(stored).with_tags(tags)
         case "characters":
-            return CharactersCodec.restore(stored)
+            return CharactersCodec.restore(stored).with_tags(tags)
         case "subwords":
-            return SubwordsCodec.restore(stored)
+            return SubwordsCodec.restore(stored).with_tags(tags)
         case other:
             raise stored.fault(f"'kind' is '{other}', expected 'words', 'characters' or 'subwords'")

@@ -1,26 +1,33 @@
 """Beam search over a step function, batched over inputs, exact where the beam is as wide as the search space."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from seqlens.decoding.diversity import expand_apart, merge_parts
+from seqlens.decoding.expansion import Expansion, expand
 from seqlens.decoding.history import Ending, History, read_hypotheses
 from seqlens.decoding.hypothesis import Hypothesis
-from seqlens.decoding.ranking import best_symbols
+from seqlens.decoding.phrases import make_phrases
+from seqlens.decoding.request import SearchRequest
 from seqlens.decoding.rules import DEAD, Rules, make_rules, no_continuation
 from seqlens.decoding.step import SearchState, StepFunction
 from seqlens.errors import RequestError
 
 Stopping = Literal["bound", "full"]
 
+Expand = Callable[[Tensor, Tensor, Tensor, int], Expansion]
+"""From log-probabilities `[rows, vocab]` after so many symbols, those of the hypotheses `[groups, width]`, and the
+groups' places in the batch, to the best continuations."""
+
 
 class _Live(NamedTuple):
     """The unfinished hypotheses of the inputs still searched, best first."""
 
-    groups: Int[Tensor, "groups"]  # index of each input in the batch as given
+    groups: Int[Tensor, "groups"]  # index of each group in the batch as given
     log_probs: Float[Tensor, "groups width"]  # -inf where the beam is not filled
     children: Int[Tensor, "groups width"]  # place of the last symbol in the history
 
@@ -35,42 +42,33 @@ class _Kept(NamedTuple):
     num_found: Int[Tensor, "groups"]  # finished hypotheses met so far, kept or not
 
 
-class _Expansion(NamedTuple):
-    """The continuations of one step: those that go on, and those among the best that end (others -inf)."""
-
-    log_probs: Float[Tensor, "groups width"]
-    tokens: Int[Tensor, "groups width"]
-    rows: Int[Tensor, "groups width"]
-    end_log_probs: Float[Tensor, "groups width"]
-    end_rows: Int[Tensor, "groups width"]
+class _DoneWhen(NamedTuple):
+    num_best: int  # so many finished hypotheses that nothing unfinished can beat
+    num_found: int | None  # or so many finished at all
 
 
-Record = TypeVar("Record", _Live, _Kept, _Expansion)
+Record = TypeVar("Record", _Live, _Kept, Expansion)
 
 
 @torch.no_grad()
 def beam_search(
     step: StepFunction,
     state: SearchState,
+    request: SearchRequest,
     *,
-    num_groups: int,
-    start_id: int,
-    end_id: int,
-    max_lengths: Sequence[int],
     beam_width: int = 5,
-    length_penalty: float = 1.0,
     num_best: int = 1,
-    forbidden_ids: Sequence[int] = (),
-    min_length: int = 0,
-    prefixes: Sequence[Sequence[int]] | None = None,
     stopping: Stopping = "bound",
-    device: torch.device | str | None = None,
+    diversity_groups: int = 1,
+    diversity_penalty: float = 0.5,
 ) -> list[list[Hypothesis]]:
     """The best outputs found for every input, best first: up to `num_best` each, all different.
 
     In a step every unfinished hypothesis of an input is continued by every symbol. Of these candidates, those
     that end and are among the best `beam_width` are finished; the best `beam_width` that do not end go on.
-    Equal candidates are taken in the order of their hypotheses and then of their symbols' ids.
+    Equal candidates are taken in the order of their hypotheses and then of their symbols' ids. At an input's
+    maximum length, unfinished hypotheses are returned only where fewer than `num_best` finished ones exist, and
+    after these.
 
     When an input is done, by `stopping`:
     - `"bound"`: when no unfinished hypothesis can beat the `num_best`-th finished one. A log-probability only
@@ -80,107 +78,86 @@ def beam_search(
     - `"full"`: also when `beam_width` hypotheses are finished; quicker, and what many toolkits do.
     A beam of width 1 always stops at its first finished hypothesis: it is greedy search.
 
+    Where the request has phrases for an input, its outputs have all of them in them (see `PhraseBeam`).
+
     Args:
         step: the model; it is given the last symbol of every row.
-        state: the state of `num_groups` rows, one an input.
-        max_lengths: for every input the largest number of symbols, the end included. 0 gives an empty,
-            unfinished hypothesis. At the maximum, unfinished hypotheses are returned only where fewer than
-            `num_best` finished ones exist, and after these.
-        length_penalty: 0 or more, see `Hypothesis`.
-        forbidden_ids: symbols never chosen (padding, start, perhaps unknown).
-        min_length: the smallest number of symbols, the end included.
-        prefixes: symbols forced at the start of each output, forbidden or not; they count in the
-            log-probability, the length and the tokens returned.
-        device: where `step` wants its symbols; the CPU if None.
+        state: the state with one row for each input of the request.
+        diversity_groups: parts of the beam that are kept apart by `diversity_penalty` (see `expand_apart`), so that
+            an n-best list differs in more than a word: it takes the best of each part before the second best of one.
 
     Raises:
-        RequestError: an argument is out of range.
+        RequestError: an argument or the request is wrong, or phrases do not fit in the maximum length.
         WorkError: the model gave NaN, or nothing that may come next for an input with nothing finished.
     """
-    _check_widths(beam_width, num_best)
-    rules = make_rules(
-        num_groups=num_groups,
-        start_id=start_id,
-        end_id=end_id,
-        max_lengths=max_lengths,
-        length_penalty=length_penalty,
-        forbidden_ids=forbidden_ids,
-        min_length=min_length,
-        prefixes=prefixes,
-        device=device,
-    )
+    _check_widths(beam_width, num_best, diversity_groups)
+    parts, width = diversity_groups, beam_width // diversity_groups
+    # Every part is a group of its own, and searched as an input is; only the rows of an input stay together.
+    rules = make_rules(request, copies=parts)
+    continued = _choose_expansion(request, width=width, parts=parts, penalty=diversity_penalty)
+    device = request.device
     groups = rules.start()
-    if 0 < len(groups) < num_groups:
-        state = state.reorder(groups, groups)
+    if parts > 1 or 0 < len(groups) < len(request.max_lengths):
+        state = state.reorder(groups // parts, groups[::parts] // parts) if len(groups) else state
     history = History()
     endings: list[Ending] = []
     live = _Live(groups, torch.zeros(len(groups), 1, device=device), torch.zeros_like(groups)[:, None])
     kept = _nothing_kept(groups, num_best)
-    tokens = torch.full_like(groups, start_id)
-    stop_when_found = beam_width if stopping == "full" or beam_width == 1 else None
+    tokens = torch.full_like(groups, request.start_id)
+    done_when = _DoneWhen(-(-num_best // parts), width if stopping == "full" or width == 1 else None)
     length = 0
     while len(live.groups):
         logits, state, alignment = step(tokens, state)
         rows_groups = live.groups.repeat_interleave(live.log_probs.shape[1])
         alive = live.log_probs.flatten() > DEAD
         log_probs = rules.next_log_probs(logits, groups=rows_groups, alive=alive, length=length)
-        new = _expand(log_probs, live.log_probs, width=beam_width, end_id=end_id)
+        new = continued(log_probs, live.log_probs, live.groups, length)
         kept = _keep(kept, new, live, rules, length=length)
         history.add(new.tokens.flatten(), new.rows.flatten(), alignment)
         length += 1
         children = torch.arange(new.tokens.numel(), device=device).view_as(new.tokens)
         live = _Live(live.groups, new.log_probs, children)
-        done = _is_done(live, kept, rules, length=length, stop_when_found=stop_when_found)
+        done = _is_done(live, kept, rules, length=length, done_when=done_when)
+        if parts > 1:
+            done = done.view(-1, parts).all(dim=1).repeat_interleave(parts)
+        stay = None
         if bool(done.any()):
             endings.append(_end(_pick(live, done), _pick(kept, done), rules, length=length))
             stay = (~done).nonzero()[:, 0]
-            live, kept = _pick(live, stay), _pick(kept, stay)
-            new = _pick(new, stay)
-        else:
-            stay = None
+            live, kept, new = _pick(live, stay), _pick(kept, stay), _pick(new, stay)
         if len(live.groups):
-            state = state.reorder(new.rows.flatten(), stay)
+            inputs_stay = stay if stay is None or parts == 1 else stay[::parts] // parts
+            state = state.reorder(new.rows.flatten(), inputs_stay)
             history.select(live.children.flatten())
             tokens = new.tokens.flatten()
-    return read_hypotheses(history, endings, max_lengths=max_lengths, per_input=num_best)
+    max_lengths = [length for length in request.max_lengths for _ in range(parts)]
+    answers = read_hypotheses(history, endings, max_lengths=max_lengths, per_input=num_best)
+    return answers if parts == 1 else merge_parts(answers, parts, num_best)
 
 
-def _check_widths(beam_width: int, num_best: int) -> None:
+def _choose_expansion(request: SearchRequest, *, width: int, parts: int, penalty: float) -> Expand:
+    phrases, end_id = make_phrases(request, width=width, parts=parts), request.end_id
+    if phrases is not None:
+        return phrases.expand
+    if parts > 1:
+        return lambda log_probs, before, groups, length: expand_apart(
+            log_probs, before, width=width, end_id=end_id, parts=parts, penalty=penalty
+        )
+    return lambda log_probs, before, groups, length: expand(log_probs, before, width=width, end_id=end_id)
+
+
+def _check_widths(beam_width: int, num_best: int, diversity_groups: int) -> None:
     if beam_width < 1:
         raise RequestError(f"'beam_width' is {beam_width}, expected 1 or more.")
     if not 1 <= num_best <= beam_width:
         raise RequestError(f"'num_best' is {num_best}, expected 1 to the beam width {beam_width}.")
+    if diversity_groups < 1 or beam_width % diversity_groups:
+        raise RequestError(
+            f"'diversity_groups' is {diversity_groups}, expected a divisor of the beam width {beam_width}."
+        )
 
 
-def _expand(
-    log_probs: Float[Tensor, "rows vocab"], before: Float[Tensor, "groups width_now"], *, width: int, end_id: int
-) -> _Expansion:
-    num_groups, width_now = before.shape
-    # No row gives more than `width` that go on and one that ends.
-    values, ids = best_symbols(log_probs, width + 1)
-    scores = (values.view(num_groups, width_now, -1) + before[:, :, None]).flatten(1)
-    tokens = ids.reshape(num_groups, -1)
-    rows = torch.arange(len(ids), device=ids.device).repeat_interleave(ids.shape[1]).view_as(tokens)
-    is_end = tokens == end_id
-    # Room for a beam that few candidates fill: dead ones that continue the first row of their input.
-    scores = torch.cat([scores, scores.new_full((num_groups, width), DEAD)], dim=1)
-    tokens = torch.cat([tokens, tokens.new_zeros(num_groups, width)], dim=1)
-    rows = torch.cat([rows, rows[:, :1].expand(-1, width)], dim=1)
-    is_end = torch.cat([is_end, is_end.new_zeros(num_groups, width)], dim=1)
-
-    scores, order = scores.sort(dim=1, descending=True, stable=True)
-    tokens, rows, is_end = tokens.gather(1, order), rows.gather(1, order), is_end.gather(1, order)
-    going_on = is_end.to(torch.uint8).sort(dim=1, stable=True).indices[:, :width]
-    return _Expansion(
-        log_probs=scores.gather(1, going_on),
-        tokens=tokens.gather(1, going_on),
-        rows=rows.gather(1, going_on),
-        end_log_probs=scores[:, :width].masked_fill(~is_end[:, :width], DEAD),
-        end_rows=rows[:, :width],
-    )
-
-
-def _keep(kept: _Kept, new: _Expansion, live: _Live, rules: Rules, *, length: int) -> _Kept:
+def _keep(kept: _Kept, new: Expansion, live: _Live, rules: Rules, *, length: int) -> _Kept:
     """Merges the hypotheses that ended after `length` symbols into the best kept so far."""
     num_kept = kept.scores.shape[1]
     depths = torch.full_like(new.end_rows, length)
@@ -196,13 +173,11 @@ def _keep(kept: _Kept, new: _Expansion, live: _Live, rules: Rules, *, length: in
     )
 
 
-def _is_done(
-    live: _Live, kept: _Kept, rules: Rules, *, length: int, stop_when_found: int | None
-) -> Bool[Tensor, "groups"]:
+def _is_done(live: _Live, kept: _Kept, rules: Rules, *, length: int, done_when: _DoneWhen) -> Bool[Tensor, "groups"]:
     max_lengths = rules.max_lengths[live.groups]
     attainable = rules.score(live.log_probs[:, 0], max_lengths)
-    done = (kept.scores[:, -1] >= attainable) | (max_lengths <= length)
-    return done if stop_when_found is None else done | (kept.num_found >= stop_when_found)
+    done = (kept.scores[:, done_when.num_best - 1] >= attainable) | (max_lengths <= length)
+    return done if done_when.num_found is None else done | (kept.num_found >= done_when.num_found)
 
 
 def _end(live: _Live, kept: _Kept, rules: Rules, *, length: int) -> Ending:
@@ -217,7 +192,7 @@ def _end(live: _Live, kept: _Kept, rules: Rules, *, length: int) -> Ending:
     usable &= rank < num_kept
     nothing = ~usable.any(dim=1)
     if bool(nothing.any()):
-        raise no_continuation(int(live.groups[nothing][0]), length - 1)
+        raise no_continuation(int(live.groups[nothing][0]) // rules.copies, length - 1)
     return Ending(
         slots=(live.groups[:, None] * num_kept + rank)[usable],
         log_probs=log_probs[usable],

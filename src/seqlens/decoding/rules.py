@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from seqlens.decoding.hypothesis import penalty_table
+from seqlens.decoding.request import SearchRequest
 from seqlens.errors import RequestError, WorkError
 
 DEAD = float("-inf")  # the log-probability of what cannot be continued
@@ -27,6 +28,7 @@ class Rules:
     prefixes: Int[Tensor, "groups prefix"] | None  # -1 where nothing is forced
     penalties: Float[Tensor, "lengths"]  # divisor of a log-probability, by length
     largest_id: int
+    copies: int = 1  # neighbouring groups that search the same input
 
     def start(self) -> Int[Tensor, "open_groups"]:
         """The inputs that are searched at all: those whose maximum length is not 0."""
@@ -58,7 +60,7 @@ class Rules:
             if bool((broken & alive).any()):
                 raise WorkError(
                     f"The model gave scores that are not numbers (NaN, or nothing but infinities) for symbol "
-                    f"{length + 1} of input {int(groups[broken & alive][0])} of the batch; "
+                    f"{length + 1} of input {int(groups[broken & alive][0]) // self.copies} of the batch; "
                     f"its weights may be damaged."
                 )
             log_probs[broken] = DEAD
@@ -93,50 +95,50 @@ class Rules:
             )
 
 
-def no_continuation(group: int, length: int) -> WorkError:
+def no_continuation(input: int, length: int) -> WorkError:
     """The error for an input none of whose hypotheses can go on or end."""
     return WorkError(
-        f"The search found no symbol {length + 1} for input {group} of the batch: "
+        f"The search found no symbol {length + 1} for input {input} of the batch: "
         f"every symbol is forbidden or has probability 0."
     )
 
 
-def make_rules(
-    *,
-    num_groups: int,
-    start_id: int,
-    end_id: int,
-    max_lengths: Sequence[int],
-    length_penalty: float,
-    forbidden_ids: Sequence[int],
-    min_length: int,
-    prefixes: Sequence[Sequence[int]] | None,
-    device: torch.device | str | None,
-) -> Rules:
-    """Checks the arguments of a search; raises RequestError with a sentence naming the wrong one."""
-    if len(max_lengths) != num_groups:
-        raise RequestError(f"'max_lengths' has {len(max_lengths)} entries, expected one per input: {num_groups}.")
+def make_rules(request: SearchRequest, *, copies: int = 1) -> Rules:
+    """Checks the arguments of a search; raises RequestError with a sentence naming the wrong one.
+
+    With `copies`, every input is searched so many times, as so many neighbouring groups.
+    """
+    max_lengths, prefixes = request.max_lengths, request.prefixes
     if any(length < 0 for length in max_lengths):
         raise RequestError(f"'max_lengths' has the entry {min(max_lengths)}, expected 0 or more.")
-    if end_id in forbidden_ids:
-        raise RequestError(f"'forbidden_ids' has the end symbol {end_id}, without which nothing can end.")
-    if not 0 <= length_penalty < float("inf"):
-        raise RequestError(f"'length_penalty' is {length_penalty}, expected a number of 0 or more.")
-    longest = max(max_lengths, default=0)
-    ids = [start_id, end_id, *forbidden_ids, *(token for prefix in prefixes or () for token in prefix)]
+    if request.end_id in request.forbidden_ids:
+        raise RequestError(f"'forbidden_ids' has the end symbol {request.end_id}, without which nothing can end.")
+    if not 0 <= request.length_penalty < float("inf"):
+        raise RequestError(f"'length_penalty' is {request.length_penalty}, expected a number of 0 or more.")
+    ids = [request.start_id, request.end_id, *request.forbidden_ids]
+    ids += [token for prefix in prefixes or () for token in prefix]
     if min(ids) < 0:
         raise RequestError(f"The search was told of symbol {min(ids)}, but symbols are numbered from 0.")
+    device = request.device
+    padded = None if prefixes is None else _pad_prefixes(prefixes, max_lengths, request.end_id)
     return Rules(
-        start_id=start_id,
-        end_id=end_id,
-        max_lengths=torch.tensor(max_lengths, dtype=torch.int64, device=device),
-        forbidden=torch.tensor(sorted(set(forbidden_ids)), dtype=torch.int64, device=device),
-        min_length=min_length,
-        prefixes=None if prefixes is None else _pad_prefixes(prefixes, max_lengths, end_id).to(device),
+        start_id=request.start_id,
+        end_id=request.end_id,
+        max_lengths=torch.tensor(max_lengths, dtype=torch.int64, device=device).repeat_interleave(copies),
+        forbidden=torch.tensor(sorted(set(request.forbidden_ids)), dtype=torch.int64, device=device),
+        min_length=request.min_length,
+        prefixes=None if padded is None else padded.to(device).repeat_interleave(copies, dim=0),
         # float32 holds the table where a device has no float64; a float64 search keeps every bit.
-        penalties=_penalties(longest, length_penalty, device),
+        penalties=_penalties(max(max_lengths, default=0), request.length_penalty, device),
         largest_id=max(ids),
+        copies=copies,
     )
+
+
+def refuse_phrases(request: SearchRequest, method: str) -> None:
+    """Raises a RequestError for a search that cannot make phrases appear, where some are asked for."""
+    if any(request.phrases or ()):
+        raise RequestError(f"Phrases that must appear are found by beam search only, but the method is {method}.")
 
 
 def _penalties(longest: int, length_penalty: float, device: torch.device | str | None) -> Float[Tensor, "lengths"]:

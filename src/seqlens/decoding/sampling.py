@@ -1,7 +1,5 @@
 """Sampling: symbols drawn from the model's distribution, sharpened by a temperature, top-k and top-p."""
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -9,7 +7,8 @@ from torch import Tensor
 from seqlens.decoding.history import read_hypotheses
 from seqlens.decoding.hypothesis import Hypothesis
 from seqlens.decoding.path import follow_paths
-from seqlens.decoding.rules import make_rules
+from seqlens.decoding.request import SearchRequest
+from seqlens.decoding.rules import make_rules, refuse_phrases
 from seqlens.decoding.step import SearchState, StepFunction
 from seqlens.errors import RequestError
 
@@ -18,59 +17,43 @@ from seqlens.errors import RequestError
 def sample(
     step: StepFunction,
     state: SearchState,
+    request: SearchRequest,
     *,
-    num_groups: int,
-    start_id: int,
-    end_id: int,
-    max_lengths: Sequence[int],
     temperature: float = 1.0,
     top_k: int | None = None,
     top_p: float | None = None,
     seed: int = 0,
     num_samples: int = 1,
-    length_penalty: float = 1.0,
-    forbidden_ids: Sequence[int] = (),
-    min_length: int = 0,
-    prefixes: Sequence[Sequence[int]] | None = None,
-    device: torch.device | str | None = None,
 ) -> list[list[Hypothesis]]:
     """`num_samples` independent outputs an input, in the order drawn (not sorted, and two may be equal).
 
     The random numbers come from a generator of this call's own on the CPU, so that a seed gives the same draws
     on every device and leaves the global generator alone. The draws of an input depend on its place in the
-    batch and on `num_groups` and `num_samples`, not on the other inputs.
+    batch, its size and `num_samples`, not on the other inputs.
 
     Args:
         temperature: log-probabilities are divided by it; 0 is greedy search.
         top_k: only the `top_k` most probable symbols may be drawn (all if None); ties go to the lower id.
         top_p: of these, only the smallest set of most probable symbols whose share reaches `top_p`.
 
-    The other arguments and the errors are those of `beam_search`. `log_prob` and `score` of a hypothesis are
+    The errors are those of `beam_search`. `log_prob` and `score` of a hypothesis are
     those of the model itself, before temperature, top-k and top-p.
     """
     _check(temperature=temperature, top_k=top_k, top_p=top_p, num_samples=num_samples)
-    rules = make_rules(
-        num_groups=num_groups,
-        start_id=start_id,
-        end_id=end_id,
-        max_lengths=max_lengths,
-        length_penalty=length_penalty,
-        forbidden_ids=forbidden_ids,
-        min_length=min_length,
-        prefixes=prefixes,
-        device=device,
-    )
+    rules = make_rules(request)
+    refuse_phrases(request, "sampling")
+    num_paths = len(request.max_lengths) * num_samples
     generator = torch.Generator().manual_seed(seed)
 
     def choose(log_probs: Float[Tensor, "rows vocab"], paths: Int[Tensor, "rows"]) -> Int[Tensor, "rows"]:
         # One number for every path of the call, over or not: no path's draws depend on when another ends.
-        numbers = torch.rand(num_groups * num_samples, generator=generator, dtype=torch.float64)
+        numbers = torch.rand(num_paths, generator=generator, dtype=torch.float64)
         if temperature == 0:
             return log_probs.argmax(dim=1)
         return draw(log_probs, numbers.to(paths.device)[paths], temperature=temperature, top_k=top_k, top_p=top_p)
 
     history, endings = follow_paths(step, state, choose, rules, per_input=num_samples)
-    return read_hypotheses(history, endings, max_lengths=max_lengths, per_input=num_samples)
+    return read_hypotheses(history, endings, max_lengths=request.max_lengths, per_input=num_samples)
 
 
 def draw(

@@ -1,64 +1,229 @@
 """A trained model as a person uses it: raw inputs in, typed answers out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, final, overload
 
 import torch
 
 from seqlens.config import parse_config, to_plain
+from seqlens.data.codecs.marks import with_tag
+from seqlens.data.documents import check_context, in_document
 from seqlens.decoding import DecodingConfig
 from seqlens.errors import RequestError
+from seqlens.inference.demands import Constraints, Prefix, read_demands
 from seqlens.inference.device import choose_device
+from seqlens.inference.rerank import Reranker, widened
 from seqlens.inference.run_folder import LoadedRun, read_run
+from seqlens.inference.workers import Work, WorkerPool
 from seqlens.tasks.transduce.answer import Translation
 
 
 @final
 class Predictor:
-    """A loaded run. `model` is a plain `nn.Module`, `task` holds codecs and settings, `record` is `run.json`."""
+    """A loaded run. `model` is a plain `nn.Module`, `task` holds codecs and settings, `record` is `run.json`.
+
+    `others` are the runs that answer together with it, as an ensemble.
+    """
 
     def __init__(self, run: LoadedRun, *, device: torch.device | str = "cpu") -> None:
         self.path = run.path
         self.record = run.record
         self.task = run.task
         self.model = run.model.to(device)
+        self._changes = _changes(self.model)
+        self._pool: WorkerPool | None = None
+        self.others: tuple[Predictor, ...] = ()
+
+    def joined_by(self, others: Sequence["Predictor"]) -> "Predictor":
+        """A predictor that answers with other runs together, on this one's device; see `load`.
+
+        Raises:
+            RequestError: a run writes with another vocabulary.
+        """
+        fingerprint = self.task.target_codec.fingerprint
+        for other in others:
+            found = other.task.target_codec.fingerprint
+            if found != fingerprint:
+                raise RequestError(
+                    f"{other.path} writes with another vocabulary than {self.path} (fingerprints {found[:8]} and "
+                    f"{fingerprint[:8]}), so they cannot answer together; give it the same target codec in training."
+                )
+        joined = copy(self)
+        device = self.model.output.weight.device
+        joined.others = (*self.others, *(one for other in others for one in (other, *other.others)))
+        for other in joined.others:
+            other.model.to(device)
+        joined._pool = None
+        return joined
 
     @overload
-    def predict(self, inputs: str, *, batch_size: int = 64, **decoding: Any) -> Translation: ...
-    @overload
-    def predict(self, inputs: Sequence[str], *, batch_size: int = 64, **decoding: Any) -> list[Translation]: ...
     def predict(
-        self, inputs: str | Sequence[str], *, batch_size: int = 64, **decoding: Any
+        self,
+        inputs: str,
+        *,
+        batch_size: int = 64,
+        tag: str | None = None,
+        workers: int = 1,
+        align: bool = True,
+        prefix: Prefix = None,
+        constraints: Constraints = None,
+        reranker: Reranker | None = None,
+        **decoding: Any,
+    ) -> Translation: ...
+    @overload
+    def predict(
+        self,
+        inputs: Sequence[str],
+        *,
+        batch_size: int = 64,
+        tag: str | None = None,
+        workers: int = 1,
+        align: bool = True,
+        prefix: Prefix = None,
+        constraints: Constraints = None,
+        reranker: Reranker | None = None,
+        **decoding: Any,
+    ) -> list[Translation]: ...
+    def predict(
+        self,
+        inputs: str | Sequence[str],
+        *,
+        batch_size: int = 64,
+        tag: str | None = None,
+        workers: int = 1,
+        align: bool = True,
+        prefix: Prefix = None,
+        constraints: Constraints = None,
+        reranker: Reranker | None = None,
+        **decoding: Any,
     ) -> Translation | list[Translation]:
         """Answers one input, or a list for a list, in its order.
 
         Args:
             inputs: a text or texts; an empty one gets an empty answer.
             batch_size: inputs answered at a time; answers do not depend on it.
+            tag: put before each input as in training: the direction or domain, such as `2fr`.
+            workers: processes that answer batches side by side, one thread each, on the CPU; the first call that asks
+                for several starts them, which takes some seconds, and they stay until `close`. Answers do not depend
+                on it.
+            align: whether answers have an alignment, which takes time of its own.
+            prefix: text that answers begin with, one for all or one for each input (see `Demand` for what holds).
+            constraints: phrases that must stand in answers, for all or a list for each input; beam search only.
+            reranker: puts the answers of the whole beam in an order of its own; `num_best` are then returned.
             decoding: settings of `DecodingConfig` that differ from the run's, such as `beam_width=1`.
 
         Raises:
-            RequestError: an unknown setting, or an input that is no text.
+            RequestError: an unknown setting or tag, an input that is no text, a prefix or constraints that no answer
+                can have, or several workers where there cannot be any: for a model that is not on the CPU or was
+                changed since it was loaded, for several runs, prefixes and constraints. WorkError: a worker died.
         """
         texts = [inputs] if isinstance(inputs, str) else list(inputs)
         for number, text in enumerate(texts, start=1):
             if not isinstance(text, str):
                 raise RequestError(f"Input {number} is {type(text).__name__}, expected text.")
-        config = self._decoding(decoding)
-        answers: list[Translation] = self.task.predict(self.model, texts, config, batch_size=batch_size)
+        if tag is not None:
+            texts = with_tag(texts, tag, self.task.source_codec.tags)
+        demands = read_demands(prefix, constraints, len(texts))
+        asked = self.search_settings(decoding)
+        config = asked if reranker is None else widened(asked)
+        if workers == 1:
+            others = [(other.task, other.model) for other in self.others]
+            answers = self.task.predict(
+                self.model, texts, config, batch_size=batch_size, align=align, demands=demands, others=others
+            )
+        elif demands is not None or self.others:
+            raise RequestError(
+                f"'workers' is {workers}, but prefixes, constraints and several runs are for one process alone."
+            )
+        else:
+            answers = self._side_by_side(texts, config, batch_size, workers, align)
+        if reranker is not None:
+            answers = reranker.rerank(texts, answers, length_penalty=config.length_penalty)
+            answers = [replace(one, alternatives=one.alternatives[: asked.num_best - 1]) for one in answers]
         return answers[0] if isinstance(inputs, str) else answers
 
-    def _decoding(self, changes: dict[str, Any]) -> DecodingConfig:
+    def _side_by_side(
+        self, texts: list[str], config: DecodingConfig, batch_size: int, workers: int, align: bool
+    ) -> list[Translation]:
+        """The batches of one process, each answered whole by some worker: so its answers are the same, bit for bit."""
+        device = self.model.output.weight.device
+        if device.type != "cpu":
+            raise RequestError(f"'workers' is {workers}, but the model is on {device.type}: workers are for the CPU.")
+        if _changes(self.model) != self._changes:
+            raise RequestError(
+                f"'workers' is {workers}, but the model's weights were changed since it was loaded, "
+                f"and workers read them from {self.path}."
+            )
+        if self._pool is None or self._pool.closed or self._pool.count != workers:
+            self.close()
+            self._pool = WorkerPool(self.path, workers)
+        plan = self.task.plan_batches(self.model, texts, batch_size)
+        found = self._pool.answer([Work([texts[number] for number in numbers], config, align) for numbers in plan])
+        answers = [Translation("", 0.0, 0.0) for _ in texts]
+        for numbers, batch in zip(plan, found, strict=True):
+            for number, answer in zip(numbers, batch, strict=True):
+                answers[number] = answer
+        return answers
+
+    def close(self) -> None:
+        """Ends the workers, if there are any; the next call that wants some starts them anew."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+    def predict_document(
+        self, sentences: Sequence[str], *, batch_size: int = 64, tag: str | None = None, **decoding: Any
+    ) -> list[Translation]:
+        """Answers the sentences of one document, each with as many before it as the run was trained with.
+
+        Raises:
+            RequestError: as `predict`, or the run was trained on single sentences.
+        """
+        return self.predict(
+            in_document(sentences, self.context_sentences()), batch_size=batch_size, tag=tag, **decoding
+        )
+
+    def context_sentences(self) -> int:
+        """How many sentences of context the run was trained with.
+
+        Raises:
+            RequestError: none.
+        """
+        return check_context(self.record.get("data", {}).get("context_sentences"), self.path)
+
+    def search_settings(self, changes: Mapping[str, Any]) -> DecodingConfig:
+        """The run's own settings of the search with these changes.
+
+        Raises:
+            RequestError: there is no such setting, or its value is not as it must be.
+        """
         if not changes:
             return self.task.config.decoding
         return parse_config(DecodingConfig, {**to_plain(self.task.config.decoding), **changes}, where="predict")
 
 
-def load(run: str | Path, *, device: torch.device | str = "auto") -> Predictor:
+def _changes(model: torch.nn.Module) -> int:
+    """Counts the writes into a model's weights: torch numbers them."""
+    return sum(tensor._version for tensor in model.state_dict(keep_vars=True).values())
+
+
+def load(run: str | Path | Sequence[str | Path], *, device: torch.device | str = "auto") -> Predictor:
     """Loads a run folder; `auto` takes a CUDA device where there is one.
 
+    Several runs answer together, as an ensemble: each step of the search goes by the mean of their probabilities. Each
+    reads the input in its own way, but they must write with the same vocabulary. Settings and limits that are not the
+    same in all are the first run's, but an answer may become as long as any of them lets it.
+
     Raises:
-        RequestError: there is no such run or device. WorkError: a file of it is damaged.
+        RequestError: there is no such run or device, or runs write with different vocabularies.
+        WorkError: a file of it is damaged.
     """
-    return Predictor(read_run(Path(run)), device=choose_device(device))
+    paths = [run] if isinstance(run, (str, Path)) else list(run)
+    if not paths:
+        raise RequestError("There are no runs to load, expected one or more.")
+    where = choose_device(device)
+    first, *others = (Predictor(read_run(Path(path)), device=where) for path in paths)
+    return first.joined_by(others) if others else first

@@ -77,11 +77,11 @@ def read_run(folder: Path) -> LoadedRun:
 def read_record(folder: Path) -> dict[str, Any]:
     """Reads `run.json` alone."""
     if not folder.is_dir():
-        siblings = [path.name for path in folder.parent.glob("*") if path.is_dir()] if folder.parent.is_dir() else []
+        siblings = [path.name for path in folder.parent.glob("*") if _holds_training(path)]
         there = f" {folder.parent} has {', '.join(sorted(siblings)[:12])}." if siblings else ""
         raise RequestError(f"There is no run folder {folder}.{there}{did_you_mean(folder.name, siblings)}")
     if not (folder / RUN_FILE).is_file():
-        if (folder / "checkpoints").is_dir():
+        if _holds_training(folder):
             raise RequestError(
                 f"{folder} is a training that has not ended: it has checkpoints but no {RUN_FILE}; "
                 f"'seqlens train --resume --out {folder}' goes on with it."
@@ -95,6 +95,11 @@ def read_record(folder: Path) -> dict[str, Any]:
             f"{folder / RUN_FILE} has format {record.get('format')!r}, but seqlens {__version__} reads format {FORMAT}."
         )
     return record
+
+
+def _holds_training(folder: Path) -> bool:
+    """Whether a folder is a run or becomes one."""
+    return (folder / RUN_FILE).is_file() or (folder / "checkpoints").is_dir()
 
 
 def describe_machine() -> dict[str, Any]:

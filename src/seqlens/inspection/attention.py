@@ -7,10 +7,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from seqlens.data.batch import pad
-from seqlens.data.text import END_ID
 from seqlens.errors import RequestError
 from seqlens.models.transducer import Transducer
 from seqlens.tasks.transduce.task import TransduceTask, shift_right
+
+LEFT_OUT = 0.25
+REPEATED = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,21 @@ class AttentionMap:
         """The top layer's weights, the mean of its heads."""
         return self.layers[-1].mean(0)
 
+    @property
+    def coverage(self) -> tuple[float, ...]:
+        """How much attention each source token got over the whole output (Tu et al. 2016)."""
+        return tuple(self.mean.sum(0).tolist())
+
+    @property
+    def left_out(self) -> tuple[int, ...]:
+        """Source tokens, but for `<end>`, that got less than `LEFT_OUT` in all: perhaps not translated."""
+        return tuple(place for place, covered in enumerate(self.coverage[:-1]) if covered < LEFT_OUT)
+
+    @property
+    def repeated(self) -> tuple[int, ...]:
+        """Source tokens, but for `<end>`, that got more than `REPEATED` in all: perhaps translated twice."""
+        return tuple(place for place, covered in enumerate(self.coverage[:-1]) if covered > REPEATED)
+
 
 def attention_map(task: TransduceTask, model: Transducer, source: str, target: str) -> AttentionMap:
     """The attention with which the model reads `source` while it is made to write `target`.
@@ -36,8 +53,8 @@ def attention_map(task: TransduceTask, model: Transducer, source: str, target: s
     Raises:
         RequestError: the model has no attention.
     """
-    source_ids = [*task.source_codec.encode(source), END_ID]
-    target_ids = [*task.target_codec.encode(target), END_ID]
+    source_ids, target_ids = task.encode_pair(source, target)
+    unknown = task.unknown_words(source)
     device = model.output.weight.device
     sources, targets = pad([source_ids]).to(device), pad([target_ids]).to(device)
     weights: list[Tensor] = []
@@ -47,7 +64,7 @@ def attention_map(task: TransduceTask, model: Transducer, source: str, target: s
     if not weights:
         raise RequestError("This model has no attention to show: its decoder sees the source as one vector.")
     return AttentionMap(
-        tuple(task.source_codec.token(token) for token in source_ids),
-        tuple(task.target_codec.token(token) for token in target_ids),
+        tuple(task.source_codec.token(token, unknown) for token in source_ids),
+        tuple(task.target_codec.token(token, unknown) for token in target_ids),
         tuple(layer[0].float().cpu() for layer in weights),
     )

@@ -11,7 +11,6 @@ from torch import Tensor
 from seqlens.data.batch import PairBatch
 from seqlens.layers import RecurrentLayer
 from seqlens.layers.masks import length_mask
-from seqlens.layers.vocabulary_loss import vocabulary_loss
 from seqlens.models.encoders import RecurrentEncoder
 from seqlens.models.transducer import Transducer
 from seqlens.tasks.transduce.task import shift_right
@@ -46,11 +45,10 @@ def gradient_through_time(model: Transducer, batch: PairBatch) -> GradientThroug
     assert batch.target is not None
     embedded = model.embed_source(batch.source.ids).detach().requires_grad_()
     with torch.enable_grad():
-        encoded = model.encode_embedded(embedded, batch.source.lengths)
+        encoded = model.encode_embedded(embedded, batch.source.lengths, batch.source.ids)
         output = model.decode(encoded, shift_right(batch.target.ids), batch.target.lengths)
-        keep = batch.target.mask().flatten()
-        features = output.features.flatten(0, 1)[keep]
-        loss = vocabulary_loss(features, output.weight, output.bias, batch.target.ids.flatten()[keep])
+        keep = batch.target.mask().flatten().nonzero()[:, 0]
+        loss = output.select(keep).loss(batch.target.ids.flatten()[keep])
         (gradient,) = torch.autograd.grad(loss.total, embedded)
     return by_lag(gradient, batch.source.lengths, both_ends=_reads_both_ways(model))
 

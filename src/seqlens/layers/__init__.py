@@ -1,14 +1,27 @@
 """What runs cells over time, attends and orders: usable inside any PyTorch code."""
 
 from seqlens.layers.attention import Attention, AttentionOutput, Memory
+from seqlens.layers.dropout import Dropout, dropout
 from seqlens.layers.masks import length_mask, masked_softmax
 from seqlens.layers.multi_head import KeyValues, MultiHeadAttention
-from seqlens.layers.positions import LearnedPositions, PositionKind, SinusoidalPositions, build_positions
-from seqlens.layers.recurrent import GRU, LSTM, RNN, RecurrentLayer
-from seqlens.layers.scores import AdditiveScore, BilinearScore, DotScore, Score, ScoreKind, build_score
+from seqlens.layers.positions import LearnedPositions, PositionKind, SinusoidalPositions, build_positions, rotate
+from seqlens.layers.recurrent import RecurrentLayer
+from seqlens.layers.recurrent_kinds import GRU, LSTM, RNN, MinGRU, MinLSTM
+from seqlens.layers.relative import RelativeBias
+from seqlens.layers.scores import (
+    AdditiveScore,
+    BilinearScore,
+    DotScore,
+    FunctionScore,
+    Score,
+    ScoreFunction,
+    ScoreKind,
+    build_score,
+)
 from seqlens.layers.state import LayerState, RecurrentOutput, RecurrentState
 from seqlens.layers.trace import DirectionTrace, LayerTrace, RecurrentTrace
 from seqlens.layers.transformer import DecoderCache, NormPlace, TransformerDecoder, TransformerEncoder
+from seqlens.layers.visibility import visible_keys
 
 __all__ = [
     "GRU",
@@ -21,11 +34,15 @@ __all__ = [
     "DecoderCache",
     "DirectionTrace",
     "DotScore",
+    "Dropout",
+    "FunctionScore",
     "KeyValues",
     "LayerState",
     "LayerTrace",
     "LearnedPositions",
     "Memory",
+    "MinGRU",
+    "MinLSTM",
     "MultiHeadAttention",
     "NormPlace",
     "PositionKind",
@@ -33,13 +50,18 @@ __all__ = [
     "RecurrentOutput",
     "RecurrentState",
     "RecurrentTrace",
+    "RelativeBias",
     "Score",
+    "ScoreFunction",
     "ScoreKind",
     "SinusoidalPositions",
     "TransformerDecoder",
     "TransformerEncoder",
     "build_positions",
     "build_score",
+    "dropout",
     "length_mask",
     "masked_softmax",
+    "rotate",
+    "visible_keys",
 ]

@@ -1,33 +1,43 @@
 """From the name of a cell to a recurrent layer."""
 
-from collections.abc import Callable
-from functools import partial
-from typing import assert_never
+from typing import Unpack, assert_never
 
 from seqlens.cells import CellKind
-from seqlens.layers.recurrent import GRU, LSTM, RNN, RecurrentLayer
+from seqlens.layers.options import RecurrentOptions
+from seqlens.layers.recurrent import RecurrentLayer
+from seqlens.layers.recurrent_kinds import GRU, LSTM, RNN, MinGRU, MinLSTM
 
 
 def build_recurrent(
-    kind: CellKind,
-    input_dim: int,
-    hidden_dim: int,
-    *,
-    num_layers: int = 1,
-    bidirectional: bool = False,
-    dropout_p: float = 0.0,
+    kind: CellKind, input_dim: int, hidden_dim: int, **options: Unpack[RecurrentOptions]
 ) -> RecurrentLayer:
     """Builds the layer of the named cell; the arguments are those of `RecurrentLayer`."""
-    make: Callable[..., RecurrentLayer]
     match kind:
         case "rnn":
-            make = RNN
+            return RNN(input_dim, hidden_dim, **options)
+        case "rnn_relu":
+            return RNN(input_dim, hidden_dim, activation="relu", **options)
+        case "rnn_layer_norm":
+            return RNN(input_dim, hidden_dim, layer_norm=True, **options)
         case "lstm":
-            make = LSTM
+            return LSTM(input_dim, hidden_dim, **options)
+        case "lstm_peephole":
+            return LSTM(input_dim, hidden_dim, variant="peephole", **options)
+        case "lstm_coupled":
+            return LSTM(input_dim, hidden_dim, variant="coupled", **options)
+        case "lstm_projected":
+            return LSTM(input_dim, hidden_dim, variant="projected", **options)
+        case "lstm_layer_norm":
+            return LSTM(input_dim, hidden_dim, variant="layer_norm", **options)
         case "gru":
-            make = partial(GRU, reset="before")
+            return GRU(input_dim, hidden_dim, reset="before", **options)
         case "gru_after":
-            make = partial(GRU, reset="after")
+            return GRU(input_dim, hidden_dim, reset="after", **options)
+        case "gru_layer_norm":
+            return GRU(input_dim, hidden_dim, reset="after", layer_norm=True, **options)
+        case "min_gru":
+            return MinGRU(input_dim, hidden_dim, **options)
+        case "min_lstm":
+            return MinLSTM(input_dim, hidden_dim, **options)
         case _:
             assert_never(kind)
-    return make(input_dim, hidden_dim, num_layers=num_layers, bidirectional=bidirectional, dropout_p=dropout_p)

@@ -42,6 +42,12 @@ def zero_padding(
     return values.masked_fill(~mask[:, :, None], 0.0)
 
 
+def for_products(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """The values in autocast's dtype where it is on: converted once here, and not by every product that reads them."""
+    kind = values.device.type
+    return values.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else values
+
+
 def masked_softmax(
     scores: Float[Tensor, "*lead keys"], mask: Bool[Tensor, "*#lead keys"] | None
 ) -> Float[Tensor, "*lead keys"]:

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 PositionKind = Literal["sinusoidal", "learned"]
+"""Positions that are added to embeddings; rotary ones are a part of the attention, see `rotate`."""
 
 
 @final
@@ -47,6 +48,22 @@ class LearnedPositions(nn.Module):
         if start + count > len(self.table):
             raise ValueError(f"learned positions reach {len(self.table)} steps, but the sequence has {start + count}")
         return self.table[start : start + count].to(like.dtype)
+
+
+def rotate(heads: Float[Tensor, "batch heads time head_dim"], start: int) -> Float[Tensor, "batch heads time head_dim"]:
+    """Turns the vectors of positions from `start` on: `q · k` then depends on how far apart they are (Su et al. 2021).
+
+    Entries `i` and `i + head_dim / 2` are a pair, turned by `position * 10,000^(-2i / head_dim)` (equation 34, but for
+    the order of the entries, which is free as the weights before them are learnt).
+    """
+    half = heads.shape[3] // 2
+    wide = torch.promote_types(heads.dtype, torch.float32)
+    position = torch.arange(start, start + heads.shape[2], dtype=wide, device=heads.device)[:, None]
+    place = torch.arange(half, dtype=wide, device=heads.device)
+    angle = position * torch.exp(place * (-math.log(10_000.0) / half))
+    cosine, sine = angle.cos().to(heads.dtype), angle.sin().to(heads.dtype)
+    first, second = heads.split(half, dim=3)
+    return torch.cat((first * cosine - second * sine, second * cosine + first * sine), dim=3)
 
 
 def build_positions(kind: PositionKind, model_dim: int, max_length: int) -> SinusoidalPositions | LearnedPositions:

@@ -1,71 +1,25 @@
-"""RNN, LSTM and GRU layers over padded batches: directions, stacks, lengths, named state."""
+"""What all recurrent layers do over padded batches: directions, stacks, lengths, named state."""
 
 from abc import ABC, abstractmethod
-from typing import Literal, final
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from seqlens.cells import Cell, CellState, GRUCell, LSTMCell, RNNCell, Values
-from seqlens.layers.executors.choose import Choice, ExecutorChoice, choose_executor
-from seqlens.layers.executors.generic import run_generic
-from seqlens.layers.executors.reference import run_reference
+from seqlens.cells import Cell, Start
+from seqlens.layers.conversion.face import Convertible
+from seqlens.layers.directions import Call, Directions, circumstances
+from seqlens.layers.dropout import Dropout
+from seqlens.layers.executors.choose import ExecutorChoice, choose_executor
+from seqlens.layers.options import Merge
 from seqlens.layers.packing import Packing
+from seqlens.layers.randomness import Randomness
 from seqlens.layers.state import LayerState, RecurrentOutput, RecurrentState
-from seqlens.layers.trace import LayerTrace, RecurrentTrace, gather_trace
+from seqlens.layers.trace import LayerTrace, RecurrentTrace
 
 
-@final
-class _Directions(nn.Module):
-    """The cells of one layer: one that reads forward, and maybe one that reads backward."""
-
-    def __init__(self, forward_cell: Cell, backward_cell: Cell | None) -> None:
-        super().__init__()
-        self.forward_cell = forward_cell
-        self.backward_cell = backward_cell
-
-    def run(
-        self,
-        packed: Tensor,
-        packing: Packing,
-        state: LayerState,
-        choice: Choice,
-        traces: list[LayerTrace] | None,
-    ) -> tuple[Tensor, LayerState]:
-        steps: list[Values] | None = None if traces is None else []
-        outputs, forward_state = _run_cell(self.forward_cell, packed, packing, state.forward, choice, steps)
-        forward_trace = gather_trace(self.forward_cell, packing, steps, reverse=False)
-        if self.backward_cell is None or state.backward is None:
-            if traces is not None:
-                traces.append(LayerTrace(forward_trace, None))
-            return outputs, LayerState(forward_state)
-        back_steps: list[Values] | None = None if traces is None else []
-        backward_outputs, backward_state = _run_cell(
-            self.backward_cell, packed[packing.reversal], packing, state.backward, choice, back_steps
-        )
-        if traces is not None:
-            back_trace = gather_trace(self.backward_cell, packing, back_steps, reverse=True)
-            traces.append(LayerTrace(forward_trace, back_trace))
-        both = torch.cat((outputs, backward_outputs[packing.reversal]), dim=1)
-        return both, LayerState(forward_state, backward_state)
-
-
-def _run_cell(
-    cell: Cell, packed: Tensor, packing: Packing, state: CellState, choice: Choice, steps: list[Values] | None
-) -> tuple[Tensor, CellState]:
-    input_part = nn.functional.linear(packed, cell.input_weight, cell.bias)
-    if steps is not None:
-        return run_reference(cell, input_part, packing.batch_sizes, state, steps)
-    match choice.name:
-        case "reference":
-            return run_reference(cell, input_part, packing.batch_sizes, state)
-        case "generic":
-            return run_generic(cell, input_part, packing.batch_sizes, state)
-
-
-class RecurrentLayer(nn.Module, ABC):
-    """What RNN, LSTM and GRU have in common: layers and directions of cells, over padded batches.
+class RecurrentLayer(Convertible, ABC):
+    """What all recurrent layers have in common: layers and directions of cells, over padded batches.
 
     Padding is never read: a sequence gets the same outputs, states and gradients alone and in any batch, whatever
     the padding holds. Outputs at padding are zero. The backward direction starts at each sequence's own last step.
@@ -78,19 +32,39 @@ class RecurrentLayer(nn.Module, ABC):
         *,
         num_layers: int = 1,
         bidirectional: bool = False,
-        dropout_p: float = 0.0,
+        merge: Merge = "concatenate",
+        residual: bool = False,
+        learned_state: bool = False,
         bias: bool = True,
+        dropout_p: float = 0.0,
+        zoneout_p: float = 0.0,
+        cell_zoneout_p: float | None = None,
+        recurrent_dropout_p: float = 0.0,
+        weight_dropout_p: float = 0.0,
+        start: Start = "orthogonal",
+        forget_bias: float | None = None,
+        longest: int | None = None,
         executor: ExecutorChoice = "auto",
     ) -> None:
         """Builds the stack.
 
         Args:
             input_dim: size of an input vector.
-            hidden_dim: size of a state; an output has `hidden_dim` entries per direction.
+            hidden_dim: size of a hidden state.
             num_layers: layers, each reading the outputs of the one below.
             bidirectional: whether each layer also has a cell that reads from the end.
-            dropout_p: dropout on the outputs between layers, in training.
+            merge: what becomes of the outputs of both directions; concatenated they are `2 * hidden_dim` wide.
+            residual: whether each layer but the first adds what it reads to its outputs.
+            learned_state: whether the state to start from, if none is given, is learned instead of zero.
             bias: whether the cells have biases.
+            dropout_p: dropout on the outputs between layers, in training.
+            zoneout_p: probability of an entry of a state to stay as it is at a step, in training; its share otherwise.
+            cell_zoneout_p: the same for the state `cell` alone; that of all states if None.
+            recurrent_dropout_p: variational dropout on what recurrent weights multiply, one mask a sequence.
+            weight_dropout_p: DropConnect on the recurrent weights, one mask a batch.
+            start: how weights start, by name: see `Cell.start`.
+            forget_bias: where the bias of the gate that keeps the state starts; the cell's own default if None.
+            longest: steps that `start="chrono"` is to remember.
             executor: `auto`, or one by name for comparisons; `explain()` says what runs.
         """
         super().__init__()
@@ -101,14 +75,26 @@ class RecurrentLayer(nn.Module, ABC):
         self.hidden_dim = hidden_dim
         self.num_layers = num_layers
         self.bidirectional = bidirectional
-        self.output_dim = hidden_dim * (2 if bidirectional else 1)
+        self.merge: Merge = merge
+        self.residual = residual
+        self.output_dim = hidden_dim * (2 if bidirectional and merge == "concatenate" else 1)
         self.executor: ExecutorChoice = executor
-        self.dropout = nn.Dropout(dropout_p)
+        self.dropout = Dropout(dropout_p)
+        self.randomness = Randomness(
+            zoneout_p, zoneout_p if cell_zoneout_p is None else cell_zoneout_p, recurrent_dropout_p, weight_dropout_p
+        )
         layers = []
         for number in range(num_layers):
             dim = input_dim if number == 0 else self.output_dim
-            forward_cell = self._build_cell(dim, bias)
-            layers.append(_Directions(forward_cell, self._build_cell(dim, bias) if bidirectional else None))
+            cells = [self._build_cell(dim, bias) for _ in range(2 if bidirectional else 1)]
+            for cell in cells:
+                self.randomness.check(cell)
+                if start != "orthogonal":
+                    cell.start(start, longest=longest)
+                if forget_bias is not None:
+                    cell.set_forget_bias(forget_bias)
+            back = cells[1] if bidirectional else None
+            layers.append(Directions(cells[0], back, merge, learned_state=learned_state))
         self.layers = nn.ModuleList(layers)
 
     @abstractmethod
@@ -139,7 +125,7 @@ class RecurrentLayer(nn.Module, ABC):
         lengths: Int[Tensor, " batch"] | None = None,
         state: RecurrentState | None = None,
     ) -> RecurrentTrace:
-        """Every gate and state of every step, `[batch, time, hidden_dim]` each, zero at padding."""
+        """Every gate and state of every step, `[batch, time, dim]` each, zero at padding."""
         traces: list[LayerTrace] = []
         output = self._run(inputs, lengths, state, traces)
         return RecurrentTrace(output, tuple(traces))
@@ -147,36 +133,45 @@ class RecurrentLayer(nn.Module, ABC):
     def step(
         self, x_t: Float[Tensor, "batch dim"], state: RecurrentState
     ) -> tuple[Float[Tensor, "batch hidden"], RecurrentState]:
-        """Takes one step, for streaming and decoding; equal to one step of the whole."""
+        """Takes one step, for streaming and decoding; equal to one step of the whole.
+
+        Raises:
+            ValueError: a direction reads from the end, or in training a mask would have to last for all steps.
+        """
         if self.bidirectional:
             raise ValueError("`step` needs a layer of one direction: a backward direction starts at the end")
+        if self.training and self.randomness.lasts:
+            raise ValueError("`step` cannot keep one mask for all steps: in training, run whole sequences")
         states = []
         for number, layer in enumerate(self.layers):
-            assert isinstance(layer, _Directions)
-            result = layer.forward_cell(x_t if number == 0 else self.dropout(x_t), state.layers[number].forward)
-            x_t = result.output
+            assert isinstance(layer, Directions)
+            cell = layer.forward_cell
+            masks = self.randomness.draw(cell, rows=len(x_t), steps=len(x_t), training=self.training)
+            result = cell(x_t if number == 0 else self.dropout(x_t), state.layers[number].forward, masks)
+            x_t = result.output + x_t if self.residual and number > 0 else result.output
             states.append(LayerState(result.state))
         return x_t, RecurrentState(tuple(states))
 
     def initial_state(
         self, batch_size: int, *, device: torch.device | None = None, dtype: torch.dtype | None = None
     ) -> RecurrentState:
-        """Zeros for every layer and direction."""
+        """Zeros for every layer and direction, or what was learned."""
         states = []
         for layer in self.layers:
-            assert isinstance(layer, _Directions)
-            back = layer.backward_cell
-            states.append(
-                LayerState(
-                    layer.forward_cell.initial_state(batch_size, device=device, dtype=dtype),
-                    None if back is None else back.initial_state(batch_size, device=device, dtype=dtype),
-                )
-            )
+            assert isinstance(layer, Directions)
+            states.append(layer.initial_state(batch_size, device=device, dtype=dtype))
         return RecurrentState(tuple(states))
 
-    def explain(self) -> str:
-        """Says which executor runs, and why."""
-        return choose_executor(self.executor).reason
+    def explain(
+        self, inputs: Float[Tensor, "batch time dim"] | None = None, lengths: Int[Tensor, " batch"] | None = None
+    ) -> str:
+        """Says which executor runs, and why; for these inputs, or else for sequences of one length."""
+        packing = None if inputs is None else Packing.of(inputs.shape[0], inputs.shape[1], lengths, inputs.device)
+        layer = self.layers[0]
+        assert isinstance(layer, Directions)
+        cell = layer.forward_cell
+        given = circumstances(cell, packing, self.randomness, training=self.training)
+        return choose_executor(self.executor, cell, given).reason
 
     def extra_repr(self) -> str:
         return f"{self.input_dim}, {self.hidden_dim}, num_layers={self.num_layers}, bidirectional={self.bidirectional}"
@@ -195,14 +190,17 @@ class RecurrentLayer(nn.Module, ABC):
             state = self.initial_state(inputs.shape[0], device=inputs.device)
         self._check_state(state, inputs.shape[0])
         sorted_state = state.select(packing.order)
-        choice = choose_executor(self.executor)
+        call = Call(packing, self.executor, self.randomness, self.training, traces)
         packed = packing.pack(inputs)
         states = []
         for number, layer in enumerate(self.layers):
-            assert isinstance(layer, _Directions)
-            if number > 0:
-                packed = self.dropout(packed)
-            packed, layer_state = layer.run(packed, packing, sorted_state.layers[number], choice, traces)
+            assert isinstance(layer, Directions)
+            below = packed
+            packed, layer_state = layer.run(
+                below if number == 0 else self.dropout(below), sorted_state.layers[number], call
+            )
+            if self.residual and number > 0:
+                packed = packed + below
             states.append(layer_state)
         final = RecurrentState(tuple(states)).select(packing.inverse)
         return RecurrentOutput(packing.unpack(packed), final)
@@ -212,53 +210,6 @@ class RecurrentLayer(nn.Module, ABC):
         if len(state.layers) != self.num_layers or directions != {self.bidirectional}:
             which = "both directions" if self.bidirectional else "one direction"
             raise ValueError(f"`state` must hold {self.num_layers} layers of {which}, as `initial_state` makes it")
-        rows = len(state.last())
+        rows = state.last().shape[0]
         if rows != batch_size:
             raise ValueError(f"`state` must have the {batch_size} rows of the batch, but has {rows}")
-
-
-@final
-class RNN(RecurrentLayer):
-    """Plain recurrent layers: `h_t = tanh(W [h_{t-1}, x_t] + b)`."""
-
-    def _build_cell(self, input_dim: int, bias: bool) -> Cell:
-        return RNNCell(input_dim, self.hidden_dim, bias=bias)
-
-
-@final
-class LSTM(RecurrentLayer):
-    """LSTM layers with forget gates; state `hidden` and `cell`."""
-
-    def _build_cell(self, input_dim: int, bias: bool) -> Cell:
-        return LSTMCell(input_dim, self.hidden_dim, bias=bias)
-
-
-@final
-class GRU(RecurrentLayer):
-    """GRU layers; `reset="before"` is the lecture's and the paper's function, `"after"` that of torch and cuDNN."""
-
-    def __init__(
-        self,
-        input_dim: int,
-        hidden_dim: int,
-        *,
-        reset: Literal["before", "after"] = "before",
-        num_layers: int = 1,
-        bidirectional: bool = False,
-        dropout_p: float = 0.0,
-        bias: bool = True,
-        executor: ExecutorChoice = "auto",
-    ) -> None:
-        self._reset: Literal["before", "after"] = reset
-        super().__init__(
-            input_dim,
-            hidden_dim,
-            num_layers=num_layers,
-            bidirectional=bidirectional,
-            dropout_p=dropout_p,
-            bias=bias,
-            executor=executor,
-        )
-
-    def _build_cell(self, input_dim: int, bias: bool) -> Cell:
-        return GRUCell(input_dim, self.hidden_dim, bias=bias, reset=self._reset)

@@ -1,6 +1,7 @@
-"""Attention scores: how well a query fits a key. A new score is one class with `prepare` and `forward`."""
+"""Attention scores: how well a query fits a key. A new one is a function, or a class with `prepare` and `forward`."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Literal, assert_never, final
 
 import torch
@@ -8,6 +9,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 ScoreKind = Literal["dot", "scaled_dot", "bilinear", "additive"]
+
+ScoreFunction = Callable[[Tensor, Tensor], Tensor]
+"""`(query [batch, queries, dim], keys [batch, keys, dim]) -> scores [batch, queries, keys]`."""
 
 
 class Score(nn.Module, ABC):
@@ -56,21 +60,51 @@ class BilinearScore(Score):
 
 @final
 class AdditiveScore(Score):
-    """`vᵀ tanh(W q + U k)` (Bahdanau et al. 2015, appendix A.1.2)."""
+    """`vᵀ tanh(W q + U k)` (Bahdanau et al. 2015, appendix A.1.2).
 
-    def __init__(self, query_dim: int, key_dim: int, *, hidden_dim: int | None = None) -> None:
+    With `coverage` it also knows how much attention each key got in all steps before, `vᵀ tanh(W q + U k + w c)`
+    (Tu et al. 2016; See et al. 2017, equation 11).
+    """
+
+    def __init__(self, query_dim: int, key_dim: int, *, hidden_dim: int | None = None, coverage: bool = False) -> None:
         super().__init__()
         hidden_dim = hidden_dim or query_dim
         self.query = nn.Linear(query_dim, hidden_dim)
         self.key = nn.Linear(key_dim, hidden_dim, bias=False)
         self.vector = nn.Linear(hidden_dim, 1, bias=False)
+        self.coverage = nn.Linear(1, hidden_dim, bias=False) if coverage else None
+        if self.coverage is not None:
+            nn.init.zeros_(self.coverage.weight)  # training starts from plain attention
 
     def prepare(self, keys: Tensor) -> Tensor:
         return self.key(keys)
 
+    def forward(
+        self, query: Tensor, prepared: Tensor, coverage: Float[Tensor, "batch queries keys"] | None = None
+    ) -> Tensor:
+        hidden = self.query(query)[:, :, None, :] + prepared[:, None, :, :]
+        if self.coverage is not None and coverage is not None:
+            hidden = hidden + self.coverage(coverage[..., None])
+        return self.vector(torch.tanh(hidden)).squeeze(-1)
+
+
+@final
+class FunctionScore(Score):
+    """A score that is a function, or any module that is called like one; its parameters are trained along."""
+
+    def __init__(self, function: ScoreFunction) -> None:
+        super().__init__()
+        self.function = function
+
     def forward(self, query: Tensor, prepared: Tensor) -> Tensor:
-        hidden = torch.tanh(self.query(query)[:, :, None, :] + prepared[:, None, :, :])
-        return self.vector(hidden).squeeze(-1)
+        """Raises ValueError if the function does not give one score for each query and key."""
+        scores = self.function(query, prepared)
+        expected = [query.shape[0], query.shape[1], prepared.shape[1]]
+        if list(scores.shape) != expected:
+            raise ValueError(
+                f"a score must give [batch, queries, keys], here {expected}, but yours gives {list(scores.shape)}"
+            )
+        return scores
 
 
 def build_score(kind: ScoreKind, query_dim: int, key_dim: int) -> Score:

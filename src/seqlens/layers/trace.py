@@ -11,8 +11,9 @@ from seqlens.layers.state import RecurrentOutput
 
 
 class DirectionTrace(NamedTuple):
-    """`gates[name]` and `states[name]`, each `[batch, time, hidden_dim]` in the order of the input, zero at padding.
+    """`gates[name]` and `states[name]`, each `[batch, time, dim]` in the order of the input, zero at padding.
 
+    `dim` is `hidden_dim`, but for the gates and the state `cell` of a projected LSTM, where it is `cell_dim`.
     `states["hidden"][:, t]` is the state after step `t` was read (for a backward cell: coming from the end).
     """
 
@@ -39,13 +40,13 @@ def gather_trace(cell: Cell, packing: Packing, steps: list[Values] | None, *, re
     if steps is None:
         return DirectionTrace({}, {})
 
-    def padded(name: str) -> Tensor:
+    def padded(name: str, dim: int) -> Tensor:
         if not steps:
-            return packing.unpack(cell.recurrent_weight.new_zeros(0, cell.hidden_dim))
+            return packing.unpack(cell.recurrent_weight.new_zeros(0, dim))
         packed = torch.cat([values[name] for values in steps])
         return packing.unpack(packed[packing.reversal] if reverse else packed)
 
     return DirectionTrace(
-        {name: padded(name) for name in cell.gates},
-        {name: padded(f"new_{name}") for name in cell.state_names},
+        {name: padded(name, cell.gate_dim) for name in cell.gates},
+        {name: padded(f"new_{name}", dim) for name, dim in cell.state_dims.items()},
     )

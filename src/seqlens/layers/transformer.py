@@ -2,12 +2,13 @@
 
 from typing import Literal, NamedTuple, final
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from seqlens.layers.masks import length_mask, zero_padding
+from seqlens.layers.dropout import Dropout
+from seqlens.layers.masks import for_products, length_mask, zero_padding
 from seqlens.layers.multi_head import KeyValues, MultiHeadAttention
+from seqlens.layers.projection import Projection
 
 NormPlace = Literal["pre", "post"]
 """Layer norm before each block, with one more at the end (Xiong et al. 2020), or after each residual sum."""
@@ -19,15 +20,15 @@ class FeedForward(nn.Module):
 
     def __init__(self, model_dim: int, feed_forward_dim: int, dropout_p: float) -> None:
         super().__init__()
-        self.up = nn.Linear(model_dim, feed_forward_dim)
-        self.down = nn.Linear(feed_forward_dim, model_dim)
-        self.dropout = nn.Dropout(dropout_p)
+        self.up = Projection(model_dim, feed_forward_dim)
+        self.down = Projection(feed_forward_dim, model_dim)
+        self.dropout = Dropout(dropout_p)
         for linear in (self.up, self.down):
             nn.init.xavier_uniform_(linear.weight)
             nn.init.zeros_(linear.bias)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self.down(self.dropout(torch.relu(self.up(inputs))))
+        return self.down(self.dropout.relu(self.up(inputs)))
 
 
 @final
@@ -42,23 +43,27 @@ class EncoderLayer(nn.Module):
         dropout_p: float,
         attention_dropout_p: float,
         norm: NormPlace,
+        rotary: bool,
     ) -> None:
         super().__init__()
         self.norm: NormPlace = norm
-        self.attention = MultiHeadAttention(model_dim, num_heads, dropout_p=attention_dropout_p)
+        self.attention = MultiHeadAttention(model_dim, num_heads, dropout_p=attention_dropout_p, rotary=rotary)
         self.feed_forward = FeedForward(model_dim, feed_forward_dim, dropout_p)
         self.attention_norm = nn.LayerNorm(model_dim)
         self.feed_forward_norm = nn.LayerNorm(model_dim)
-        self.dropout = nn.Dropout(dropout_p)
+        self.dropout = Dropout(dropout_p)
 
     def forward(self, inputs: Tensor, lengths: Tensor | None) -> Tensor:
         if self.norm == "pre":
-            normed = self.attention_norm(inputs)
-            hidden = inputs + self.dropout(self.attention(normed, self.attention.prepare(normed, lengths)))
-            return hidden + self.dropout(self.feed_forward(self.feed_forward_norm(hidden)))
-        attended = self.attention(inputs, self.attention.prepare(inputs, lengths))
-        hidden = self.attention_norm(inputs + self.dropout(attended))
-        return self.feed_forward_norm(hidden + self.dropout(self.feed_forward(hidden)))
+            normed = for_products(self.attention_norm(inputs))
+            hidden = self.dropout.add(inputs, self._attend(normed, lengths))
+            return self.dropout.add(hidden, self.feed_forward(self.feed_forward_norm(hidden)))
+        hidden = self.attention_norm(self.dropout.add(inputs, self._attend(for_products(inputs), lengths)))
+        return self.feed_forward_norm(self.dropout.add(hidden, self.feed_forward(hidden)))
+
+    def _attend(self, inputs: Tensor, lengths: Tensor | None) -> Tensor:
+        # The stack zeroes its padding at the start; whatever the layers make of zeros is finite.
+        return self.attention(inputs, self.attention.prepare(inputs, lengths, is_finite=True))
 
 
 @final
@@ -75,13 +80,18 @@ class TransformerEncoder(nn.Module):
         dropout_p: float = 0.0,
         attention_dropout_p: float = 0.0,
         norm: NormPlace = "pre",
+        rotary: bool = False,
     ) -> None:
-        """`feed_forward_dim` is four times `model_dim` if None; the dropouts are on residuals and on weights."""
+        """`feed_forward_dim` is four times `model_dim` if None; the dropouts are on residuals and on weights.
+
+        `rotary`: self-attention knows how far apart two positions are (Su et al. 2021); inputs then need no others.
+        """
         super().__init__()
         wide = feed_forward_dim or 4 * model_dim
         self.output_dim = model_dim
         self.layers = nn.ModuleList(
-            EncoderLayer(model_dim, num_heads, wide, dropout_p, attention_dropout_p, norm) for _ in range(num_layers)
+            EncoderLayer(model_dim, num_heads, wide, dropout_p, attention_dropout_p, norm, rotary)
+            for _ in range(num_layers)
         )
         self.final_norm = nn.LayerNorm(model_dim) if norm == "pre" else nn.Identity()
 
@@ -124,10 +134,11 @@ class DecoderLayer(nn.Module):
         dropout_p: float,
         attention_dropout_p: float,
         norm: NormPlace,
+        rotary: bool,
     ) -> None:
         super().__init__()
         self.norm: NormPlace = norm
-        self.own_attention = MultiHeadAttention(model_dim, num_heads, dropout_p=attention_dropout_p)
+        self.own_attention = MultiHeadAttention(model_dim, num_heads, dropout_p=attention_dropout_p, rotary=rotary)
         self.memory_attention = MultiHeadAttention(
             model_dim, num_heads, memory_dim=memory_dim, dropout_p=attention_dropout_p
         )
@@ -135,7 +146,7 @@ class DecoderLayer(nn.Module):
         self.own_norm = nn.LayerNorm(model_dim)
         self.memory_norm = nn.LayerNorm(model_dim)
         self.feed_forward_norm = nn.LayerNorm(model_dim)
-        self.dropout = nn.Dropout(dropout_p)
+        self.dropout = Dropout(dropout_p)
 
     def forward(
         self,
@@ -148,10 +159,11 @@ class DecoderLayer(nn.Module):
     ) -> tuple[Tensor, KeyValues]:
         """`inputs [rows, time, model_dim]` with the memory of `groups`; returns the outputs and the keys so far."""
         pre = self.norm == "pre"
-        normed = self.own_norm(inputs) if pre else inputs
-        own = self.own_attention.prepare(normed)
+        normed = for_products(self.own_norm(inputs) if pre else inputs)
+        start = 0 if earlier is None else earlier.keys.shape[2]
+        own = self.own_attention.prepare(normed, start=start)
         own = own if earlier is None else earlier.append(own)
-        hidden = inputs + self.dropout(self.own_attention(normed, own, causal=causal))
+        hidden = self.dropout.add(inputs, self.own_attention(normed, own, causal=causal, start=start))
         hidden = hidden if pre else self.own_norm(hidden)
 
         normed = self.memory_norm(hidden) if pre else hidden
@@ -162,11 +174,11 @@ class DecoderLayer(nn.Module):
         if weights is not None:
             weights.append(self.memory_attention.weights(grouped, memory))
         attended = self.memory_attention(grouped, memory).reshape(normed.shape)
-        hidden = hidden + self.dropout(attended)
+        hidden = self.dropout.add(hidden, attended)
         hidden = hidden if pre else self.memory_norm(hidden)
 
         normed = self.feed_forward_norm(hidden) if pre else hidden
-        hidden = hidden + self.dropout(self.feed_forward(normed))
+        hidden = self.dropout.add(hidden, self.feed_forward(normed))
         return (hidden if pre else self.feed_forward_norm(hidden)), own
 
 
@@ -185,13 +197,19 @@ class TransformerDecoder(nn.Module):
         dropout_p: float = 0.0,
         attention_dropout_p: float = 0.0,
         norm: NormPlace = "pre",
+        rotary: bool = False,
     ) -> None:
-        """`memory_dim` is the size of the encoder's outputs, `model_dim` if None."""
+        """`memory_dim` is the size of the encoder's outputs, `model_dim` if None; `rotary` as in the encoder.
+
+        Attention over the memory has no positions: those of two sequences are not of one kind.
+        """
         super().__init__()
         wide = feed_forward_dim or 4 * model_dim
         self.output_dim = model_dim
         self.layers = nn.ModuleList(
-            DecoderLayer(model_dim, memory_dim or model_dim, num_heads, wide, dropout_p, attention_dropout_p, norm)
+            DecoderLayer(
+                model_dim, memory_dim or model_dim, num_heads, wide, dropout_p, attention_dropout_p, norm, rotary
+            )
             for _ in range(num_layers)
         )
         self.final_norm = nn.LayerNorm(model_dim) if norm == "pre" else nn.Identity()
@@ -211,9 +229,12 @@ class TransformerDecoder(nn.Module):
         """
         mask = None if lengths is None else length_mask(lengths, inputs.shape[1], inputs.device)
         hidden = inputs if mask is None else zero_padding(inputs, mask)
+        if memory_lengths is not None:
+            memory = zero_padding(memory, length_mask(memory_lengths, memory.shape[1], memory.device))
+        memory = for_products(memory)
         for layer in self.layers:
             assert isinstance(layer, DecoderLayer)
-            ready = layer.memory_attention.prepare(memory, memory_lengths)
+            ready = layer.memory_attention.prepare(memory, memory_lengths, is_finite=True)
             hidden, _ = layer(hidden, ready, None, causal=True, weights=weights)
         hidden = self.final_norm(hidden)
         return hidden if mask is None else zero_padding(hidden, mask)

@@ -6,7 +6,9 @@ from seqlens.metrics.exact import ExactMatch, exact_match
 from seqlens.metrics.metric import TextMetric
 from seqlens.metrics.paired import PairedResult, paired_bootstrap
 from seqlens.metrics.perplexity import Perplexity
+from seqlens.metrics.randomisation import approximate_randomisation
 from seqlens.metrics.score import Score
+from seqlens.metrics.shares import share_of
 from seqlens.metrics.sufficient import Statistics, mean_statistics
 
 __all__ = [
@@ -18,9 +20,11 @@ __all__ = [
     "Score",
     "Statistics",
     "TextMetric",
+    "approximate_randomisation",
     "corpus_bleu",
     "corpus_chrf",
     "exact_match",
     "mean_statistics",
     "paired_bootstrap",
+    "share_of",
 ]

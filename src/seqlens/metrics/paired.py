@@ -55,7 +55,7 @@ def paired_bootstrap(
     Raises:
         RequestError: there are no examples, or the two were not measured in the same way on the same examples.
     """
-    _check_comparable(system, baseline)
+    check_comparable(system, baseline)
     both = np.concatenate([system.per_example, baseline.per_example], axis=1)
     totals = resample_totals(both, num_resamples, seed)
     width = system.per_example.shape[1]
@@ -78,7 +78,8 @@ def paired_bootstrap(
     )
 
 
-def _check_comparable(system: Statistics, baseline: Statistics) -> None:
+def check_comparable(system: Statistics, baseline: Statistics) -> None:
+    """Raises RequestError where two systems were not measured in the same way on the same examples."""
     if (system.name, system.signature) != (baseline.name, baseline.signature):
         raise RequestError(
             f"{system.name} ({system.signature}) cannot be compared with {baseline.name} ({baseline.signature}); "

@@ -1,8 +1,9 @@
 """Sufficient statistics: what a metric needs to know of each example, so that any sample of examples can be scored."""
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -41,6 +42,12 @@ class Statistics:
     def value(self) -> float:
         """The metric on all examples."""
         return float(self.score_totals(self.per_example.sum(axis=0)))
+
+    def select(self, examples: Sequence[int]) -> "Statistics":
+        """The statistics of some of the examples, in this order; two systems' can be compared if both are so chosen."""
+        rows = np.asarray(examples, dtype=np.int64).reshape(-1)
+        chosen = hashlib.sha256(self.references_id.encode() + rows.astype("<i8").tobytes()).hexdigest()
+        return replace(self, per_example=self.per_example[rows], references_id=chosen)
 
     def score(self, *, num_resamples: int = DEFAULT_RESAMPLES, seed: int = DEFAULT_SEED) -> Score:
         """The metric on all examples with its 95 % percentile interval over resamples of the examples.

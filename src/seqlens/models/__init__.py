@@ -2,10 +2,12 @@
 
 from seqlens.models.config import TransducerConfig
 from seqlens.models.encoders import EncoderOutput, RecurrentEncoder, SelfAttentionEncoder
+from seqlens.models.outputs import CopyOutput, TransducerOutput, VocabularyOutput
 from seqlens.models.shapes import SequenceClassifier, SequenceGenerator, SequenceTagger
-from seqlens.models.transducer import Transducer, TransducerStep, VocabularyOutput, build_transducer
+from seqlens.models.transducer import Transducer, TransducerStep, build_transducer
 
 __all__ = [
+    "CopyOutput",
     "EncoderOutput",
     "RecurrentEncoder",
     "SelfAttentionEncoder",
@@ -14,6 +16,7 @@ __all__ = [
     "SequenceTagger",
     "Transducer",
     "TransducerConfig",
+    "TransducerOutput",
     "TransducerStep",
     "VocabularyOutput",
     "build_transducer",

@@ -7,8 +7,23 @@ from pydantic import Field
 
 Positive = Annotated[int, Field(ge=1)]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
-CellName = Literal["rnn", "lstm", "gru", "gru_after"]
-ScoreName = Literal["dot", "scaled_dot", "bilinear", "additive"]
+CellName = Literal[
+    "rnn",
+    "rnn_relu",
+    "rnn_layer_norm",
+    "lstm",
+    "lstm_peephole",
+    "lstm_coupled",
+    "lstm_projected",
+    "lstm_layer_norm",
+    "gru",
+    "gru_after",
+    "gru_layer_norm",
+    "min_gru",
+    "min_lstm",
+]
+AttentionName = Literal["dot", "scaled_dot", "bilinear", "additive", "multi_head"]
+PositionName = Literal["sinusoidal", "learned", "rotary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +40,11 @@ class RecurrentEncoderConfig:
 
 @dataclass(frozen=True, slots=True)
 class TransformerEncoderConfig:
-    """Self-attention layers; `feed_forward_dim` is four times the embedding's size where it is null."""
+    """Self-attention layers; `feed_forward_dim` is four times the embedding's size where it is null.
+
+    `sinusoidal` and `learned` positions are added to the embeddings; `rotary` ones turn queries and keys instead, so
+    that a score knows only how far apart two tokens are (Su et al. 2021). `max_length` bounds learned ones.
+    """
 
     kind: Literal["transformer"] = "transformer"
     num_layers: Positive = 3
@@ -34,7 +53,7 @@ class TransformerEncoderConfig:
     dropout_p: Probability = 0.1
     attention_dropout_p: Probability = 0.0
     norm: Literal["pre", "post"] = "pre"
-    positions: Literal["sinusoidal", "learned"] = "sinusoidal"
+    positions: PositionName = "sinusoidal"
     max_length: Positive = 1024
 
 
@@ -42,16 +61,25 @@ class TransformerEncoderConfig:
 class RecurrentDecoderConfig:
     """A recurrent decoder; without `attention` the whole source must pass through one vector: the bottleneck.
 
-    `input_feeding` gives each step what the last one attended to (Luong et al. 2015, section 3.3).
+    `input_feeding` gives each step what the last one attended to (Luong et al. 2015, section 3.3). `num_heads` is for
+    the attention `multi_head`. `coverage` tells the additive score how much attention each source token got before, so
+    that none is left out or read twice (Tu et al. 2016; See et al. 2017, section 2.3).
     """
 
     kind: Literal["recurrent"] = "recurrent"
     cell: CellName = "gru"
     hidden_dim: Positive = 256
     num_layers: Positive = 1
-    attention: ScoreName | None = "additive"
+    attention: AttentionName | None = "additive"
+    num_heads: Positive = 4
+    coverage: bool = False
     input_feeding: bool = False
     dropout_p: Probability = 0.0
+
+    def __post_init__(self) -> None:
+        if self.coverage and self.attention != "additive":
+            found = "null" if self.attention is None else f"'{self.attention}'"
+            raise ValueError(f"'coverage' needs 'attention: additive', whose input it is, but 'attention' is {found}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +93,7 @@ class TransformerDecoderConfig:
     dropout_p: Probability = 0.1
     attention_dropout_p: Probability = 0.0
     norm: Literal["pre", "post"] = "pre"
-    positions: Literal["sinusoidal", "learned"] = "sinusoidal"
+    positions: PositionName = "sinusoidal"
     max_length: Positive = 1024
 
 
@@ -78,7 +106,9 @@ class TransducerConfig:
     """An encoder and a decoder, any with any.
 
     `tie_output`: the output layer's weight is the target embedding's. `share_embeddings`: source and target have
-    one embedding, which needs one vocabulary for both.
+    one embedding, which needs one vocabulary for both. `copy`: a word can be copied from the source instead of being
+    taken from the vocabulary, also one that the vocabulary lacks (See et al. 2017, section 2.2); that too needs one
+    vocabulary, and a decoder that attends.
     """
 
     embedding_dim: Positive = 256
@@ -87,3 +117,8 @@ class TransducerConfig:
     dropout_p: Probability = 0.1
     tie_output: bool = True
     share_embeddings: bool = False
+    copy: bool = False
+
+    def __post_init__(self) -> None:
+        if self.copy and isinstance(self.decoder, RecurrentDecoderConfig) and self.decoder.attention is None:
+            raise ValueError("'copy' points by attention at what is copied, but 'decoder.attention' is null")

@@ -1,6 +1,6 @@
 """Decoders: whole targets at once in training, one step at a time in search, both giving the same numbers."""
 
-from typing import NamedTuple, final
+from typing import Literal, NamedTuple, final
 
 import torch
 from jaxtyping import Float, Int
@@ -8,10 +8,13 @@ from torch import Tensor, nn
 
 from seqlens.cells import CellState
 from seqlens.layers import (
+    AdditiveScore,
     Attention,
     DecoderCache,
+    KeyValues,
     LayerState,
     Memory,
+    MultiHeadAttention,
     PositionKind,
     RecurrentLayer,
     RecurrentState,
@@ -19,21 +22,29 @@ from seqlens.layers import (
     TransformerDecoder,
     build_positions,
 )
+from seqlens.layers.dropout import Dropout
 from seqlens.models.encoders import EncoderOutput
+
+AttentionKind = ScoreKind | Literal["multi_head"]
 
 
 class RecurrentDecoderState(NamedTuple):
-    """What a recurrent decoder keeps between steps: states and last attended vector a row, the source a group."""
+    """What a recurrent decoder keeps between steps: the source a group, all else a row.
+
+    `fed` is the last attended vector, `coverage` the attention that each source position got so far.
+    """
 
     rnn: RecurrentState
     fed: Float[Tensor, "rows dim"] | None
     summary: Float[Tensor, "groups dim"]
-    memory: Memory | None
+    memory: Memory | KeyValues | None
+    coverage: Float[Tensor, "rows source"] | None = None
 
     def reorder(self, rows: Int[Tensor, " rows"], groups: Int[Tensor, " groups"] | None) -> "RecurrentDecoderState":
         """Rows of hypotheses and groups of sources that stay."""
         fed = None if self.fed is None else self.fed.index_select(0, rows)
-        state = self._replace(rnn=self.rnn.select(rows), fed=fed)
+        coverage = None if self.coverage is None else self.coverage.index_select(0, rows)
+        state = self._replace(rnn=self.rnn.select(rows), fed=fed, coverage=coverage)
         if groups is None:
             return state
         memory = None if self.memory is None else self.memory.select(groups)
@@ -46,7 +57,8 @@ class RecurrentDecoder(nn.Module):
 
     With attention: `context = attend(h_t)`, `a_t = tanh(W [h_t, context])` (Luong et al. 2015, equation 5); with input
     feeding `a_{t-1}` is part of the input of step t. Without it the summary is part of every input instead (Cho et
-    al. 2014), so that the bottleneck is as wide as one vector can be.
+    al. 2014), so that the bottleneck is as wide as one vector can be. With coverage the score of a source position
+    knows how much attention it got in the steps before (See et al. 2017, section 2.3).
     """
 
     def __init__(
@@ -55,25 +67,39 @@ class RecurrentDecoder(nn.Module):
         memory_dim: int,
         layer: RecurrentLayer,
         *,
-        attention: ScoreKind | None,
+        attention: AttentionKind | None,
+        num_heads: int = 4,
+        coverage: bool = False,
         input_feeding: bool = False,
         dropout_p: float = 0.0,
     ) -> None:
-        """`layer` reads `layer_input_dim(...)` entries a step; `output_dim` is `embedding_dim`."""
+        """`layer` reads `layer_input_dim(...)` entries a step; `output_dim` is `embedding_dim`.
+
+        `num_heads` is for `multi_head` attention.
+
+        Raises:
+            ValueError: coverage with another attention than `additive`.
+        """
         super().__init__()
+        if coverage and attention != "additive":
+            raise ValueError(f"coverage is an input of the additive score, but the attention is {attention or 'null'}")
         self.layer = layer
         self.output_dim = embedding_dim
         self.input_feeding = input_feeding and attention is not None
         self.max_length: int | None = None
-        self.state_names = tuple(layer.initial_state(1).layers[0].forward)
+        self.state_dims = {name: part.shape[1] for name, part in layer.initial_state(1).layers[0].forward.items()}
         hidden = layer.hidden_dim
-        self.bridge = nn.Linear(memory_dim, len(self.state_names) * layer.num_layers * hidden)
-        self.attention = None if attention is None else Attention(hidden, memory_dim, score=attention)
-        self.combine = nn.Linear(hidden + (0 if attention is None else memory_dim), embedding_dim)
-        self.dropout = nn.Dropout(dropout_p)
+        self.bridge = nn.Linear(memory_dim, sum(self.state_dims.values()) * layer.num_layers)
+        self.coverage = coverage
+        self.attention = _build_attention(attention, hidden, memory_dim, num_heads, coverage=coverage)
+        context_dim = 0 if attention is None else hidden if attention == "multi_head" else memory_dim
+        self.combine = nn.Linear(hidden + context_dim, embedding_dim)
+        self.dropout = Dropout(dropout_p)
 
     @staticmethod
-    def layer_input_dim(embedding_dim: int, memory_dim: int, attention: ScoreKind | None, input_feeding: bool) -> int:
+    def layer_input_dim(
+        embedding_dim: int, memory_dim: int, attention: AttentionKind | None, input_feeding: bool
+    ) -> int:
         """Size of a step's input: the embedding, and what is fed beside it."""
         if attention is None:
             return embedding_dim + memory_dim
@@ -86,7 +112,7 @@ class RecurrentDecoder(nn.Module):
         source: EncoderOutput,
         weights: list[Tensor] | None = None,
     ) -> Float[Tensor, "batch time dim"]:
-        """Features of every step; `weights`, if a list, receives `[batch, 1, time, source]`."""
+        """Features of every step; `weights`, if a list, receives `[batch, heads, time, source]`."""
         state = self.start(source)
         if self.input_feeding:
             return self._unrolled(inputs, state, weights)
@@ -94,11 +120,13 @@ class RecurrentDecoder(nn.Module):
             summary = state.summary[:, None, :].expand(-1, inputs.shape[1], -1)
             inputs = torch.cat((inputs, summary.to(inputs.dtype)), dim=2)
         outputs = self.layer(inputs, lengths, state.rnn).outputs
-        return self._attend(outputs, state.memory, weights)
+        if state.coverage is not None and inputs.shape[1]:
+            return self._attend_in_turn(outputs, state.memory, state.coverage, weights)
+        return self._attend(outputs, state.memory, weights)[0]
 
     def _unrolled(self, inputs: Tensor, state: RecurrentDecoderState, weights: list[Tensor] | None) -> Tensor:
         if inputs.shape[1] == 0:
-            return self._attend(inputs.new_zeros(len(inputs), 0, self.layer.hidden_dim), state.memory, weights)
+            return self._attend(inputs.new_zeros(len(inputs), 0, self.layer.hidden_dim), state.memory, weights)[0]
         features = []
         steps: list[Tensor] | None = None if weights is None else []
         for x_t in inputs.unbind(1):
@@ -110,8 +138,8 @@ class RecurrentDecoder(nn.Module):
 
     def start(self, source: EncoderOutput) -> RecurrentDecoderState:
         """The state before the first step, one row a source."""
-        names = self.state_names
-        parts = self.bridge(source.summary).chunk(len(names) * self.layer.num_layers, dim=1)
+        names = tuple(self.state_dims)
+        parts = self.bridge(source.summary).split([*self.state_dims.values()] * self.layer.num_layers, dim=1)
         layers = []
         for number in range(self.layer.num_layers):
             own = parts[number * len(names) : (number + 1) * len(names)]
@@ -122,34 +150,82 @@ class RecurrentDecoder(nn.Module):
             }
             layers.append(LayerState(state))
         memory = None if self.attention is None else self.attention.prepare(source.memory, lengths=source.lengths)
-        fed = None
+        fed, coverage = None, None
         if self.input_feeding:
             fed = source.memory.new_zeros(len(source.memory), self.output_dim)
-        return RecurrentDecoderState(RecurrentState(tuple(layers)), fed, source.summary, memory)
+        if self.coverage:
+            coverage = _widened(source.memory.new_zeros(source.memory.shape[:2]))
+        return RecurrentDecoderState(RecurrentState(tuple(layers)), fed, source.summary, memory, coverage)
 
     def step(
         self, x_t: Float[Tensor, "rows dim"], state: RecurrentDecoderState, weights: list[Tensor] | None = None
     ) -> tuple[Float[Tensor, "rows dim"], RecurrentDecoderState]:
         """One step, equal to that of the whole; rows of one source stand side by side, equally many each.
 
-        `weights`, if a list, receives `[groups, 1, rows of it, source]`.
+        `weights`, if a list, receives `[groups, heads, rows of it, source]`.
         """
         groups = len(state.summary)
-        width = len(x_t) // max(groups, 1)
+        width = len(x_t) // groups if groups else 1
         fed = state.fed
         if state.memory is None:
             fed = state.summary.repeat_interleave(width, dim=0)
         hidden, rnn = self.layer.step(x_t if fed is None else torch.cat((x_t, fed.to(x_t.dtype)), dim=1), state.rnn)
-        feature = self._attend(hidden.view(groups, width, hidden.shape[1]), state.memory, weights).flatten(0, 1)
+        coverage = None if state.coverage is None else state.coverage.view(groups, width, state.coverage.shape[1])
+        features, covered = self._attend(hidden.view(groups, width, hidden.shape[1]), state.memory, weights, coverage)
+        feature = features.flatten(0, 1)
+        if covered is not None:
+            state = state._replace(coverage=covered.flatten(0, 1))
         return feature, state._replace(rnn=rnn, fed=feature if self.input_feeding else None)
 
-    def _attend(self, hidden: Tensor, memory: Memory | None, weights: list[Tensor] | None) -> Tensor:
-        if self.attention is None or memory is None:
-            return self.dropout(torch.tanh(self.combine(hidden)))
-        context = self.attention(hidden, memory)
+    def _attend(
+        self,
+        hidden: Tensor,
+        memory: Memory | KeyValues | None,
+        weights: list[Tensor] | None,
+        coverage: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Features, and the coverage with this attention in it."""
+        context: Tensor
+        match self.attention:
+            case Attention() as attention:
+                context, attended = attention(hidden, memory, coverage=coverage)
+                coverage = None if coverage is None else coverage + attended
+                if weights is not None:
+                    weights.append(attended[:, None])
+            case MultiHeadAttention() as attention:
+                assert isinstance(memory, KeyValues)
+                context = attention(hidden, memory)
+                if weights is not None:
+                    weights.append(attention.weights(hidden, memory))
+            case _:
+                return self.dropout(torch.tanh(self.combine(hidden))), None
+        return self.dropout(torch.tanh(self.combine(torch.cat((hidden, context.to(hidden.dtype)), dim=2)))), coverage
+
+    def _attend_in_turn(
+        self, hidden: Tensor, memory: Memory | KeyValues | None, coverage: Tensor, weights: list[Tensor] | None
+    ) -> Tensor:
+        """Attends step after step, since each must know what those before it attended to."""
+        covered: Tensor | None = coverage[:, None]
+        features, steps = [], []
+        for step in hidden.split(1, dim=1):
+            seen: list[Tensor] = []
+            feature, covered = self._attend(step, memory, seen, covered)
+            features.append(feature)
+            steps += seen
         if weights is not None:
-            weights.append(context.weights[:, None])
-        return self.dropout(torch.tanh(self.combine(torch.cat((hidden, context.context.to(hidden.dtype)), dim=2))))
+            weights.append(torch.cat(steps, dim=2))
+        return torch.cat(features, dim=1)
+
+
+def _build_attention(
+    kind: AttentionKind | None, query_dim: int, memory_dim: int, num_heads: int, *, coverage: bool
+) -> Attention | MultiHeadAttention | None:
+    if kind is None:
+        return None
+    if kind == "multi_head":
+        return MultiHeadAttention(query_dim, num_heads, memory_dim=memory_dim)
+    score = AdditiveScore(query_dim, memory_dim, coverage=True) if coverage else kind
+    return Attention(query_dim, memory_dim, score=score)
 
 
 def _widened(tensor: Tensor) -> Tensor:
@@ -161,14 +237,15 @@ class SelfAttentionDecoder(nn.Module):
     """Transformer decoder layers over embeddings with positions."""
 
     def __init__(
-        self, layer: TransformerDecoder, *, positions: PositionKind, max_length: int, dropout_p: float
+        self, layer: TransformerDecoder, *, positions: PositionKind | None, max_length: int, dropout_p: float
     ) -> None:
+        """`positions` are added to the embeddings; None where the layers have rotary ones."""
         super().__init__()
         self.layer = layer
         self.output_dim = layer.output_dim
-        self.positions = build_positions(positions, layer.output_dim, max_length)
-        self.max_length = self.positions.max_length
-        self.dropout = nn.Dropout(dropout_p)
+        self.positions = None if positions is None else build_positions(positions, layer.output_dim, max_length)
+        self.max_length = None if self.positions is None else self.positions.max_length
+        self.dropout = Dropout(dropout_p)
 
     def forward(
         self,
@@ -178,7 +255,8 @@ class SelfAttentionDecoder(nn.Module):
         weights: list[Tensor] | None = None,
     ) -> Float[Tensor, "batch time dim"]:
         """Features of every step; `weights`, if a list, receives `[batch, heads, time, source]` of each layer."""
-        inputs = inputs + self.positions(0, inputs.shape[1], inputs)
+        if self.positions is not None:
+            inputs = inputs + self.positions(0, inputs.shape[1], inputs)
         return self.layer(
             self.dropout(inputs), source.memory, lengths=lengths, memory_lengths=source.lengths, weights=weights
         )
@@ -191,7 +269,8 @@ class SelfAttentionDecoder(nn.Module):
         self, x_t: Float[Tensor, "rows dim"], state: DecoderCache, weights: list[Tensor] | None = None
     ) -> tuple[Float[Tensor, "rows dim"], DecoderCache]:
         """One step, equal to that of the whole."""
-        x_t = x_t + self.positions(state.steps, 1, x_t)
+        if self.positions is not None:
+            x_t = x_t + self.positions(state.steps, 1, x_t)
         return self.layer.step(self.dropout(x_t), state, weights)
 
 

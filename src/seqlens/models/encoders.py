@@ -7,15 +7,20 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from seqlens.layers import PositionKind, RecurrentLayer, TransformerEncoder, build_positions
+from seqlens.layers.dropout import Dropout
 from seqlens.layers.masks import length_mask
 
 
 class EncoderOutput(NamedTuple):
-    """`memory [batch, time, dim]`, zero at padding; `summary [batch, dim]` is all that a bottleneck passes on."""
+    """`memory [batch, time, dim]`, zero at padding; `summary [batch, dim]` is all that a bottleneck passes on.
+
+    `ids [batch, time]`, zero at padding, is there where words may be copied from the source.
+    """
 
     memory: Float[Tensor, "batch time dim"]
     summary: Float[Tensor, "batch dim"]
     lengths: Int[Tensor, " batch"]
+    ids: Int[Tensor, "batch time"] | None = None
 
 
 @final
@@ -38,17 +43,19 @@ class SelfAttentionEncoder(nn.Module):
     """Transformer layers over embeddings with positions; the summary is the mean of the memory."""
 
     def __init__(
-        self, layer: TransformerEncoder, *, positions: PositionKind, max_length: int, dropout_p: float
+        self, layer: TransformerEncoder, *, positions: PositionKind | None, max_length: int, dropout_p: float
     ) -> None:
+        """`positions` are added to the embeddings; None where the layers have rotary ones."""
         super().__init__()
         self.layer = layer
         self.output_dim = layer.output_dim
-        self.positions = build_positions(positions, layer.output_dim, max_length)
-        self.max_length = self.positions.max_length
-        self.dropout = nn.Dropout(dropout_p)
+        self.positions = None if positions is None else build_positions(positions, layer.output_dim, max_length)
+        self.max_length = None if self.positions is None else self.positions.max_length
+        self.dropout = Dropout(dropout_p)
 
     def forward(self, inputs: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]) -> EncoderOutput:
-        inputs = inputs + self.positions(0, inputs.shape[1], inputs)
+        if self.positions is not None:
+            inputs = inputs + self.positions(0, inputs.shape[1], inputs)
         memory = self.layer(self.dropout(inputs), lengths)
         counts = lengths.clamp(min=1).to(memory.device)[:, None]
         return EncoderOutput(memory, memory.sum(1) / counts, lengths)

@@ -2,11 +2,13 @@
 
 from typing import NamedTuple, final
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from seqlens.layers import TransformerDecoder, TransformerEncoder
+from seqlens.layers import Memory, TransformerDecoder, TransformerEncoder
 from seqlens.layers.build import build_recurrent
+from seqlens.layers.dropout import Dropout
 from seqlens.models.config import (
     RecurrentDecoderConfig,
     RecurrentEncoderConfig,
@@ -14,31 +16,22 @@ from seqlens.models.config import (
     TransformerDecoderConfig,
     TransformerEncoderConfig,
 )
+from seqlens.models.copying import CopyState, Pointer, count_ids, real_ids
 from seqlens.models.decoders import Decoder, DecoderState, RecurrentDecoder, SelfAttentionDecoder
 from seqlens.models.encoders import Encoder, EncoderOutput, RecurrentEncoder, SelfAttentionEncoder
+from seqlens.models.outputs import CopyOutput, TransducerOutput, VocabularyOutput
 
-
-class VocabularyOutput(NamedTuple):
-    """Features before the output layer, and that layer; `logits` are made when asked for.
-
-    A loss over the vocabulary works from the features a chunk at a time and never needs all logits at once.
-    """
-
-    features: Float[Tensor, "*lead dim"]
-    weight: Float[Tensor, "vocab dim"]
-    bias: Float[Tensor, " vocab"] | None
-
-    @property
-    def logits(self) -> Float[Tensor, "*lead vocab"]:
-        """Unnormalised log-probabilities over the vocabulary."""
-        return nn.functional.linear(self.features, self.weight, self.bias)
+__all__ = ["Transducer", "TransducerOutput", "TransducerStep", "VocabularyOutput", "build_transducer"]
 
 
 class TransducerStep(NamedTuple):
-    """One decoding step: `logits [rows, vocab]`, the next state, `alignment [rows, source]` if the decoder attends."""
+    """One decoding step: `logits [rows, vocab]`, the next state, `alignment [rows, source]` if the decoder attends.
+
+    A model that copies has logits for the words of the batch's sources, too, that the vocabulary lacks.
+    """
 
     logits: Float[Tensor, "rows vocab"]
-    state: DecoderState
+    state: DecoderState | CopyState
     alignment: Float[Tensor, "rows source"] | None
 
 
@@ -57,13 +50,20 @@ class Transducer(nn.Module):
         dropout_p: float = 0.0,
         tie_output: bool = True,
         share_embeddings: bool = False,
+        copy: bool = False,
+        unknown_id: int = 1,
     ) -> None:
         """Builds the model around an encoder and a decoder that both read `embedding_dim` entries a step.
 
+        With `copy`, ids from the size of the vocabulary on stand for unknown words of a source, by which the same
+        words of its target are known; both sides read them as `unknown_id`.
+
         Raises:
-            ValueError: shared embeddings with vocabularies of two sizes.
+            ValueError: shared embeddings or copying with vocabularies of two sizes.
         """
         super().__init__()
+        if copy and source_size != target_size:
+            raise ValueError(f"copying needs one vocabulary, but the sizes are {source_size} and {target_size}")
         if share_embeddings and source_size != target_size:
             raise ValueError(
                 f"shared embeddings need one vocabulary, but the sizes are {source_size} and {target_size}"
@@ -78,7 +78,9 @@ class Transducer(nn.Module):
         nn.init.zeros_(self.output.bias)
         if tie_output:
             self.output.weight = self.target_embedding.weight
-        self.dropout = nn.Dropout(dropout_p)
+        self.unknown_id = unknown_id
+        self.pointer = _build_pointer(encoder, decoder, embedding_dim) if copy else None
+        self.dropout = Dropout(dropout_p)
 
     @property
     def max_source_length(self) -> int | None:
@@ -92,18 +94,26 @@ class Transducer(nn.Module):
 
     def encode(self, source: Int[Tensor, "batch time"], lengths: Int[Tensor, " batch"]) -> EncoderOutput:
         """Reads the sources."""
-        return self.encode_embedded(self.embed_source(source), lengths)
+        return self.encode_embedded(self.embed_source(source), lengths, source)
 
     def embed_source(self, source: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time dim"]:
         """Source embeddings as the encoder reads them, of about unit variance whatever their size."""
-        return self.source_embedding(source) * self.embedding_scale
+        return self.source_embedding(self._known(source)) * self.embedding_scale
 
     def encode_embedded(
-        self, embedded: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]
+        self,
+        embedded: Float[Tensor, "batch time dim"],
+        lengths: Int[Tensor, " batch"],
+        ids: Int[Tensor, "batch time"] | None = None,
     ) -> EncoderOutput:
-        """Reads sources that are embedded already: where gradients with respect to the inputs are looked at."""
+        """Reads sources that are embedded already: where gradients with respect to the inputs are looked at.
+
+        A model that copies needs their `ids` as well, to know what it copies.
+        """
         output: EncoderOutput = self.encoder(self.dropout(embedded), lengths)
-        return output
+        if self.pointer is None or ids is None:
+            return output
+        return output._replace(ids=real_ids(ids, lengths))
 
     def forward(
         self,
@@ -111,7 +121,7 @@ class Transducer(nn.Module):
         source_lengths: Int[Tensor, " batch"],
         target: Int[Tensor, "batch target"],
         target_lengths: Int[Tensor, " batch"],
-    ) -> VocabularyOutput:
+    ) -> TransducerOutput:
         """Predicts each next token from the source and the tokens before it.
 
         Args:
@@ -129,28 +139,78 @@ class Transducer(nn.Module):
         target: Int[Tensor, "batch target"],
         target_lengths: Int[Tensor, " batch"],
         weights: list[Tensor] | None = None,
-    ) -> VocabularyOutput:
+    ) -> TransducerOutput:
         """The decoder's half of `forward`; `weights`, if a list, receives attention over the source by layer."""
-        embedded = self.dropout(self.target_embedding(target) * self.embedding_scale)
-        return self._output(self.decoder(embedded, target_lengths, source, weights))
+        if self._points_by_decoder and weights is None:
+            weights = []
+        embedded = self._embed_target(target)
+        output = VocabularyOutput(
+            self.decoder(embedded, target_lengths, source, weights), self.output.weight, self.output.bias
+        )
+        if self.pointer is None:
+            return output
+        if source.ids is None:
+            raise ValueError("a model that copies needs the sources' ids: encode them with `encode`")
+        num_ids = count_ids(source.ids, len(output.weight))
+        return self._copying(output, embedded, self.pointer.prepare(source), source.ids[:, None], num_ids, weights)
 
-    def start(self, source: Int[Tensor, "groups source"], lengths: Int[Tensor, " groups"]) -> DecoderState:
+    def start(self, source: Int[Tensor, "groups source"], lengths: Int[Tensor, " groups"]) -> DecoderState | CopyState:
         """Reads the sources and returns the state before the first step, one row each."""
-        return self.decoder.start(self.encode(source, lengths))
+        encoded = self.encode(source, lengths)
+        state = self.decoder.start(encoded)
+        if self.pointer is None or encoded.ids is None:
+            return state
+        num_ids = count_ids(encoded.ids, len(self.output.weight))
+        return CopyState(state, encoded.ids, self.pointer.prepare(encoded), num_ids)
 
-    def step(self, tokens: Int[Tensor, " rows"], state: DecoderState, *, align: bool = True) -> TransducerStep:
+    def step(
+        self, tokens: Int[Tensor, " rows"], state: DecoderState | CopyState, *, align: bool = True
+    ) -> TransducerStep:
         """Takes one step from the last tokens; rows of one source stand side by side, equally many each.
 
         `alignment` is the top layer's attention over the source, the mean of its heads.
         """
-        weights: list[Tensor] | None = [] if align else None
-        embedded = self.dropout(self.target_embedding(tokens) * self.embedding_scale)
-        features, state = self.decoder.step(embedded, state, weights)  # type: ignore[arg-type]
-        alignment = weights[-1].mean(1).flatten(0, 1) if weights else None
-        return TransducerStep(self._output(features).logits, state, alignment)
+        weights: list[Tensor] | None = [] if align or self._points_by_decoder else None
+        embedded = self._embed_target(tokens)
+        own = state.decoder if isinstance(state, CopyState) else state
+        features, own = self.decoder.step(embedded, own, weights)  # type: ignore[arg-type]
+        alignment = weights[-1].mean(1).flatten(0, 1) if weights and align else None
+        if not isinstance(state, CopyState):
+            output = VocabularyOutput(features, self.output.weight, self.output.bias)
+            return TransducerStep(output.logits, own, alignment)
+        groups = len(state.source)
+        width = len(tokens) // groups if groups else 1
+        features, inputs = (part.view(groups, width, part.shape[1]) for part in (features, embedded))
+        grouped = VocabularyOutput(features, self.output.weight, self.output.bias)
+        copying = self._copying(grouped, inputs, state.memory, state.source[:, None], state.num_ids, weights)
+        return TransducerStep(copying.logits.flatten(0, 1), state._replace(decoder=own), alignment)
 
-    def _output(self, features: Tensor) -> VocabularyOutput:
-        return VocabularyOutput(features, self.output.weight, self.output.bias)
+    @property
+    def _points_by_decoder(self) -> bool:
+        return self.pointer is not None and self.pointer.attention is None
+
+    def _embed_target(self, target: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape dim"]:
+        return self.dropout(self.target_embedding(self._known(target)) * self.embedding_scale)
+
+    def _known(self, ids: Tensor) -> Tensor:
+        """Words of a source that the vocabulary lacks have no embedding of their own."""
+        if self.pointer is None:
+            return ids
+        return torch.where(ids < self.target_embedding.num_embeddings, ids, self.unknown_id)
+
+    def _copying(
+        self,
+        output: VocabularyOutput,
+        inputs: Tensor,
+        memory: Memory | None,
+        source: Tensor,
+        num_ids: int,
+        weights: list[Tensor] | None,
+    ) -> CopyOutput:
+        assert self.pointer is not None
+        attended = weights[-1].mean(1) if weights and self._points_by_decoder else None
+        gate, attention = self.pointer(output.features, inputs, memory, attended)
+        return CopyOutput(*output, gate, attention, source, num_ids)
 
 
 def _embedding(size: int, dim: int) -> nn.Embedding:
@@ -159,7 +219,14 @@ def _embedding(size: int, dim: int) -> nn.Embedding:
     return embedding
 
 
-def build_transducer(config: TransducerConfig, *, source_size: int, target_size: int) -> Transducer:
+def _build_pointer(encoder: Encoder, decoder: Decoder, embedding_dim: int) -> Pointer:
+    own_attention = isinstance(decoder, SelfAttentionDecoder)
+    return Pointer(decoder.output_dim, embedding_dim, encoder.output_dim, own_attention=own_attention)
+
+
+def build_transducer(
+    config: TransducerConfig, *, source_size: int, target_size: int, unknown_id: int = 1
+) -> Transducer:
     """Builds the model that a recipe describes, for vocabularies of these sizes."""
     encoder = _build_encoder(config)
     return Transducer(
@@ -171,6 +238,8 @@ def build_transducer(config: TransducerConfig, *, source_size: int, target_size:
         dropout_p=config.dropout_p,
         tie_output=config.tie_output,
         share_embeddings=config.share_embeddings,
+        copy=config.copy,
+        unknown_id=unknown_id,
     )
 
 
@@ -195,9 +264,13 @@ def _build_encoder(config: TransducerConfig) -> Encoder:
                 dropout_p=part.dropout_p,
                 attention_dropout_p=part.attention_dropout_p,
                 norm=part.norm,
+                rotary=part.positions == "rotary",
             )
             return SelfAttentionEncoder(
-                stack, positions=part.positions, max_length=part.max_length, dropout_p=part.dropout_p
+                stack,
+                positions=None if part.positions == "rotary" else part.positions,
+                max_length=part.max_length,
+                dropout_p=part.dropout_p,
             )
 
 
@@ -215,6 +288,8 @@ def _build_decoder(config: TransducerConfig, memory_dim: int) -> Decoder:
                 memory_dim,
                 layer,
                 attention=part.attention,
+                num_heads=part.num_heads,
+                coverage=part.coverage,
                 input_feeding=part.input_feeding,
                 dropout_p=part.dropout_p,
             )
@@ -228,7 +303,11 @@ def _build_decoder(config: TransducerConfig, memory_dim: int) -> Decoder:
                 dropout_p=part.dropout_p,
                 attention_dropout_p=part.attention_dropout_p,
                 norm=part.norm,
+                rotary=part.positions == "rotary",
             )
             return SelfAttentionDecoder(
-                stack, positions=part.positions, max_length=part.max_length, dropout_p=part.dropout_p
+                stack,
+                positions=None if part.positions == "rotary" else part.positions,
+                max_length=part.max_length,
+                dropout_p=part.dropout_p,
             )

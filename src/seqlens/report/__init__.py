@@ -1,6 +1,7 @@
 """Reports: sections in, one HTML file out that opens with no network. Knows no model."""
 
 from seqlens.report.page import render_report
+from seqlens.report.picture import chart_svg
 from seqlens.report.sections import (
     AttentionMaps,
     BarChart,
@@ -18,7 +19,7 @@ from seqlens.report.sections import (
 )
 from seqlens.report.tables import markdown_table, render_terminal_table
 from seqlens.report.text import isolate
-from seqlens.report.write import write_report
+from seqlens.report.write import write_report, write_svg
 
 __all__ = [
     "AttentionMaps",
@@ -34,9 +35,11 @@ __all__ = [
     "Section",
     "Series",
     "Table",
+    "chart_svg",
     "isolate",
     "markdown_table",
     "render_report",
     "render_terminal_table",
     "write_report",
+    "write_svg",
 ]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from seqlens.errors import WorkError
 from seqlens.report.page import render_report
-from seqlens.report.sections import Report
+from seqlens.report.picture import chart_svg
+from seqlens.report.sections import BarChart, LineChart, Report
 
 
 def write_report(report: Report, path: Path) -> None:
@@ -15,8 +16,20 @@ def write_report(report: Report, path: Path) -> None:
 
     Raises WorkError where the file cannot be written; what was there before then stays as it was.
     """
+    _write(render_report(report), path, "report")
+
+
+def write_svg(chart: LineChart | BarChart, path: Path) -> None:
+    """Writes a chart as an SVG file that needs nothing else, as `write_report` does.
+
+    Raises WorkError where the file cannot be written.
+    """
+    _write(chart_svg(chart), path, "picture")
+
+
+def _write(text: str, path: Path, what: str) -> None:
     # This package and `config` do not see each other, so the few lines of an atomic write stand here too.
-    content = render_report(report).encode("utf-8")
+    content = text.encode("utf-8")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,4 +44,4 @@ def write_report(report: Report, path: Path) -> None:
                 temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise WorkError(f"The report could not be written to {path}: {error.strerror or error}.") from error
+        raise WorkError(f"The {what} could not be written to {path}: {error.strerror or error}.") from error

@@ -42,6 +42,7 @@ def fit(
     resume: bool = False,
     observer: Observer | None = None,
     watch: Callable[[nn.Module, Any], str | None] | None = None,
+    loss_at: Callable[[int], Callable[[nn.Module, Any], LossSum]] | None = None,
     device: torch.device | str = "cpu",
 ) -> FitResult:
     """Trains `model` in place, and leaves in it the weights that `config` asks for (by default the best), in eval mode.
@@ -58,6 +59,7 @@ def fit(
         validate: the metrics of a model; called in eval mode without gradients.
         watch: called each `config.watch_every` steps, while the gradients of the step are there, with the step's last
             batch; a sentence it returns is passed to the observer, once for sentences that differ only in numbers.
+        loss_at: where the loss depends on the number of the step, from 1, what gives it, instead of `compute_loss`.
 
     Raises:
         RequestError: `folder` holds a training and `resume` is False, or it is one of another model; or validation does
@@ -79,6 +81,7 @@ def fit(
                 compute_loss=compute_loss,
                 validation=validate,
                 watch=watch,
+                loss_at=loss_at,
                 store=store,
                 journal=journal,
                 observer=observer,
@@ -131,6 +134,7 @@ class _Training:
     compute_loss: Callable[[nn.Module, Any], LossSum]
     validation: Callable[[nn.Module], Mapping[str, float]]
     watch: Callable[[nn.Module, Any], str | None] | None
+    loss_at: Callable[[int], Callable[[nn.Module, Any], LossSum]] | None
     store: CheckpointStore
     journal: Journal
     observer: Observer
@@ -192,7 +196,7 @@ class _Training:
         result = train_step(
             state.model,
             self._next_batches(),
-            self.compute_loss,
+            self.compute_loss if self.loss_at is None else self.loss_at(state.step + 1),
             state.optimizer,
             learning_rate=learning_rate,
             gradient_clip=config.gradient_clip,

@@ -3,13 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
 
 from seqlens.config import write_atomically
 from seqlens.errors import RequestError
 from seqlens.inference import Predictor, describe_machine, load
 from seqlens.inference.run_folder import RUN_FILE
-from seqlens.metrics import Bleu, Chrf, ExactMatch, PairedResult, Score, Statistics, paired_bootstrap
+from seqlens.metrics import PairedResult, Score, Statistics
 from seqlens.report import (
     BarChart,
     Bars,
@@ -20,11 +19,15 @@ from seqlens.report import (
     Table,
     markdown_table,
     write_report,
+    write_svg,
 )
 from seqlens.report.sections import TableCell
+from seqlens.tasks.transduce.analysis import By
+from seqlens.tasks.transduce.analysis.statistics import text_statistics
 from seqlens.tasks.transduce.config import ScoreName
 from seqlens.training.observer import Observer
-from seqlens.workflows.evaluate import Evaluation, evaluate
+from seqlens.workflows.compare_by import BucketComparison, PairedTest, compare_by, difference, paired_test
+from seqlens.workflows.evaluate import Evaluation, evaluate, run_corpus
 from seqlens.workflows.preparation import Announce
 from seqlens.workflows.recipes import find_recipe
 from seqlens.workflows.train import RECIPE_FILE, train
@@ -36,24 +39,26 @@ _NUM_EXAMPLES = 12
 class Contestant:
     """A model in the comparison: answers, scores by the first one's measures, paired tests against the first.
 
-    The first has no tests.
+    The first has no tests. `randomisation` holds the p-values of another paired test of the same differences.
     """
 
     name: str
     evaluation: Evaluation
     scores: Mapping[str, Score]
     tests: Mapping[str, PairedResult]
+    randomisation: Mapping[str, float]
     num_parameters: int
     training_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The contestants in the order asked for, the table of them, and a report."""
+    """The contestants in the order asked for, the table of them, and a report; `by` the same bucket by bucket."""
 
     contestants: tuple[Contestant, ...]
     table: Table
     report: Report
+    by: BucketComparison | None = None
 
 
 def compare(
@@ -62,6 +67,7 @@ def compare(
     out: str | Path | None = None,
     split: str = "test",
     data: str | Path | None = None,
+    by: By | None = None,
     overrides: Mapping[str, object] | Sequence[str] = (),
     device: str = "auto",
     announce: Announce | None = None,
@@ -74,6 +80,8 @@ def compare(
         out: where recipes are trained, each in a folder of its name, `runs/compare` by default; a training found there
             is resumed, which for one that has ended changes nothing.
         split: the split of the runs' own data; `data`: other data, as for `evaluate`.
+        by: sort the sentences into buckets and compare in each: by source `length`, by the training count of the
+            `rarest` word, by `unknown` words, by `clauses`. Counts are those of the first one's training data.
         overrides: settings for all recipes, as for `train`.
         announce: told, a sentence each, of what happens.
         observe: makes an observer of training for a recipe's name.
@@ -101,9 +109,11 @@ def compare(
         announce(f"Evaluating {name}.")
         evaluations[name] = evaluate(predictor, split=split, data=data, announce=announce)
         _check_same_data(evaluations)
-    contestants = _test(predictors, evaluations)
+    statistics = _statistics(predictors, evaluations)
+    contestants = _test(predictors, evaluations, statistics)
     table = comparison_table(contestants)
-    return Comparison(contestants, table, _report(contestants, table))
+    by_buckets = None if by is None else _compare_by(by, statistics, predictors, contestants)
+    return Comparison(contestants, table, _report(contestants, table, by_buckets), by_buckets)
 
 
 def comparison_table(contestants: Sequence[Contestant]) -> Table:
@@ -119,7 +129,7 @@ def comparison_table(contestants: Sequence[Contestant]) -> Table:
             [
                 contestant.name,
                 *(_interval(contestant.scores[name]) for name in first.scores),
-                _difference(contestant.tests.get(tested)),
+                None if contestant is first else difference(contestant.tests[tested]),
                 contestant.num_parameters,
                 None if seconds is None else round(seconds),
             ]
@@ -134,14 +144,19 @@ def comparison_table(contestants: Sequence[Contestant]) -> Table:
 
 
 def write_comparison(comparison: Comparison, path: Path) -> None:
-    """Writes the report as HTML, or the table as Markdown where the name ends in `.md`.
+    """Writes the report as HTML, the tables as Markdown where the name ends in `.md`, the picture where in `.svg`.
 
     Raises:
-        WorkError: the file could not be written.
+        RequestError: there is no picture. WorkError: the file could not be written.
     """
     if path.suffix == ".md":
-        table = comparison.table
-        write_atomically(path, f"# Comparison\n\n{table.title}\n\n{markdown_table(table)}")
+        tables = [comparison.table, *([] if comparison.by is None else [comparison.by.table])]
+        parts = [f"{table.title}\n\n{markdown_table(table)}" for table in tables]
+        write_atomically(path, "# Comparison\n\n" + "\n".join(parts))
+    elif path.suffix == ".svg":
+        if comparison.by is None:
+            raise RequestError(f"{path} would be a picture of scores by kinds of sentences; say which with --by.")
+        write_svg(comparison.by.chart, path)
     else:
         write_report(comparison.report, path)
 
@@ -192,32 +207,51 @@ def _train(
 def _check_same_data(evaluations: Mapping[str, Evaluation]) -> None:
     """Refuses data that differ, as soon as they do."""
     (first_name, first), (name, latest) = next(iter(evaluations.items())), list(evaluations.items())[-1]
-    if first.fingerprint != latest.fingerprint:
+    # Texts, not fingerprints: with a tag or with context the same pairs are another model's input.
+    if (first.sources, first.references) != (latest.sources, latest.references):
         raise RequestError(
             f"{name} was evaluated on other pairs ({latest.data}, split {latest.split}, {len(latest.sources):,}) than "
             f"{first_name} ({first.data}, split {first.split}, {len(first.sources):,}); with --data all have the same."
         )
 
 
-def _test(predictors: Mapping[str, Predictor], evaluations: Mapping[str, Evaluation]) -> tuple[Contestant, ...]:
-    first_name = next(iter(predictors))
-    config = predictors[first_name].task.config
-    measures = config.scores or ("exact_match",)
+def _statistics(
+    predictors: Mapping[str, Predictor], evaluations: Mapping[str, Evaluation]
+) -> dict[str, dict[ScoreName, Statistics]]:
     # All are measured as the first one's recipe says: numbers beside each other need equal settings.
-    statistics: dict[str, dict[str, Statistics]] = {
-        name: {score: text_statistics(score, evaluation, lowercase=config.lowercase_scores) for score in measures}
+    config = next(iter(predictors.values())).task.config
+    measures: tuple[ScoreName, ...] = config.scores or ("exact_match",)
+    return {
+        name: {
+            score: text_statistics(
+                score,
+                [answer.text for answer in evaluation.answers],
+                evaluation.references,
+                lowercase=config.lowercase_scores,
+            )
+            for score in measures
+        }
         for name, evaluation in evaluations.items()
     }
+
+
+def _test(
+    predictors: Mapping[str, Predictor],
+    evaluations: Mapping[str, Evaluation],
+    statistics: Mapping[str, Mapping[ScoreName, Statistics]],
+) -> tuple[Contestant, ...]:
+    first_name = next(iter(predictors))
     contestants = []
     for name, predictor in predictors.items():
         tests = {} if name == first_name else _tests(statistics[name], statistics[first_name])
-        scores = {score: measured.score() for score, measured in statistics[name].items()}
+        scores: dict[str, Score] = {score: measured.score() for score, measured in statistics[name].items()}
         contestants.append(
             Contestant(
                 name=name,
                 evaluation=evaluations[name],
                 scores={**scores, "perplexity": evaluations[name].scores["perplexity"]},
-                tests=tests,
+                tests={score: test.bootstrap for score, test in tests.items()},
+                randomisation={score: test.randomisation for score, test in tests.items()},
                 num_parameters=sum(parameter.numel() for parameter in predictor.model.parameters()),
                 training_seconds=predictor.record.get("training", {}).get("seconds"),
             )
@@ -225,34 +259,47 @@ def _test(predictors: Mapping[str, Predictor], evaluations: Mapping[str, Evaluat
     return tuple(contestants)
 
 
-def _tests(system: Mapping[str, Statistics], first: Mapping[str, Statistics]) -> dict[str, PairedResult]:
-    return {score: paired_bootstrap(system[score], first[score]) for score in first}
+def _tests(
+    system: Mapping[ScoreName, Statistics], first: Mapping[ScoreName, Statistics]
+) -> dict[ScoreName, PairedTest]:
+    return {score: paired_test(system[score], first[score]) for score in first}
 
 
-def text_statistics(name: ScoreName, evaluation: Evaluation, *, lowercase: bool) -> Statistics:
-    """What a paired test needs to know of every answer."""
-    match name:
-        case "exact_match":
-            metric: Bleu | Chrf | ExactMatch = ExactMatch(lowercase=lowercase)
-        case "bleu":
-            metric = Bleu(lowercase=lowercase)
-        case "chrf":
-            metric = Chrf(lowercase=lowercase)
-        case _:
-            assert_never(name)
-    metric.add([answer.text for answer in evaluation.answers], list(evaluation.references))
-    return metric.statistics()
+def _compare_by(
+    by: By,
+    statistics: Mapping[str, Mapping[ScoreName, Statistics]],
+    predictors: Mapping[str, Predictor],
+    contestants: Sequence[Contestant],
+) -> BucketComparison:
+    corpus = run_corpus(next(iter(predictors.values())))
+    needed = by in ("rarest", "unknown")
+    return compare_by(
+        by,
+        statistics,
+        contestants[0].evaluation.sources,
+        training_sources=[pair.source for pair in corpus.read("train")] if needed else None,
+        language=corpus.source_name,
+    )
 
 
-def _report(contestants: Sequence[Contestant], table: Table) -> Report:
+def _report(contestants: Sequence[Contestant], table: Table, by: BucketComparison | None) -> Report:
     first = contestants[0]
     sections: list[Section] = [table]
+    if by is not None:
+        sections += [by.chart, by.table]
     rows = [
-        (contestant.name, test.name, Interval(test.difference, test.low, test.high), test.p_value, test.share_higher)
+        (
+            contestant.name,
+            test.name,
+            Interval(test.difference, test.low, test.high),
+            test.p_value,
+            contestant.randomisation[score],
+            test.share_higher,
+        )
         for contestant in contestants[1:]
-        for test in contestant.tests.values()
+        for score, test in contestant.tests.items()
     ]
-    columns = ("model", "measure", "difference", "p", "share of resamples where it is higher")
+    columns = ("model", "measure", "difference", "p", "p (randomisation)", "share of resamples where it is higher")
     sections.append(Table(f"Paired tests against {first.name}", columns, rows))
     names = [contestant.name for contestant in contestants]
     for name, score in first.scores.items():
@@ -278,10 +325,3 @@ def _report(contestants: Sequence[Contestant], table: Table) -> Report:
 
 def _interval(score: Score) -> Interval:
     return Interval(score.value, score.low, score.high)
-
-
-def _difference(test: PairedResult | None) -> str | None:
-    if test is None:
-        return None
-    difference, low, high = (f"{value:+.{test.decimals}f}" for value in (test.difference, test.low, test.high))
-    return f"{difference} [{low}, {high}], p = {test.p_value:.3f}"

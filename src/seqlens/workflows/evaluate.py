@@ -1,7 +1,8 @@
 """Score a run on a split or on a user's own data, with intervals and the strongest cheap baseline beside it."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,21 @@ from seqlens.config import load_config, to_plain, write_atomically, write_json
 from seqlens.data.corpus import Corpus, PairsData, open_corpus
 from seqlens.data.download import cache_folder
 from seqlens.data.encoded import cache_key, encode_pairs
-from seqlens.data.sampler import length_batches
 from seqlens.decoding import DecodingConfig
 from seqlens.errors import RequestError
 from seqlens.inference import describe_machine, load
 from seqlens.inference.predictor import Predictor
 from seqlens.metrics import Perplexity, Score
+from seqlens.report import write_report
+from seqlens.tasks.transduce.analysis import Analysis
+from seqlens.tasks.transduce.analysis.results import score_fields
 from seqlens.tasks.transduce.answer import Translation
 from seqlens.tasks.transduce.baselines import baselines
 from seqlens.tasks.transduce.validation import compute_score
 from seqlens.training.run_config import RunConfig
+from seqlens.workflows.analyse import analyse_answers
+from seqlens.workflows.analyse_report import analysis_report
+from seqlens.workflows.forced import encoded_log_probs, mean_log_probs
 from seqlens.workflows.preparation import Announce
 from seqlens.workflows.train import RECIPE_FILE
 
@@ -39,6 +45,10 @@ class Evaluation(Mapping[str, Score]):
     fingerprint: str
     folder: Path | None
     """Where answers and scores were written."""
+    reference_log_probs: tuple[float, ...] = ()
+    """The natural log-probability of every reference under the model."""
+    analysis: Analysis | None = None
+    """By kinds of sentences and of errors, where it was asked for."""
 
     def __getitem__(self, name: str) -> Score:
         return self.scores[name]
@@ -57,19 +67,24 @@ def evaluate(
     data: str | Path | None = None,
     decoding: Mapping[str, object] | None = None,
     batch_size: int = 64,
+    workers: int = 1,
     write: bool = True,
+    analyse: bool = False,
     announce: Announce | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Scores a run.
 
     Args:
-        run: a run folder, or one that is loaded.
+        run: a run folder, or one that is loaded; several that were loaded together are scored as they answer together.
         split: a split of the run's own data: `test`, `validation`, or another that the data have.
         data: other data instead: a TSV or JSONL file, a folder, or a name of the catalogue (then its split `split`).
         decoding: settings of the search that differ from the run's, such as `{"beam_width": 1}`.
         batch_size: inputs answered at a time.
+        workers: processes that answer side by side, as for `Predictor.predict`.
         write: write predictions and scores to `evaluation/` in the run folder.
+        analyse: look beside the score too: at kinds of sentences, kinds of errors, and whether the search or the model
+            is at fault. With `write` that makes `analysis.json` and `analysis.html`.
         announce: told, a sentence each, of what happens; `progress` of how many inputs are answered, and of how many.
 
     Raises:
@@ -77,6 +92,8 @@ def evaluate(
     """
     announce = announce or (lambda text: None)
     predictor = run if isinstance(run, Predictor) else load(run)
+    if analyse and predictor.others:
+        raise RequestError("An analysis looks into one run: leave out the other runs, or the analysis.")
     corpus, split = _open(predictor, split, data)
     pairs = [(pair.source, pair.target) for pair in corpus.read(split)]
     if not pairs or any(target is None for _, target in pairs):
@@ -84,7 +101,7 @@ def evaluate(
     sources, references = [source for source, _ in pairs], [target or "" for _, target in pairs]
     data_name = corpus.name if data is None else str(data)
     announce(f"Answering {len(pairs):,} {'input' if len(pairs) == 1 else 'inputs'} of {data_name}, split {split}.")
-    answers = _answer(predictor, sources, batch_size, decoding or {}, progress)
+    answers = _answer(predictor, sources, batch_size, workers, decoding or {}, progress)
     if truncated := sum(answer.truncated for answer in answers):
         announce(f"{truncated:,} of the inputs are longer than the model's positions reach, and were cut there.")
     task = predictor.task
@@ -93,9 +110,11 @@ def evaluate(
     scores: dict[str, Score] = {
         name: compute_score(name, texts, references, lowercase=lowercase) for name in task.config.scores
     }
-    scores["perplexity"] = perplexity(predictor, corpus, split)
+    log_probs = mean_log_probs([_reference_log_probs(one, corpus, split) for one in (predictor, *predictor.others)])
+    scores["perplexity"] = _perplexity(log_probs)
     own_data = data is None
-    compared = baselines(sources, _training_pairs(predictor) if own_data else None)
+    training = _training_pairs(predictor, announce, required=own_data) if own_data or analyse else None
+    compared = baselines(sources, training if own_data else None)
     baseline_scores: dict[str, dict[str, Score]] = {
         baseline.name: {
             name: compute_score(name, baseline.answers, references, lowercase=lowercase) for name in task.config.scores
@@ -103,6 +122,8 @@ def evaluate(
         for baseline in compared
     }
     folder = predictor.path / "evaluation" / (split if own_data else f"{Path(str(data)).name}-{split}")
+    if predictor.others:
+        folder = folder.with_name("-with-".join([folder.name, *(other.path.name for other in predictor.others)]))
     result = Evaluation(
         run=predictor.path,
         data=data_name,
@@ -114,47 +135,84 @@ def evaluate(
         answers=tuple(answers),
         fingerprint=corpus.fingerprint(split),
         folder=folder if write else None,
+        reference_log_probs=tuple(sum(row) for row in log_probs),
     )
+    if analyse:
+        announce("Analysing the answers.")
+        result = _analysed(result, predictor, log_probs, training, corpus.source_name, decoding or {})
     if write:
         _write(result, folder, predictor, decoding or {})
     return result
+
+
+def _analysed(
+    result: Evaluation,
+    predictor: Predictor,
+    log_probs: Sequence[Sequence[float]],
+    training: Sequence[tuple[str, str]] | None,
+    language: str,
+    decoding: Mapping[str, object],
+) -> Evaluation:
+    analysis = analyse_answers(
+        predictor,
+        result.sources,
+        result.references,
+        result.answers,
+        log_probs,
+        length_penalty=float(str(_decoding_fields(predictor, decoding)["length_penalty"])),
+        training=training,
+        language=language,
+    )
+    return replace(result, analysis=analysis)
 
 
 def _answer(
     predictor: Predictor,
     sources: Sequence[str],
     batch_size: int,
+    workers: int,
     decoding: Mapping[str, object],
     progress: Callable[[int, int], None] | None,
 ) -> list[Translation]:
     """Answers some batches at a time, so that a person sees it go on."""
-    at_once = len(sources) if progress is None else 8 * batch_size
+    at_once = len(sources) if progress is None else 8 * workers * batch_size
+    settings: dict[str, Any] = dict(decoding)
     answers: list[Translation] = []
     for first in range(0, len(sources), at_once):
-        answers += predictor.predict(sources[first : first + at_once], batch_size=batch_size, **decoding)
+        answers += predictor.predict(
+            sources[first : first + at_once], batch_size=batch_size, workers=workers, **settings
+        )
         if progress is not None:
             progress(len(answers), len(sources))
     return answers
 
 
-def perplexity(predictor: Predictor, corpus: Corpus, split: str) -> Score:
-    """Perplexity a target token, `<end>` included, of the references under the model, with its interval."""
-    task, model = predictor.task, predictor.model
+def _reference_log_probs(predictor: Predictor, corpus: Corpus, split: str) -> list[list[float]]:
+    """The log-probability of every token of every reference under the model, `<end>` included."""
+    task = predictor.task
+    keys = (corpus.fingerprint(split), task.source_codec.fingerprint, task.target_codec.fingerprint)
     encoded = encode_pairs(
         corpus.read(split),
         task.source_codec,
         task.target_codec,
         folder=cache_folder() / "encoded",
-        key=cache_key(corpus.fingerprint(split), task.source_codec.fingerprint, task.target_codec.fingerprint),
+        key=cache_key(*keys, copying=task.copies),
+        copying=task.copies,
     )
+    return encoded_log_probs(predictor, encoded)
+
+
+def _perplexity(log_probs: Sequence[Sequence[float]]) -> Score:
+    """Perplexity a target token, `<end>` included, of the references under the model, with its interval."""
     metric = Perplexity()
-    device = model.output.weight.device
-    for indices in length_batches(encoded.lengths, 4096):
-        batch = encoded.batch(indices)
-        batch = task.fit_positions(model, batch).to(device)
-        rows = task.token_log_probs(model, batch)
-        metric.add([-sum(row) for row in rows], [len(row) for row in rows])
+    metric.add([-sum(row) for row in log_probs], [len(row) for row in log_probs])
     return metric.compute()
+
+
+def run_corpus(predictor: Predictor) -> Corpus:
+    """The run's own data. RequestError where they are not there any more."""
+    config = load_config(RunConfig, predictor.path / RECIPE_FILE)
+    return open_corpus(config.data, base=predictor.path)
 
 
 def _open(predictor: Predictor, split: str, data: str | Path | None) -> tuple[Corpus, str]:
@@ -190,10 +248,15 @@ def _like(own: PairsData, *, path: str | None = None, test: str | None = None) -
     )
 
 
-def _training_pairs(predictor: Predictor) -> list[tuple[str, str]]:
-    config = load_config(RunConfig, predictor.path / RECIPE_FILE)
-    corpus = open_corpus(config.data, base=predictor.path)
-    return [(pair.source, pair.target or "") for pair in corpus.read("train")]
+def _training_pairs(predictor: Predictor, announce: Announce, *, required: bool) -> list[tuple[str, str]] | None:
+    """The pairs the run was trained on; other data can be looked at without them, and that is said."""
+    try:
+        return [(pair.source, pair.target or "") for pair in run_corpus(predictor).read("train")]
+    except RequestError as error:
+        if required:
+            raise
+        announce(f"Rare words and omissions are left out, as the training data are not there: {error}")
+        return None
 
 
 def _write(result: Evaluation, folder: Path, predictor: Predictor, decoding: Mapping[str, object]) -> None:
@@ -203,6 +266,9 @@ def _write(result: Evaluation, folder: Path, predictor: Predictor, decoding: Map
 
     write_atomically(folder / "predictions.txt", lines([answer.text for answer in result.answers]))
     write_atomically(folder / "references.txt", lines(result.references))
+    write_atomically(folder / "predictions.jsonl", "".join(_prediction_lines(result)))
+    if result.analysis is not None:
+        _write_analysis(result, result.analysis, folder)
     write_json(
         folder / "scores.json",
         {
@@ -211,6 +277,7 @@ def _write(result: Evaluation, folder: Path, predictor: Predictor, decoding: Map
                 baseline: {name: score_fields(score) for name, score in scores.items()}
                 for baseline, scores in result.baseline_scores.items()
             },
+            **({"with": [str(other.path) for other in predictor.others]} if predictor.others else {}),
             "data": result.data,
             "split": result.split,
             "fingerprint": result.fingerprint,
@@ -222,15 +289,34 @@ def _write(result: Evaluation, folder: Path, predictor: Predictor, decoding: Map
     )
 
 
-def score_fields(score: Score) -> dict[str, Any]:
-    """A score as JSON can hold it."""
-    return {
-        "value": score.value,
-        "low": score.low,
-        "high": score.high,
-        "signature": score.signature,
-        "num_examples": score.num_examples,
+def _prediction_lines(result: Evaluation) -> Iterator[str]:
+    """A JSON object a sentence: the texts as they are, and how probable answer and reference are under the model."""
+    for source, reference, answer, reference_log_prob in zip(
+        result.sources, result.references, result.answers, result.reference_log_probs, strict=True
+    ):
+        fields = {
+            "source": source,
+            "answer": answer.text,
+            "reference": reference,
+            "log_prob": answer.log_prob,
+            "score": answer.score,
+            "reference_log_prob": reference_log_prob,
+        }
+        yield json.dumps(fields, ensure_ascii=False) + "\n"
+
+
+def _write_analysis(result: Evaluation, analysis: Analysis, folder: Path) -> None:
+    machine = describe_machine()
+    facts = {
+        "data": f"{result.data}, split {result.split}, fingerprint {result.fingerprint}",
+        "command": f"seqlens evaluate {result.run} --split {result.split} --analyse",
+        "machine": f"{machine['processor']}, {machine['cores']} cores",
+        "versions": f"torch {machine['torch']}, Python {machine['python']}",
     }
+    texts = list(zip(result.sources, result.references, [answer.text for answer in result.answers], strict=True))
+    report = analysis_report(analysis, texts, title=f"Analysis of {result.run.name}", facts=facts)
+    write_json(folder / "analysis.json", analysis.to_plain())
+    write_report(report, folder / "analysis.html")
 
 
 def _decoding_fields(predictor: Predictor, changes: Mapping[str, object]) -> dict[str, object]:

@@ -8,7 +8,6 @@ from seqlens.config import load_config
 from seqlens.data.batch import PairBatch, pad
 from seqlens.data.corpus import open_corpus
 from seqlens.data.examples import Pair
-from seqlens.data.text import END_ID
 from seqlens.errors import RequestError
 from seqlens.inference import describe_machine
 from seqlens.inference.predictor import Predictor
@@ -97,7 +96,7 @@ def inspect_attention(predictor: Predictor, source: str | None = None) -> Attent
         RequestError: the model has no attention, or the input is empty or too long for its positions.
     """
     source = _source(predictor, source)
-    answer = _reachable(predictor, predictor.predict(source).text)
+    answer = _reachable(predictor, source, predictor.predict(source).text)
     found = attention_map(predictor.task, predictor.model, source, answer)
     maps = [_heatmap("all heads", found, found.mean.tolist())]
     for number, layer in enumerate(found.layers, start=1):
@@ -110,9 +109,32 @@ def inspect_attention(predictor: Predictor, source: str | None = None) -> Attent
     sections: list[Section] = [
         Examples("Input and answer", ("input", "answer"), [(source, answer)]),
         AttentionMaps("Attention", maps, note=note),
+        BarChart(
+            "Coverage",
+            "token of the input",
+            "attention over the whole answer",
+            [f"{number} {token}" for number, token in enumerate(found.source_tokens, start=1)],
+            [Bars("coverage", found.coverage)],
+            note=" ".join(coverage_sentences(found)),
+        ),
     ]
     report = _report(predictor, "attention", "Where the model looked in the input for each token it wrote.", sections)
     return AttentionView(source, answer, found, report)
+
+
+def coverage_sentences(found: AttentionMap) -> list[str]:
+    """Names the tokens of the input that were hardly looked at and those looked at again and again."""
+    tokens, coverage = found.source_tokens, found.coverage
+
+    def named(places: Sequence[int]) -> str:
+        return ", ".join(f"{tokens[place]} ({place + 1}): {coverage[place]:.2f}" for place in places)
+
+    sentences = []
+    if found.left_out:
+        sentences.append(f"Hardly looked at, perhaps left out: {named(found.left_out)}.")
+    if found.repeated:
+        sentences.append(f"Looked at again and again, perhaps repeated: {named(found.repeated)}.")
+    return sentences or ["No token was left out, none looked at again and again."]
 
 
 def inspect_gates(predictor: Predictor, source: str | None = None) -> GatesView:
@@ -201,17 +223,18 @@ def _source(predictor: Predictor, source: str | None) -> str:
     return source
 
 
-def _reachable(predictor: Predictor, answer: str) -> str:
+def _reachable(predictor: Predictor, source: str, answer: str) -> str:
     """The answer, cut where learned positions end: one that did not end by itself has no room for its `<end>`."""
-    codec, limit = predictor.task.target_codec, predictor.model.max_target_length
-    ids = codec.encode(answer)
-    return answer if limit is None or len(ids) < limit else codec.decode(ids[: limit - 1])
+    task, limit = predictor.task, predictor.model.max_target_length
+    _, ids = task.encode_pair(source, answer)
+    if limit is None or len(ids) <= limit:
+        return answer
+    return task.target_codec.decode(ids[: limit - 1], task.unknown_words(source))
 
 
 def _batch(predictor: Predictor, pairs: Sequence[tuple[str, str]]) -> PairBatch:
-    task = predictor.task
-    sources = [[*ids, END_ID] for ids in task.source_codec.encode_batch([source for source, _ in pairs])]
-    targets = [[*ids, END_ID] for ids in task.target_codec.encode_batch([target for _, target in pairs])]
+    encoded = [predictor.task.encode_pair(source, target) for source, target in pairs]
+    sources, targets = [source for source, _ in encoded], [target for _, target in encoded]
     return PairBatch(pad(sources), pad(targets), tuple(range(len(pairs))))
 
 

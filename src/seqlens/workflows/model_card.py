@@ -16,6 +16,8 @@ def model_card(name: str, config: RunConfig, task: Task, model: nn.Module, facts
     data, training, weights = facts["data"], facts["training"], facts["weights"]
     left_out = f" ({data['num_left_out']:,} longer ones left out)" if data["num_left_out"] else ""
     validation = "\n".join(f"| {key} | {_number(value)} |" for key, value in weights["validation"].items())
+    init = facts.get("init")
+    started = f"| started from | the run {init['name']}, weights {init['weights_sha256'][:12]} |\n" if init else ""
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return f"""# {name}
 
@@ -31,7 +33,7 @@ Trained with seqlens {__version__} (recipe `{name}`, seed {config.seed}).
 | vocabulary | {task.source_codec.size:,} source, {task.target_codec.size:,} target |
 | training | {training["steps"]:,} steps, {training["epochs"]} epochs, {training["seconds"]:.0f} s, \
 ended by {training["stop_reason"]} |
-| weights | {_weights(weights)} |
+{started}| weights | {_weights(weights)} |
 
 Validation, where the weights were chosen:
 

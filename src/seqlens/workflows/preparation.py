@@ -3,20 +3,25 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, final
+from typing import Any, TypeVar, final
+
+import numpy as np
+from jaxtyping import Int64
 
 from seqlens.data.batch import PairBatch
 from seqlens.data.catalogue import catalogue_names
-from seqlens.data.corpus import Corpus, DataConfig, FilePair, PairsData, open_corpus
+from seqlens.data.corpus import Corpus, DataConfig, FilePair, MixtureData, PairsData, open_corpus
 from seqlens.data.download import cache_folder
-from seqlens.data.encoded import EncodedPairs, cache_key, encode_pairs, within_length
+from seqlens.data.encoded import EncodedPairs, cache_key, encode_pairs
 from seqlens.data.loader import Loader
-from seqlens.data.sampler import TokenBudgetSampler
+from seqlens.data.sampler import TokenBudgetSampler, within_length
+from seqlens.data.subword_dropout import SubwordDropout, build_subword_dropout
 from seqlens.errors import RequestError
 from seqlens.tasks.build import Task, fit_task, load_task
 from seqlens.training.run_config import RunConfig
 
 Announce = Callable[[str], None]
+Data = TypeVar("Data", bound=DataConfig)
 
 
 @final
@@ -56,29 +61,54 @@ class Prepared:
     max_length: int | None
     num_left_out: int
     fingerprints: dict[str, str]
+    subword_dropout: SubwordDropout | None = None
 
 
-def prepare(config: RunConfig, *, codec_folder: Path | None, announce: Announce) -> Prepared:
-    """Opens the data, fits the task (or loads it from `codec_folder`), encodes, plans batches."""
+def prepare(
+    config: RunConfig,
+    *,
+    codec_folder: Path | None,
+    announce: Announce,
+    fit: Callable[[Corpus], Task] | None = None,
+) -> Prepared:
+    """Opens the data, fits the task (by `fit`, where it is given; or loads it from `codec_folder`), encodes, plans
+    batches.
+    """
     corpus = open_corpus(config.data, base=Path(), announce=announce)
     fingerprints = {split: corpus.fingerprint(split) for split in ("train", "validation")}
     if codec_folder is not None:
         task = load_task(config.task, codec_folder)
+    elif fit is not None:
+        task = fit(corpus)
     else:
         announce(f"Fitting the codec on {corpus.name}.")
         task = fit_task(config.task, lambda: corpus.read("train"))
+    max_length = _max_length(config)
+    dropout = build_subword_dropout(
+        task.source_codec,
+        task.target_codec,
+        dropout_p=config.batches.subword_dropout_p,
+        seed=config.seed,
+        max_length=max_length,
+    )
     train = encode_split(corpus, "train", task, fingerprints["train"], announce)
     validation = encode_split(corpus, "validation", task, fingerprints["validation"], announce)
     if not len(train) or not len(validation):
         empty = "validation" if len(train) else "train"
         raise RequestError(f"{corpus.name} has no pairs in its split '{empty}'.")
-    max_length = _max_length(config)
     kept = within_length(train.lengths, max_length)
     if not len(kept.indices):
         raise RequestError(f"Every training pair of {corpus.name} is longer than the {max_length} tokens allowed.")
     train = train.subset(kept.indices)
     task = task.with_output_limit(train.lengths)
-    sampler = TokenBudgetSampler(train.lengths, max_tokens=config.batches.max_tokens, shuffle=True, seed=config.seed)
+    repeats = corpus.repeats()
+    sampler = TokenBudgetSampler(
+        train.lengths,
+        max_tokens=config.batches.max_tokens,
+        shuffle=True,
+        seed=config.seed,
+        repeats=None if repeats is None else repeats[kept.indices],
+    )
     return Prepared(
         corpus=corpus,
         task=task,
@@ -89,6 +119,7 @@ def prepare(config: RunConfig, *, codec_folder: Path | None, announce: Announce)
         max_length=max_length,
         num_left_out=kept.num_left_out,
         fingerprints=fingerprints,
+        subword_dropout=dropout,
     )
 
 
@@ -109,7 +140,8 @@ def encode_split(corpus: Corpus, split: str, task: Task, fingerprint: str, annou
         source,
         target,
         folder=cache_folder() / "encoded",
-        key=cache_key(fingerprint, source.fingerprint, target.fingerprint),
+        key=cache_key(fingerprint, source.fingerprint, target.fingerprint, copying=task.copies),
+        copying=task.copies,
     )
     if encoded.note:
         announce(encoded.note)
@@ -118,7 +150,15 @@ def encode_split(corpus: Corpus, split: str, task: Task, fingerprint: str, annou
 
 def make_batches(prepared: Prepared, *, prefetch: int) -> TrainingBatches:
     """The training batches of a prepared recipe, made in the background."""
-    return TrainingBatches(Loader(prepared.train.batch, prepared.sampler, prefetch=prefetch))
+    pairs, sampler, dropout = prepared.train, prepared.sampler, prepared.subword_dropout
+    if dropout is None:
+        return TrainingBatches(Loader(pairs.batch, sampler, prefetch=prefetch))
+
+    def cut_anew(indices: Int64[np.ndarray, "batch"]) -> PairBatch:
+        # The loader calls this right after it took the indices, in one thread: so the epoch is that of the indices.
+        return dropout.batch(pairs, indices, sampler.epoch)
+
+    return TrainingBatches(Loader(cut_anew, sampler, prefetch=prefetch))
 
 
 def with_absolute_paths(config: RunConfig, base: Path, written: DataConfig | None = None) -> RunConfig:
@@ -127,9 +167,25 @@ def with_absolute_paths(config: RunConfig, base: Path, written: DataConfig | Non
     Paths that stand in the recipe (`written` is its data before any override) are taken from its folder `base`, those
     of an override from the working folder, where it was typed.
     """
-    data = config.data
+    return replace(config, data=_absolute_data(config.data, base, written))
+
+
+def _absolute_data(data: Data, base: Path, written: DataConfig | None) -> Data:
+    """The same for the data alone, and for the parts of a mixture."""
+    if isinstance(data, MixtureData):
+        known = written.parts if isinstance(written, MixtureData) else ()
+        # Without overrides nothing was typed; with them, what the recipe has not in that place was.
+        typed = None if written is None else PairsData()
+        befores = [known[place].data if place < len(known) else typed for place in range(len(data.parts))]
+        return replace(
+            data,
+            parts=tuple(
+                replace(part, data=_absolute_data(part.data, base, before))
+                for part, before in zip(data.parts, befores, strict=True)
+            ),
+        )
     if not isinstance(data, PairsData):
-        return config
+        return data
 
     def folder_of(name: str) -> Path:
         return base if written is None or getattr(data, name) == getattr(written, name, None) else Path()
@@ -145,4 +201,4 @@ def with_absolute_paths(config: RunConfig, base: Path, written: DataConfig | Non
 
     path = data.path if data.path is None or data.path in catalogue_names() else absolute("path", data.path)
     files = {name: given(name) for name in ("train", "validation", "test")}
-    return replace(config, data=replace(data, path=path, **files))  # type: ignore[arg-type]
+    return replace(data, path=path, **files)  # type: ignore[arg-type]

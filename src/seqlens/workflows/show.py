@@ -8,8 +8,9 @@ from pathlib import Path
 from seqlens.config import load_config
 from seqlens.data.batch import pad
 from seqlens.data.catalogue import catalogue_names
-from seqlens.data.corpus import Corpus, DataConfig, PairsData, open_corpus
+from seqlens.data.corpus import Corpus, DataConfig, PairsData, PronounsData, open_corpus
 from seqlens.data.dates import DatesData
+from seqlens.data.documents import ContextConfig
 from seqlens.data.text import END_ID, UNKNOWN_ID, CharactersConfig, TextCodec, WordsConfig
 from seqlens.errors import RequestError, did_you_mean
 from seqlens.tasks.build import Task, fit_task
@@ -93,7 +94,9 @@ def data_config(
     """
     if name_or_path == "dates":
         return DatesData()
-    names = [*catalogue_names(), "dates"]
+    if name_or_path == "pronouns":
+        return PronounsData(context=ContextConfig())
+    names = [*catalogue_names(), "dates", "pronouns"]
     if name_or_path not in names and not Path(name_or_path).exists():
         raise RequestError(
             f"There is no data set, folder or file '{name_or_path}', the data sets are {', '.join(names)}."

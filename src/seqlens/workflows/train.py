@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from seqlens.config import dump_config, load_config, to_plain, write_atomically, write_json
+from seqlens.config import dump_config, load_config, write_atomically, write_json
 from seqlens.data.corpus import DataConfig
 from seqlens.data.sampler import length_batches
 from seqlens.errors import RequestError
 from seqlens.inference import choose_device, load, write_run
 from seqlens.inference.predictor import Predictor
-from seqlens.inference.run_folder import CODEC_FOLDER, RUN_FILE
+from seqlens.inference.run_folder import CODEC_FOLDER
 from seqlens.inspection import gradient_through_time, gradient_warning
 from seqlens.models.encoders import RecurrentEncoder
 from seqlens.models.transducer import Transducer
@@ -24,11 +24,20 @@ from seqlens.tasks.transduce.validation import validate
 from seqlens.training.loop import fit
 from seqlens.training.observer import FitResult, Observer
 from seqlens.training.run_config import RunConfig
+from seqlens.workflows.claim import RECIPE_FILE as RECIPE_FILE
+from seqlens.workflows.claim import claim_folder
+from seqlens.workflows.initial import (
+    INIT_WEIGHTS_FILE,
+    Initial,
+    forget_initial,
+    put_stored_weights,
+    read_init_record,
+    read_initial,
+)
 from seqlens.workflows.model_card import model_card
 from seqlens.workflows.preparation import Announce, Prepared, make_batches, prepare, with_absolute_paths
 from seqlens.workflows.recipes import find_recipe
 
-RECIPE_FILE = "recipe.yaml"
 METRICS_FILE = "metrics.json"
 _NAME_COMMENT = "# recipe: "
 
@@ -48,6 +57,8 @@ def train(
     out: str | Path | None = None,
     overrides: Mapping[str, object] | Sequence[str] = (),
     resume: bool = False,
+    init: str | Path | None = None,
+    init_vocabulary: str = "kept",
     observer: Observer | None = None,
     announce: Announce | None = None,
     device: str = "auto",
@@ -59,6 +70,10 @@ def train(
         out: the run folder; without `resume` it must be new or empty.
         overrides: settings that differ, `{"training.max_steps": 500}` or `["training.max_steps=500"]`.
         resume: go on with the training in `out` where its newest checkpoint ends.
+        init: a run to start from (fine-tuning): its weights and its codec. The model must be the recipe's, but for
+            dropout; optimiser and schedule begin anew. A resumed training does not need that run any more.
+        init_vocabulary: `kept`, or `extended`: new words (characters, for a codec of characters or subwords) and tags
+            of the training data are added, with fresh weights.
         observer: told of progress; `announce` is told, a sentence each, of what happens before and after.
         device: `auto` takes a CUDA device where there is one.
 
@@ -69,14 +84,30 @@ def train(
     target_device = choose_device(device)
     name, config = _read_recipe(recipe, out, overrides, resume=resume)
     folder = Path(out) if out is not None else Path("runs") / name
-    _claim(folder, config, resume=resume, announce=announce)
+    config = claim_folder(folder, config, resume=resume, announce=announce)
     codec_folder = folder / CODEC_FOLDER
     # The weights belong to the codec that was fitted first. The recipe is written after it, so that codec is whole.
     resumed = resume and (folder / RECIPE_FILE).is_file()
-    prepared = prepare(config, codec_folder=codec_folder if resumed else None, announce=announce)
+    initial = _find_initial(init, init_vocabulary, folder, resumed=resumed)
+    if initial is not None:
+        config = initial.settings(config)
+    prepared = prepare(
+        config,
+        codec_folder=codec_folder if resumed else None,
+        announce=announce,
+        fit=None if initial is None else lambda corpus: initial.fit_task(config, corpus),
+    )
     announce(_summary(prepared))
     model = fresh_model(prepared.task, config.seed)
     prepared.task.save(codec_folder)
+    if initial is not None:
+        copied = initial.put_weights(model, prepared.task)
+        initial.write(folder, model, copied)
+        announce(_told_initial(initial, prepared, copied))
+    elif resumed:
+        put_stored_weights(model, folder)
+    else:
+        forget_initial(folder)
     write_atomically(folder / RECIPE_FILE, f"{_NAME_COMMENT}{name}\n{dump_config(config)}")
     result = run_fit(model, prepared, config, folder, resume=resume, observer=observer, device=target_device)
     finish_run(name, prepared, config, model, result, folder)
@@ -116,6 +147,7 @@ def run_fit(
         return fit(
             model,
             compute_loss=task.loss,  # type: ignore[arg-type]
+            loss_at=task.loss_at if task.config.scheduled_sampling is not None else None,  # type: ignore[arg-type]
             batches=source,
             batches_per_epoch=prepared.batches_per_epoch,
             validate=validation,
@@ -137,9 +169,14 @@ def finish_run(
     """Makes the folder of a training a run that can be loaded: weights, record, scores, model card."""
     model.to("cpu")
     facts = run_facts(name, prepared, config, result)
+    init = read_init_record(folder)
+    if init is not None:
+        facts["init"] = init
     write_json(folder / METRICS_FILE, {"validation": dict(result.best_metrics), "step": result.best_step})
     write_atomically(folder / "README.md", model_card(name, config, prepared.task, model, facts))
     write_run(folder, prepared.task, model, facts)
+    if result.stop_reason != "interrupted":
+        (folder / INIT_WEIGHTS_FILE).unlink(missing_ok=True)
 
 
 def run_facts(name: str, prepared: Prepared, config: RunConfig, result: FitResult) -> dict[str, Any]:
@@ -154,6 +191,7 @@ def run_facts(name: str, prepared: Prepared, config: RunConfig, result: FitResul
             "num_train": len(prepared.train),
             "num_left_out": prepared.num_left_out,
             "fingerprints": prepared.fingerprints,
+            "context_sentences": prepared.corpus.context_sentences,
         },
         "training": {
             "steps": result.steps,
@@ -163,6 +201,32 @@ def run_facts(name: str, prepared: Prepared, config: RunConfig, result: FitResul
         },
         "weights": {"kind": result.weights, "step": result.best_step, "validation": dict(result.best_metrics)},
     }
+
+
+def _find_initial(init: str | Path | None, vocabulary: str, folder: Path, *, resumed: bool) -> Initial | None:
+    """The run to start from; None for a training that starts by itself, or has started before."""
+    if init is None:
+        if vocabulary != "kept":
+            raise RequestError(
+                f"The initial vocabulary is '{vocabulary}', but no run to start from was named (--init)."
+            )
+        return None
+    if not resumed:
+        return read_initial(init, vocabulary)
+    if read_init_record(folder) is None:
+        raise RequestError(f"{folder} was not started from another run, so it cannot be resumed with --init.")
+    return None
+
+
+def _told_initial(initial: Initial, prepared: Prepared, copied: Mapping[str, int]) -> str:
+    task = prepared.task
+    sizes = {"source": task.source_codec.size, "target": task.target_codec.size}
+    fresh = {side: sizes[side] - copied[side] for side in sizes}
+    new = "none is new" if not any(fresh.values()) else f"{fresh['source']:,} and {fresh['target']:,} are new"
+    return (
+        f"Starting from {initial.run.path}, with the weights of {copied['source']:,} source and "
+        f"{copied['target']:,} target symbols; {new}."
+    )
 
 
 def _read_recipe(
@@ -200,43 +264,6 @@ def _stored_name(stored: Path) -> str:
     """The name of the recipe that a run folder was made from; that of the folder if it is not told."""
     first_line = stored.read_bytes().partition(b"\n")[0].decode("utf-8", errors="replace")
     return first_line.removeprefix(_NAME_COMMENT) if first_line.startswith(_NAME_COMMENT) else stored.parent.name
-
-
-def _claim(folder: Path, config: RunConfig, *, resume: bool, announce: Announce) -> None:
-    """Refuses a folder that holds something else; writes nothing."""
-    if folder.exists() and not folder.is_dir():
-        raise RequestError(f"{folder} is a file, expected a new folder for the run.")
-    stored = folder / RECIPE_FILE
-    if resume and stored.is_file():
-        _check_same_training(folder, load_config(RunConfig, stored), config)
-        return
-    if folder.is_dir() and any(path.name != CODEC_FOLDER for path in folder.iterdir()):
-        what = (
-            "a finished run" if (folder / RUN_FILE).is_file() else "a training" if stored.is_file() else "other files"
-        )
-        hint = "" if what == "other files" else ", or --resume to go on with the training"
-        raise RequestError(f"{folder} holds {what} already. Give another --out{hint}.")
-    if resume:
-        announce(f"There is no training in {folder} to resume; it starts from the beginning.")
-
-
-def _check_same_training(folder: Path, earlier: RunConfig, config: RunConfig) -> None:
-    """Refuses to resume with a recipe that is not the folder's own in all that a checkpoint depends on."""
-    for part in ("data", "task", "batches", "seed"):
-        if getattr(earlier, part) != getattr(config, part):
-            path = _first_difference(part, to_plain(earlier)[part], to_plain(config)[part])
-            raise RequestError(
-                f"{folder} was trained with another '{path}', so it cannot be resumed with this recipe; "
-                "only settings under 'training' may change. Without a recipe the folder's own is used."
-            )
-
-
-def _first_difference(path: str, earlier: object, now: object) -> str:
-    if isinstance(earlier, dict) and isinstance(now, dict):
-        for key in [*earlier, *now]:
-            if earlier.get(key) != now.get(key):
-                return _first_difference(f"{path}.{key}", earlier.get(key), now.get(key))
-    return path
 
 
 def fresh_model(task: Task, seed: int) -> Transducer:

@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
+from benchmarks.quality.entry import Entry, Goal, check_plan, select_entries
 from benchmarks.quality.jobs import LONGEST_SECONDS, plan_jobs
-from benchmarks.quality.plan import PLAN, Entry, Goal, check_plan, select_entries
+from benchmarks.quality.plan import PLAN
 from seqlens.errors import RequestError
 
 ENTRY = Entry(

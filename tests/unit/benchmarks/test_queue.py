@@ -11,8 +11,8 @@ from typing import Any, final
 import pytest
 
 from benchmarks.provenance import REPOSITORY
+from benchmarks.quality.entry import Entry
 from benchmarks.quality.jobs import Job
-from benchmarks.quality.plan import Entry
 from benchmarks.quality.queue import Tally, list_jobs, run_queue
 from benchmarks.rows import append_row, read_rows
 from benchmarks.speed.process import child_environment

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from benchmarks.provenance import QUALITY_ROWS, RESULTS_PAGE, SPEED_ROWS
+from benchmarks.quality.entry import Entry, Goal
 from benchmarks.quality.markdown import table
-from benchmarks.quality.plan import PLAN, Entry, Goal
+from benchmarks.quality.plan import COMPARISONS, PLAN
 from benchmarks.quality.results import results, results_page
 from benchmarks.rows import read_rows
 from benchmarks.speed.figures import Figure, Result, to_row
@@ -102,7 +103,7 @@ def figure(page: str) -> list[str]:
 
 
 def test_the_committed_page_is_what_the_committed_rows_make() -> None:
-    page = results_page(read_rows(QUALITY_ROWS), read_rows(SPEED_ROWS), PLAN)
+    page = results_page(read_rows(QUALITY_ROWS), read_rows(SPEED_ROWS), PLAN, COMPARISONS)
     assert RESULTS_PAGE.read_text(encoding="utf-8") == page, "run `make docs`"
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.quality.entry import Entry, Goal
 from benchmarks.quality.jobs import plan_jobs
-from benchmarks.quality.plan import Entry, Goal
 from benchmarks.quality.queue import run_queue
 from benchmarks.quality.results import results_page
 from benchmarks.quality.work import SeqlensWorker, both_cases

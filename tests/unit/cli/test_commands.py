@@ -24,7 +24,7 @@ def answered(result: Result) -> str:
 
 @pytest.mark.parametrize(
     "command",
-    ["demo", "recipes", "train", "evaluate", "predict", "compare", "inspect"]
+    ["demo", "recipes", "train", "evaluate", "predict", "compare", "inspect", "backtranslate"]
     + [f"data {verb}" for verb in ("list", "fetch", "show", "check")],
 )
 def test_every_command_explains_itself_with_an_example(invoke: Invoke, command: str) -> None:
@@ -123,7 +123,8 @@ def test_predict_json_holds_input_and_answer(invoke: Invoke, run: Path) -> None:
 
 
 def test_a_line_break_in_an_answer_stays_one_line(invoke: Invoke, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seqlens.data.codecs.characters.CharactersCodec.decode", lambda self, ids: "a\nb\r\nc\rd")
+    decode = "seqlens.data.codecs.characters.CharactersCodec.decode"
+    monkeypatch.setattr(decode, lambda self, ids, unknown: "a\nb\r\nc\rd")
     assert answered(invoke("predict", run, "x", "y")) == "a b c d\n" * 2
     assert json.loads(answered(invoke("predict", run, "--json", "x")))["text"] == "a\nb\r\nc\rd"
 

@@ -9,7 +9,7 @@ from threading import Thread
 
 import pytest
 
-from seqlens.data import corpus as corpus_module
+from seqlens.data import pairs as corpus_module
 from seqlens.data.catalogue import Card, CardFile, CardSplit, HashedTsvReader, PairedReader
 from seqlens.data.corpus import PairsData, open_corpus
 from seqlens.data.download import cache_folder, fetch, fetch_files

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from seqlens.data import encoded as encoded_module
 from seqlens.data.batch import pad
-from seqlens.data.encoded import EncodedPairs, cache_key, encode_pairs, within_length
+from seqlens.data.encoded import EncodedPairs, cache_key, encode_pairs
 from seqlens.data.examples import Pair, Place
+from seqlens.data.sampler import within_length
 from seqlens.data.text import END_ID, TextCodec
 from seqlens.errors import RequestError, WorkError
 

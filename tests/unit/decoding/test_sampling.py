@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqlens.decoding import sample
+from seqlens.decoding import SearchRequest, sample
 from seqlens.decoding.sampling import draw
 from seqlens.errors import RequestError
 
@@ -61,10 +61,7 @@ def many(chain, state, *, seed=0, num_samples=400, max_lengths=(6, 6), **setting
     return sample(
         model,
         state,
-        num_groups=2,
-        start_id=START,
-        end_id=END,
-        max_lengths=list(max_lengths),
+        SearchRequest(start_id=START, end_id=END, max_lengths=list(max_lengths)),
         seed=seed,
         num_samples=num_samples,
         **settings,

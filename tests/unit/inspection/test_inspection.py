@@ -8,6 +8,7 @@ from seqlens.data.examples import Pair
 from seqlens.data.text import CharactersConfig
 from seqlens.errors import RequestError
 from seqlens.inspection import (
+    AttentionMap,
     GradientThroughTime,
     attention_map,
     encoder_gates,
@@ -113,6 +114,25 @@ def test_an_attention_map_has_a_row_a_target_token_that_sums_to_one(
     assert result.target_tokens == ("c", "b", "<end>")
     assert [tuple(layer.shape) for layer in result.layers] == [(heads, 3, 4)] * layers
     torch.testing.assert_close(result.mean.sum(1), torch.ones(3))
+
+
+def test_coverage_shows_what_was_left_out_and_what_was_repeated() -> None:
+    weights = torch.tensor([[[0.0, 0.9, 0.1, 0.0], [0.1, 0.8, 0.1, 0.0], [0.0, 0.7, 0.2, 0.1], [0.1, 0.0, 0.0, 0.9]]])
+    found = AttentionMap(("a", "b", "c", "<end>"), ("x", "y", "z", "<end>"), (weights,))
+    assert found.coverage == pytest.approx((0.2, 2.4, 0.4, 1.0))
+    assert (found.left_out, found.repeated) == ((0,), (1,))
+
+
+def test_a_copied_word_is_shown_by_its_name() -> None:
+    config = TransduceConfig(
+        codec=SharedCodec(text=CharactersConfig()), model=TransducerConfig(embedding_dim=12, copy=True)
+    )
+    task = TransduceTask.fit(config, lambda: [Pair("abc", "cb")])
+    result = attention_map(task, task.build_model().eval(), "aXbY", "YZ")
+    assert result.source_tokens == ("a", "X", "b", "Y", "<end>")
+    assert result.target_tokens == ("Y", "<unk>", "<end>")
+    sides = (Sequences(torch.tensor([ids]), torch.tensor([len(ids)])) for ids in task.encode_pair("aX", "X"))
+    assert gradient_through_time(task.build_model(), PairBatch(*sides, (0,))).counts == (2, 1)
 
 
 def test_what_is_not_there_is_refused_in_a_sentence() -> None:

@@ -3,6 +3,7 @@ import json
 import math
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,10 @@ def scripted(values: list[float]) -> Callable[[nn.Module], dict[str, float]]:
 
 
 def test_it_learns(train: Train, linear: nn.Linear, tmp_path: Path, recorder: Any) -> None:
-    result = train(TrainingConfig(max_epochs=40, validate_every=50, optimizer=FAST, schedule=LinearSchedule()))
+    exact = TrainingConfig(
+        max_epochs=40, validate_every=50, optimizer=FAST, schedule=LinearSchedule(), precision="float32"
+    )
+    result = train(exact)
     torch.testing.assert_close(linear.weight.data, torch.tensor([[1.0, -2.0, 0.5]]), atol=1e-3, rtol=0)
     assert (result.steps, result.epochs, result.stop_reason, result.weights) == (320, 40.0, "max_epochs", "best")
     assert result.best_metrics["loss"] is not None
@@ -336,3 +340,20 @@ def test_watching_changes_no_byte(train: Train, linear: nn.Module, tmp_path: Pat
         train(TrainingConfig(max_steps=6, watch_every=1), compute_loss=noisy_loss, watch=looking, folder=folder)
         ends.append(copy.deepcopy(linear.state_dict()))
     torch.testing.assert_close(ends[0], ends[1], rtol=0, atol=0)
+
+
+def test_a_loss_may_depend_on_the_step(train: Train, loss_of_points: Callable[[nn.Module, Any], LossSum]) -> None:
+    """The step's number is that of the training, resumed or not, and the same for all batches of a step."""
+    asked: list[int] = []
+
+    def loss_at(step: int) -> Callable[[nn.Module, Any], LossSum]:
+        asked.append(step)
+        return loss_of_points
+
+    def refused(model: nn.Module, batch: Any) -> LossSum:
+        pytest.fail("the loss that knows no step was computed")
+
+    config = TrainingConfig(max_steps=3, accumulate_batches=2, validate_every=2, schedule=ConstantSchedule())
+    train(config, compute_loss=refused, loss_at=loss_at)
+    train(replace(config, max_steps=5), compute_loss=refused, loss_at=loss_at, resume=True)
+    assert asked == [1, 2, 3, 4, 5]

@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import Any, Literal, final
 
 from seqlens.data.codecs.base import VocabularyCodec
+from seqlens.data.codecs.marks import noting_tags
 from seqlens.data.codecs.normalisation import Normalisation, Normaliser
-from seqlens.data.codecs.specials import NUM_SPECIALS, SPECIAL_NAMES, UNKNOWN_ID, visible
+from seqlens.data.codecs.specials import NUM_SPECIALS, SPECIAL_NAMES, UNKNOWN_ID, UnknownPiece, visible
 from seqlens.data.codecs.storage import StoredCodec
 from seqlens.data.codecs.vocabulary import check_found, check_sizes, most_frequent
 
@@ -55,6 +56,14 @@ class CharactersCodec(VocabularyCodec):
         check_found("characters", counts, characters, config.min_count)
         return cls(characters, normaliser)
 
+    def extended(self, config: CharactersConfig, texts: Iterable[str]) -> "CharactersCodec":
+        """Returns this codec with the characters and tags besides that a codec fitted on the texts would have."""
+        tags: set[str] = set()
+        fresh = CharactersCodec.fit(config, noting_tags(texts, tags))
+        known = self._texts[NUM_SPECIALS:]
+        new = [character for character in fresh._texts[NUM_SPECIALS:] if character not in self._ids]
+        return CharactersCodec((*known, *new), self._normaliser).with_tags([*self.tags, *sorted(tags)])
+
     @classmethod
     def restore(cls, stored: StoredCodec) -> "CharactersCodec":
         """Makes a codec of what `save` wrote.
@@ -64,14 +73,25 @@ class CharactersCodec(VocabularyCodec):
         """
         return cls(stored.characters("characters"), stored.normaliser())
 
-    def encode(self, text: str) -> list[int]:
+    def _encode_plain(self, text: str) -> list[int]:
         """Returns one id per character of the normalised text."""
         ids = self._ids
         return [ids.get(character, UNKNOWN_ID) for character in self._normaliser.apply(text)]
 
-    def decode(self, ids: Sequence[int]) -> str:
+    def decode(self, ids: Sequence[int], unknown: Sequence[UnknownPiece] = ()) -> str:
         """Returns the characters of any ids; see `VocabularyCodec.decode`."""
-        return "".join([self._texts[id] for id in self._decodable(ids)])
+        return "".join(
+            [
+                self._texts[id] if id < self._num_pieces else unknown[id - self.size].text
+                for id in self._decodable(ids, len(unknown))
+            ]
+        )
+
+    def _unknown_plain(self, text: str) -> list[UnknownPiece]:
+        return [UnknownPiece(character) for character in self._normaliser.apply(text) if character not in self._ids]
+
+    def _piece_symbols(self) -> list[tuple[str, Any]]:
+        return [("character", character) for character in self._texts[NUM_SPECIALS:]]
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Returns where in `text` each id comes from; characters normalised together have one span."""

@@ -71,7 +71,12 @@ def split_chunks(part: str, max_digits: int = MAX_CHUNK_LENGTH) -> list[str]:
     One space goes with the run that follows it. No subword reaches across a cut. An empty part has no runs. Runs of
     digits are cut after `max_digits`.
     """
-    return _chunk_pattern(max_digits).findall(" " + part) if part else []
+    return cut_chunks(" " + part, max_digits) if part else []
+
+
+def cut_chunks(text: str, max_digits: int = MAX_CHUNK_LENGTH) -> list[str]:
+    """Cuts a text as `split_chunks` does, with no space put before it."""
+    return _chunk_pattern(max_digits).findall(text)
 
 
 @cache

@@ -1,4 +1,6 @@
-"""The four ids that mean the same in every codec, and how they are shown."""
+"""The four ids that mean the same in every codec, how pieces are shown, and what an unknown one was."""
+
+from typing import NamedTuple
 
 PADDING_ID = 0
 UNKNOWN_ID = 1
@@ -7,6 +9,13 @@ END_ID = 3
 
 SPECIAL_NAMES = ("<pad>", "<unk>", "<start>", "<end>")
 NUM_SPECIALS = len(SPECIAL_NAMES)
+
+
+class UnknownPiece(NamedTuple):
+    """A piece of a text that has no id: its text, and how the words codec joins it to its neighbours."""
+
+    text: str
+    join: int = 0
 
 
 def visible(piece: str) -> str:

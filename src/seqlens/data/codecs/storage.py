@@ -100,6 +100,21 @@ class StoredCodec:
         self.check_unique(key, values)
         return values
 
+    def names(self, key: str) -> list[str]:
+        """Returns a list of different texts that are not empty; an empty list where the key is missing.
+
+        Raises:
+            WorkError: the value is something else.
+        """
+        if key not in self.content:
+            return []
+        values = self.filled_list(key)
+        for place, value in enumerate(values):
+            if not isinstance(value, str) or not value:
+                raise self.fault(f"'{key}' entry {place} is {value!r}, expected a name")
+        self.check_unique(key, values)
+        return values
+
     def normaliser(self) -> Normaliser:
         """Returns the normaliser that the keys `normalisation` and `lowercase` describe.
 

@@ -23,6 +23,10 @@ class SubwordModel(ABC):
     def content(self) -> Mapping[str, Any]:
         """Returns the model as JSON values, with the name of its algorithm."""
 
+    @abstractmethod
+    def with_characters(self, characters: Sequence[str]) -> "SubwordModel":
+        """Returns the model with further characters, each a piece of its own."""
+
     @final
     def cut(self, run: str) -> list[int]:
         """Returns the indices of the run's pieces; every character of the run is of the alphabet."""
@@ -43,6 +47,20 @@ class BpeModel(SubwordModel):
         rule = BPE(vocab={piece: index for index, piece in enumerate(pieces)}, merges=self._merges)
         super().__init__(alphabet, pieces, rule)
 
+    def with_characters(self, characters: Sequence[str]) -> "BpeModel":
+        """Returns the model with further characters, which nothing merges with."""
+        return BpeModel([*self._alphabet_in_order, *characters], self._merges)
+
+    @property
+    def alphabet_in_order(self) -> tuple[str, ...]:
+        """The characters in the order of their indices."""
+        return tuple(self._alphabet_in_order)
+
+    @property
+    def merges(self) -> tuple[tuple[str, str], ...]:
+        """The pairs that merge, in the order in which that was learnt."""
+        return tuple(self._merges)
+
     def content(self) -> Mapping[str, Any]:
         """Returns the alphabet and the merges."""
         merges = [list(merge) for merge in self._merges]
@@ -60,6 +78,11 @@ class UnigramModel(SubwordModel):
         self._scores = list(scores)
         pieces = [piece for piece, _ in scores]
         super().__init__([piece for piece in pieces if len(piece) == 1], pieces, Unigram(self._scores))
+
+    def with_characters(self, characters: Sequence[str]) -> "UnigramModel":
+        """Returns the model with further characters, each as likely as its unlikeliest piece."""
+        lowest = min(score for _, score in self._scores)
+        return UnigramModel([*self._scores, *((character, lowest) for character in characters)])
 
     def content(self) -> Mapping[str, Any]:
         """Returns the pieces with their scores."""

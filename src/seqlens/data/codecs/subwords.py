@@ -2,16 +2,19 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
-from typing import Annotated, Literal, final
+from itertools import accumulate, groupby, pairwise
+from typing import Annotated, Any, Literal, final
 
+import numpy as np
 from pydantic import Field
 
 from seqlens.data.codecs.base import VocabularyCodec
+from seqlens.data.codecs.bpe_dropout import BpeDropout, join_spelling
+from seqlens.data.codecs.marks import noting_tags
 from seqlens.data.codecs.normalisation import Normalisation, Normaliser
 from seqlens.data.codecs.parts import PartEncoder, split_parts
-from seqlens.data.codecs.segmentation import MAX_CHUNK_LENGTH, split_chunks
-from seqlens.data.codecs.specials import NUM_SPECIALS, SPECIAL_NAMES, UNKNOWN_ID, visible
+from seqlens.data.codecs.segmentation import MAX_CHUNK_LENGTH, cut_chunks, split_chunks
+from seqlens.data.codecs.specials import NUM_SPECIALS, SPECIAL_NAMES, UNKNOWN_ID, UnknownPiece, visible
 from seqlens.data.codecs.storage import StoredCodec
 from seqlens.data.codecs.subword_models import BpeModel, SubwordModel, UnigramModel, restore_model
 from seqlens.data.codecs.subword_training import (
@@ -109,6 +112,20 @@ class SubwordsCodec(VocabularyCodec):
                 model = UnigramModel(train_unigram(runs, alphabet, num_pieces))
         return cls(model, config.byte_fallback, normaliser, config.max_digits)
 
+    def extended(self, config: SubwordsConfig, texts: Iterable[str]) -> "SubwordsCodec":
+        """Returns this codec with the characters and tags besides that a codec fitted on the texts would have.
+
+        No pieces of several characters are added: they would cut words that are known already in another way.
+        """
+        tags: set[str] = set()
+        chunks = count_chunks(noting_tags(texts, tags), self._normaliser, self._max_digits)
+        coverage = config.character_coverage if self._byte_fallback else 1.0
+        found = choose_alphabet(chunks, coverage=coverage, limit=config.vocab_size)
+        new = [character for character in found if character not in self._model.alphabet]
+        model = self._model.with_characters(new) if new else self._model
+        extended = SubwordsCodec(model, self._byte_fallback, self._normaliser, self._max_digits)
+        return extended.with_tags([*self.tags, *sorted(tags)])
+
     @classmethod
     def restore(cls, stored: StoredCodec) -> "SubwordsCodec":
         """Makes a codec of what `save` wrote.
@@ -119,13 +136,18 @@ class SubwordsCodec(VocabularyCodec):
         max_digits = stored.get("max_digits", int)
         return cls(restore_model(stored), stored.get("byte_fallback", bool), stored.normaliser(), max_digits)
 
-    def encode(self, text: str) -> list[int]:
+    def _encode_plain(self, text: str) -> list[int]:
         """Returns the ids of the normalised text's pieces; an empty text has none."""
         return self._parts.encode(self._normaliser.apply(text))
 
-    def decode(self, ids: Sequence[int]) -> str:
+    def decode(self, ids: Sequence[int], unknown: Sequence[UnknownPiece] = ()) -> str:
         """Returns the text of any ids, bytes that are no UTF-8 as U+FFFD; see `VocabularyCodec.decode`."""
-        content = b"".join([self._bytes[id] for id in self._decodable(ids)])
+        content = b"".join(
+            [
+                self._bytes[id] if id < self._num_pieces else unknown[id - self.size].text.encode()
+                for id in self._decodable(ids, len(unknown))
+            ]
+        )
         return content.decode("utf-8", errors="replace").removeprefix(" ")
 
     def spans(self, text: str) -> list[tuple[int, int]]:
@@ -146,6 +168,48 @@ class SubwordsCodec(VocabularyCodec):
             spans.extend(found if is_known else found * len(ids))
             start += len(run)
         return spans
+
+    def dropout(self, dropout_p: float) -> BpeDropout | None:
+        """Returns what cuts rows of this codec's ids again, at random; None where it has learnt no merges."""
+        model = self._model
+        if not isinstance(model, BpeModel):
+            return None
+        ids = {piece: id for id, piece in enumerate(model.pieces, self._first_piece)}
+        merges = [(ids[left], ids[right], ids[left + right]) for left, right in model.merges]
+        starts_word = np.ones(self.size, dtype=np.bool_)
+        starts_word[NUM_SPECIALS : self._first_piece] = False  # bytes
+        starts_word[self._first_piece : self._num_pieces] = [piece.startswith(" ") for piece in model.pieces]
+        return BpeDropout(
+            merges={(left, right): (rank, merged) for rank, (left, right, merged) in enumerate(merges)},
+            spelling=join_spelling(merges, [ids[character] for character in model.alphabet_in_order]),
+            starts_word=starts_word,
+            split_runs=self._split_word,
+            dropout_p=dropout_p,
+        )
+
+    def _split_word(self, word: tuple[int, ...]) -> list[tuple[int, ...]]:
+        """Cuts the ids of a word where its runs end; bytes and special ids stand alone."""
+        runs: list[tuple[int, ...]] = []
+        for is_text, group in groupby(word, key=lambda id: self._first_piece <= id < self._num_pieces):
+            ids = tuple(group)
+            if not is_text:
+                runs.extend((id,) for id in ids)
+                continue
+            pieces = [self._model.pieces[id - self._first_piece] for id in ids]
+            ends = set(accumulate(len(chunk) for chunk in cut_chunks("".join(pieces), self._max_digits)))
+            places = [0, *(n for n, end in enumerate(accumulate(map(len, pieces)), start=1) if end in ends)]
+            runs.extend(ids[first:end] for first, end in pairwise(places))
+        return runs
+
+    def _piece_symbols(self) -> list[tuple[str, Any]]:
+        fallback: list[tuple[str, Any]] = [("byte", id) for id in range(self._first_piece - NUM_SPECIALS)]
+        return fallback + [("piece", piece) for piece in self._model.pieces]
+
+    def _unknown_plain(self, text: str) -> list[UnknownPiece]:
+        if self._byte_fallback:
+            return []
+        parts = split_parts(self._normaliser.apply(text))
+        return [UnknownPiece(run) for part in parts for run, is_known in self._runs(part) if not is_known]
 
     def _encode_part(self, part: str) -> list[int]:
         return [id for run, is_known in self._runs(part) for id in self._encode_run(run, is_known)]

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, final
 
 from seqlens.data.codecs.base import VocabularyCodec
+from seqlens.data.codecs.marks import noting_tags
 from seqlens.data.codecs.normalisation import Normalisation, Normaliser
 from seqlens.data.codecs.parts import PartEncoder, split_parts
 from seqlens.data.codecs.segmentation import APART, JOINED_BOTH, JOINED_LEFT, JOINED_RIGHT, split_words
-from seqlens.data.codecs.specials import NUM_SPECIALS, SPECIAL_NAMES, UNKNOWN_ID, visible
+from seqlens.data.codecs.specials import NUM_SPECIALS, SPECIAL_NAMES, UNKNOWN_ID, UnknownPiece, visible
 from seqlens.data.codecs.storage import StoredCodec
 from seqlens.data.codecs.vocabulary import check_found, check_sizes, most_frequent
 
@@ -71,6 +72,14 @@ class WordsCodec(VocabularyCodec):
         check_found("words", counts, entries, config.min_count)
         return cls(entries, normaliser)
 
+    def extended(self, config: WordsConfig, texts: Iterable[str]) -> "WordsCodec":
+        """Returns this codec with the words and tags besides that a codec fitted on the texts would have."""
+        tags: set[str] = set()
+        fresh = WordsCodec.fit(config, noting_tags(texts, tags))
+        known = self._entries[NUM_SPECIALS:]
+        new = [entry for entry in fresh._entries[NUM_SPECIALS:] if entry not in self._ids]
+        return WordsCodec((*known, *new), self._normaliser).with_tags([*self.tags, *sorted(tags)])
+
     @classmethod
     def restore(cls, stored: StoredCodec) -> "WordsCodec":
         """Makes a codec of what `save` wrote.
@@ -82,16 +91,16 @@ class WordsCodec(VocabularyCodec):
         stored.check_unique("entries", entries)
         return cls(entries, stored.normaliser())
 
-    def encode(self, text: str) -> list[int]:
+    def _encode_plain(self, text: str) -> list[int]:
         """Returns one id per piece of the normalised text."""
         return self._parts.encode(self._normaliser.apply(text))
 
-    def decode(self, ids: Sequence[int]) -> str:
+    def decode(self, ids: Sequence[int], unknown: Sequence[UnknownPiece] = ()) -> str:
         """Returns the pieces of any ids with the spaces their joins leave; see `VocabularyCodec.decode`."""
         parts: list[str] = []
         last_join = JOINED_RIGHT  # no space stands before the first piece
-        for id in self._decodable(ids):
-            text, join = self._entries[id]
+        for id in self._decodable(ids, len(unknown)):
+            text, join = self._entries[id] if id < self._num_pieces else unknown[id - self.size]
             if not (last_join & JOINED_RIGHT or join & JOINED_LEFT):
                 parts.append(" ")
             parts.append(text)
@@ -102,6 +111,13 @@ class WordsCodec(VocabularyCodec):
         """Returns where in `text` each id comes from; implied spaces belong to no span."""
         normalised, origins = self._normaliser.align(text)
         return [(origins[piece.start][0], origins[piece.end - 1][1]) for piece in split_words(normalised)]
+
+    def _piece_symbols(self) -> list[tuple[str, Any]]:
+        return [("word", entry) for entry in self._entries[NUM_SPECIALS:]]
+
+    def _unknown_plain(self, text: str) -> list[UnknownPiece]:
+        parts = split_parts(self._normaliser.apply(text))
+        return [UnknownPiece(*entry) for part in parts for entry in _entries_of(part) if entry not in self._ids]
 
     def _encode_part(self, part: str) -> list[int]:
         return [self._ids.get(entry, UNKNOWN_ID) for entry in _entries_of(part)]

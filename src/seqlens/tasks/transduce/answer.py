@@ -15,6 +15,12 @@ class Alignment:
     target_tokens: tuple[str, ...]
     weights: Float[Tensor, "target source"]
 
+    @property
+    def coverage(self) -> tuple[float, ...]:
+        """How much attention each source token got over the whole output (Tu et al. 2016): near 0 where it was left
+        out, near 1 where one token came of it, well above where it was read again and again."""
+        return tuple(self.weights.sum(0).tolist())
+
 
 @dataclass(frozen=True, slots=True)
 class Translation:
@@ -50,6 +56,7 @@ class Translation:
                 "source_tokens": list(self.alignment.source_tokens),
                 "target_tokens": list(self.alignment.target_tokens),
                 "weights": [[round(weight, 5) for weight in row] for row in self.alignment.weights.tolist()],
+                "coverage": [round(weight, 5) for weight in self.alignment.coverage],
             }
         if self.alternatives:
             plain["alternatives"] = [other.to_plain() for other in self.alternatives]

@@ -7,7 +7,8 @@ from pydantic import Field
 
 from seqlens.data.text import SubwordsConfig, TextCodecConfig
 from seqlens.decoding import DecodingConfig
-from seqlens.models.config import TransducerConfig
+from seqlens.models.config import RecurrentDecoderConfig, TransducerConfig
+from seqlens.tasks.transduce.scheduled_sampling import SamplingConfig
 
 ScoreName = Literal["exact_match", "bleu", "chrf"]
 
@@ -38,6 +39,9 @@ class TransduceConfig:
 
     `scores` are those of `evaluate`; `validation_scores` are also computed in training, by greedy search over the
     first `validation_examples` of the validation split, so that the best weights can be chosen by one of them.
+
+    `coverage_weight` is that of a loss for attending again to what was attended to (See et al. 2017, equation 13).
+    `scheduled_sampling` lets the decoder read some of its own predictions in training.
     """
 
     kind: Literal["transduce"] = "transduce"
@@ -45,6 +49,8 @@ class TransduceConfig:
     model: TransducerConfig = field(default_factory=TransducerConfig)
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
+    coverage_weight: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
+    scheduled_sampling: SamplingConfig | None = None
     scores: tuple[ScoreName, ...] = ("bleu", "chrf", "exact_match")
     lowercase_scores: bool = False
     validation_scores: tuple[ScoreName, ...] = ()
@@ -53,3 +59,8 @@ class TransduceConfig:
     def __post_init__(self) -> None:
         if self.model.share_embeddings and self.codec.kind != "shared":
             raise ValueError("'model.share_embeddings' needs one vocabulary for both sides, so 'codec.kind: shared'")
+        if self.model.copy and self.codec.kind != "shared":
+            raise ValueError("'model.copy' needs one vocabulary for both sides, so 'codec.kind: shared'")
+        decoder = self.model.decoder
+        if self.coverage_weight and isinstance(decoder, RecurrentDecoderConfig) and decoder.attention is None:
+            raise ValueError("'coverage_weight' is for attention, but 'model.decoder.attention' is null")

@@ -12,16 +12,20 @@ from jaxtyping import Int
 from torch import Tensor
 
 from seqlens.config.files import read_json, write_json
-from seqlens.data.batch import PairBatch, Sequences, pad
+from seqlens.data.batch import PairBatch, Sequences
+from seqlens.data.copying import number_source, number_target
 from seqlens.data.examples import Pair
-from seqlens.data.text import END_ID, PADDING_ID, START_ID, UNKNOWN_ID, TextCodec, fit_codec, load_codec
-from seqlens.decoding import DecodingConfig, Hypothesis, StepOutput, decode
+from seqlens.data.text import END_ID, START_ID, UNKNOWN_ID, TextCodec, UnknownPiece, fit_codec, load_codec
+from seqlens.decoding import DecodingConfig, Hypothesis
 from seqlens.errors import WorkError
-from seqlens.layers.vocabulary_loss import vocabulary_loss
 from seqlens.models.transducer import Transducer, build_transducer
 from seqlens.tasks.loss_sum import LossSum
 from seqlens.tasks.transduce.answer import Alignment, Translation
 from seqlens.tasks.transduce.config import SeparateCodecs, SharedCodec, TransduceConfig
+from seqlens.tasks.transduce.coverage import coverage_loss
+from seqlens.tasks.transduce.demands import Demand, EncodedDemand, encode_demand
+from seqlens.tasks.transduce.scheduled_sampling import mix_predictions, sampling_probability
+from seqlens.tasks.transduce.search import Member, Search
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,19 +110,46 @@ class TransduceTask:
     def build_model(self) -> Transducer:
         """A model with fresh weights for this task's vocabularies."""
         sizes = {"source_size": self.source_codec.size, "target_size": self.target_codec.size}
-        return build_transducer(self.config.model, **sizes)
+        return build_transducer(self.config.model, **sizes, unknown_id=UNKNOWN_ID)
 
-    def loss(self, model: Transducer, batch: PairBatch) -> LossSum:
-        """Cross-entropy of every target token, `<end>` included; `parts["nll"]` is it without label smoothing."""
+    @property
+    def copies(self) -> bool:
+        """Whether unknown words of a source have ids of their own, since they can be copied."""
+        return self.config.model.copy
+
+    def loss_at(self, step: int) -> Callable[[Transducer, PairBatch], LossSum]:
+        """The loss of a training step, from 1: with scheduled sampling it depends on how far training is."""
+        return lambda model, batch: self.loss(model, batch, step=step)
+
+    def loss(self, model: Transducer, batch: PairBatch, *, step: int | None = None) -> LossSum:
+        """Cross-entropy of every target token, `<end>` included; `parts["nll"]` is it without label smoothing.
+
+        `step` is that of the training, if it is one: without it the decoder reads true tokens only.
+        """
         assert batch.target is not None
-        output = model(batch.source.ids, batch.source.lengths, shift_right(batch.target.ids), batch.target.lengths)
-        keep = batch.target.mask().flatten().nonzero()[:, 0]
-        features = output.features.flatten(0, 1).index_select(0, keep)
-        targets = batch.target.ids.flatten().index_select(0, keep)
+        config, target = self.config, batch.target
+        inputs = shift_right(target.ids)
+        attention: list[Tensor] | None = None
+        if model.training and (config.coverage_weight or (step and config.scheduled_sampling)):
+            encoded = model.encode(batch.source.ids, batch.source.lengths)
+            if step and config.scheduled_sampling:
+                probability = sampling_probability(config.scheduled_sampling, step)
+                inputs = mix_predictions(model, encoded, inputs, target.lengths, probability)
+            attention = [] if config.coverage_weight else None
+            output = model.decode(encoded, inputs, target.lengths, attention)
+        else:
+            output = model(batch.source.ids, batch.source.lengths, inputs, target.lengths)
+        keep = target.mask().flatten().nonzero()[:, 0]
+        targets = target.ids.flatten().index_select(0, keep)
         # Without training nothing is smoothed: the loss of validation is then its perplexity's logarithm.
-        smoothing = self.config.label_smoothing if model.training else 0.0
-        loss = vocabulary_loss(features, output.weight, output.bias, targets, label_smoothing=smoothing)
-        return LossSum(loss.total, len(targets), {"nll": loss.nll.item()})
+        smoothing = config.label_smoothing if model.training else 0.0
+        loss = output.select(keep).loss(targets, label_smoothing=smoothing)
+        total, parts = loss.total, {"nll": loss.nll.item()}
+        if attention:
+            repeated = coverage_loss(attention[-1].mean(1), target.mask())
+            total = total + config.coverage_weight * repeated
+            parts["coverage"] = repeated.item()
+        return LossSum(total, len(targets), parts)
 
     def token_log_probs(self, model: Transducer, batch: PairBatch) -> list[list[float]]:
         """The natural log-probability of every target token under the model, `<end>` included, by row."""
@@ -132,78 +163,125 @@ class TransduceTask:
 
     def fit_positions(self, model: Transducer, batch: PairBatch) -> PairBatch:
         """The batch cut where the model's learned positions end; the same batch where they do not matter."""
+        source = _cut(batch.source, model.max_source_length)
         target = None if batch.target is None else _cut(batch.target, model.max_target_length)
-        return PairBatch(_cut(batch.source, model.max_source_length), target, batch.indices)
+        if self.copies and target is not None and source is not batch.source:
+            # A word that was cut off the source cannot be copied.
+            lost = (target.ids[:, :, None] == source.ids[:, None]).any(2).logical_not_()
+            lost &= target.ids >= self.source_codec.size
+            target = target._replace(ids=target.ids.masked_fill(lost, UNKNOWN_ID))
+        return PairBatch(source, target, batch.indices)
+
+    def encode_pair(self, source: str, target: str) -> tuple[list[int], list[int]]:
+        """Ids of both sides of a pair, `<end>` last."""
+        source_ids, target_ids = self.source_codec.encode(source), self.target_codec.encode(target)
+        if self.copies:
+            source_ids, unknown = number_source(self.source_codec, source, source_ids)
+            target_ids = number_target(self.target_codec, target, target_ids, unknown)
+        return [*source_ids, END_ID], [*target_ids, END_ID]
+
+    def unknown_words(self, source: str) -> tuple[UnknownPiece, ...]:
+        """The words of a source that can be copied though the vocabulary lacks them, in the order of their ids."""
+        if not self.copies:
+            return ()
+        return number_source(self.source_codec, source, self.source_codec.encode(source))[1]
 
     def encode_sources(self, model: Transducer, texts: Sequence[str]) -> tuple[list[list[int]], list[bool]]:
         """Ids of every text with its `<end>`, cut where learned positions end, and which were cut."""
         encoded = [[*ids, END_ID] for ids in self.source_codec.encode_batch(list(texts))]
+        if self.copies:
+            encoded = [number_source(self.source_codec, text, ids)[0] for text, ids in zip(texts, encoded, strict=True)]
         limit = model.max_source_length
         truncated = [limit is not None and len(ids) > limit for ids in encoded]
         cut = [[*ids[: limit - 1], END_ID] if too_long and limit else ids for ids, too_long in zip(encoded, truncated)]
         return cut, truncated
 
+    def plan_batches(self, model: Transducer, texts: Sequence[str], batch_size: int) -> list[list[int]]:
+        """The batches of `predict`, as numbers of texts; empty texts are in none."""
+        return _plan(texts, self.encode_sources(model, texts)[0], batch_size)
+
     def predict(
-        self, model: Transducer, texts: Sequence[str], decoding: DecodingConfig | None = None, *, batch_size: int = 64
+        self,
+        model: Transducer,
+        texts: Sequence[str],
+        decoding: DecodingConfig | None = None,
+        *,
+        batch_size: int = 64,
+        align: bool = True,
+        demands: Sequence[Demand] | None = None,
+        others: Sequence[tuple["TransduceTask", Transducer]] = (),
     ) -> list[Translation]:
-        """Answers for texts, in their order; texts of like length share a batch. An empty text has an empty answer."""
-        decoding = decoding or self.config.decoding
-        encoded, truncated = self.encode_sources(model, texts)
+        """Answers for texts, in their order; texts of like length share a batch. An empty text has an empty answer.
+
+        Without `align` answers have no alignment, which takes time of its own. `demands` say for each text what its
+        answers must hold. With `others`, of the same target codec, an answer is that of all models together.
+
+        Raises:
+            RequestError: a demand cannot be met.
+        """
+        tasks = [self, *(task for task, _ in others)]
+        models = [model, *(other for _, other in others)]
+        read = [task.encode_sources(own, texts) for task, own in zip(tasks, models, strict=True)]
+        members = [
+            Member(own, encoded, [task.output_limit.of_length(len(ids)) for ids in encoded])
+            for task, own, (encoded, _) in zip(tasks, models, read, strict=True)
+        ]
+        search = Search(members, decoding or self.config.decoding, align=align)
+        copying = next((task for task in tasks if task.copies), self)
+        encoded = read[0][0]
         answers: list[Translation] = [Translation("", 0.0, 0.0) for _ in texts]
-        asked = [number for number, text in enumerate(texts) if text.strip()]
-        asked.sort(key=lambda number: -len(encoded[number]))
-        for first in range(0, len(asked), batch_size):
-            numbers = asked[first : first + batch_size]
-            found = self._search(model, pad([encoded[number] for number in numbers]), decoding)
+        plan = _plan(texts, encoded, batch_size)
+        wanted: dict[int, EncodedDemand] = {}
+        if demands is not None:
+            for number in sorted(number for numbers in plan for number in numbers):
+                unknown = copying.unknown_words(texts[number])
+                wanted[number] = encode_demand(self.target_codec, demands[number], unknown, number=number + 1)
+                search.check(number, wanted[number])
+        for numbers in plan:
+            found = search.batch(numbers, None if demands is None else [wanted[number] for number in numbers])
             for number, hypotheses in zip(numbers, found, strict=True):
-                answers[number] = self._answer(encoded[number], hypotheses, truncated[number])
+                unknown = copying.unknown_words(texts[number])
+                truncated = any(cut[number] for _, cut in read)
+                answers[number] = self._answer(encoded[number], hypotheses, truncated, unknown)
         return answers
 
-    def _search(self, model: Transducer, source: Sequences, decoding: DecodingConfig) -> list[list[Hypothesis]]:
-        device = model.output.weight.device
-        source = source.to(device)
-        bound = model.max_target_length or 2**31
-        max_lengths = [min(self.output_limit.of_length(length), bound) for length in source.lengths.tolist()]
-        was_training = model.training
-        model.eval()
-        try:
-            with torch.no_grad():
-                return decode(
-                    lambda tokens, state: StepOutput(*model.step(tokens, state)),  # type: ignore[arg-type]
-                    model.start(source.ids, source.lengths),
-                    decoding,
-                    num_groups=len(source.lengths),
-                    start_id=START_ID,
-                    end_id=END_ID,
-                    max_lengths=max_lengths,
-                    forbidden_ids=(PADDING_ID, UNKNOWN_ID, START_ID),
-                    device=device,
-                )
-        finally:
-            model.train(was_training)
-
-    def _answer(self, source: list[int], hypotheses: list[Hypothesis], truncated: bool) -> Translation:
+    def _answer(
+        self,
+        source: list[int],
+        hypotheses: list[Hypothesis],
+        truncated: bool,
+        unknown: tuple[UnknownPiece, ...] = (),
+    ) -> Translation:
         translations = [
             Translation(
-                text=self.target_codec.decode(hypothesis.tokens),
+                text=self.target_codec.decode(hypothesis.tokens, unknown),
                 score=hypothesis.score,
                 log_prob=hypothesis.log_prob,
                 truncated=truncated,
                 finished=hypothesis.finished,
-                alignment=self._alignment(source, hypothesis),
+                alignment=self._alignment(source, hypothesis, unknown),
             )
             for hypothesis in hypotheses
         ]
         return replace(translations[0], alternatives=tuple(translations[1:]))
 
-    def _alignment(self, source: list[int], hypothesis: Hypothesis) -> Alignment | None:
+    def _alignment(
+        self, source: list[int], hypothesis: Hypothesis, unknown: tuple[UnknownPiece, ...]
+    ) -> Alignment | None:
         if hypothesis.alignment is None:
             return None
         return Alignment(
-            tuple(self.source_codec.token(token) for token in source),
-            tuple(self.target_codec.token(token) for token in hypothesis.tokens),
+            tuple(self.source_codec.token(token, unknown) for token in source),
+            tuple(self.target_codec.token(token, unknown) for token in hypothesis.tokens),
             hypothesis.alignment[:, : len(source)].float().cpu(),
         )
+
+
+def _plan(texts: Sequence[str], encoded: Sequence[Sequence[int]], batch_size: int) -> list[list[int]]:
+    """The numbers of the texts that are answered together: of like length, the longest first; empty ones are not."""
+    asked = [number for number, text in enumerate(texts) if text.strip()]
+    asked.sort(key=lambda number: -len(encoded[number]))
+    return [asked[first : first + batch_size] for first in range(0, len(asked), batch_size)]
 
 
 def _cut(sequences: Sequences, limit: int | None) -> Sequences:

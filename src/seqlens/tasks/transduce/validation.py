@@ -29,7 +29,8 @@ def validate(
     metrics = {"loss": total / max(count, 1)}
     metrics["perplexity"] = math.exp(min(metrics["loss"], 100.0))
     if task.config.validation_scores and pairs:
-        answers = task.predict(model, [source for source, _ in pairs], DecodingConfig(method="greedy"), batch_size=256)
+        sources = [source for source, _ in pairs]
+        answers = task.predict(model, sources, DecodingConfig(method="greedy"), batch_size=256, align=False)
         hypotheses, references = [answer.text for answer in answers], [target for _, target in pairs]
         for name in task.config.validation_scores:
             score = compute_score(name, hypotheses, references, lowercase=task.config.lowercase_scores, num_resamples=0)

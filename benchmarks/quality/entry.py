@@ -1,0 +1,129 @@
+"""What the plan is made of: a training for each of an entry's seeds, numbers to reach, comparisons of two entries."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, final
+
+from seqlens.errors import RequestError
+
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """A number to reach: the mean of one score over all seeds, on one split."""
+
+    split: str
+    score: str
+    """A name in a row's scores, such as `bleu_lowercase`, `bleu_cased`, `perplexity`."""
+    to_reach: float
+    source: str
+    """Who asks for it."""
+    better: Literal["higher", "lower"] = "higher"
+    published: float | None = None
+    published_by: str = ""
+    max_training_minutes: float | None = None
+    """The time within which each seed's training must end for the number to count."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A recipe, trained once for each seed and scored on each split.
+
+    `overrides` are settings that differ from the recipe's; `decoding` are those of the search that answers the
+    splits. All seeds are reported, whatever comes out.
+    """
+
+    name: str
+    title: str
+    section: str
+    recipe: str
+    seeds: tuple[int, ...]
+    splits: tuple[str, ...]
+    decoding: Mapping[str, object] = field(default_factory=dict)
+    overrides: Mapping[str, object] = field(default_factory=dict)
+    goals: tuple[Goal, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuses what could not be run or shown, with a ValueError."""
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"the name '{self.name}' must be words of a-z and 0-9 joined by '-'")
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"{self.name}: 'seeds' must be at least one, each once, but are {self.seeds}")
+        if not self.splits or len(set(self.splits)) < len(self.splits):
+            raise ValueError(f"{self.name}: 'splits' must be at least one, each once, but are {self.splits}")
+        if "seed" in self.overrides:
+            raise ValueError(f"{self.name}: the seed is one of 'seeds', not an override")
+        for goal in self.goals:
+            if goal.split not in self.splits:
+                raise ValueError(f"{self.name}: a goal names the split '{goal.split}', which is not in 'splits'")
+
+    @property
+    def command(self) -> str:
+        """What a person types to get these numbers."""
+        return f"python -m benchmarks.quality.queue --only {self.name}"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Whether one entry beats another: a paired test on the same sentences, over the seeds that both have.
+
+    `score` is a name such as `bleu_lowercase`; with `unknown_only` only sentences with words never seen in training
+    count, which is what a cure for unknown words is for. `by_length` adds the score by source length, as a table and a
+    picture.
+    """
+
+    name: str
+    question: str
+    system: str
+    """An entry's name."""
+    baseline: str
+    split: str = "test"
+    score: str = "bleu_lowercase"
+    unknown_only: bool = False
+    by_length: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuses what could not be compared, with a ValueError."""
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"the name '{self.name}' must be words of a-z and 0-9 joined by '-'")
+        if self.system == self.baseline:
+            raise ValueError(f"{self.name}: an entry is compared with itself")
+
+
+def check_plan(plan: Sequence[Entry], comparisons: Sequence[Comparison] = ()) -> None:
+    """Raises ValueError if two have one name, so could not be told apart, or a comparison lacks an entry or a split."""
+    for listed in (plan, comparisons):
+        names = [one.name for one in listed]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two entries of the plan have the name '{twice[0]}'")
+    entries = {entry.name: entry for entry in plan}
+    for comparison in comparisons:
+        for name in (comparison.system, comparison.baseline):
+            if name not in entries:
+                raise ValueError(f"{comparison.name}: there is no entry '{name}'")
+            if comparison.split not in entries[name].splits:
+                raise ValueError(f"{comparison.name}: {name} has no split '{comparison.split}'")
+
+
+def select_entries(plan: Sequence[Entry], patterns: Sequence[str]) -> list[Entry]:
+    """The entries whose name, recipe or section matches one of the patterns (`*` stands for anything).
+
+    Raises:
+        RequestError: a pattern matches nothing.
+    """
+    from fnmatch import fnmatchcase
+
+    def matches(entry: Entry, pattern: str) -> bool:
+        return any(fnmatchcase(text, pattern) for text in (entry.name, entry.recipe, entry.section.lower()))
+
+    for pattern in patterns:
+        if not any(matches(entry, pattern) for entry in plan):
+            names = ", ".join(entry.name for entry in plan)
+            raise RequestError(f"No entry of the plan matches '{pattern}', expected one of {names}, or a pattern.")
+    return [entry for entry in plan if not patterns or any(matches(entry, pattern) for pattern in patterns)]

@@ -1,0 +1,98 @@
+"""A transducer as a search uses it: sources read once, then one step at a time, by the fastest way that fits it."""
+
+from typing import Any, NamedTuple, Protocol, final, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from seqlens.layers.fast_decoder import FastCache, FastDecoder
+from seqlens.layers.precision import Precision
+from seqlens.layers.product import Product
+from seqlens.models.decoders import SelfAttentionDecoder
+from seqlens.models.transducer import Transducer
+
+
+class Stepped(NamedTuple):
+    """One step: `logits [rows, vocab]`, the next state, `alignment [rows, source]` if it was asked for and there is."""
+
+    logits: Float[Tensor, "rows vocab"]
+    state: Any
+    alignment: Float[Tensor, "rows source"] | None
+
+
+@runtime_checkable
+class Stepper(Protocol):
+    """Steps of one model with the weights it had when this was made; dropout is off while the model is in eval mode.
+
+    A state is used up by the step that is given it.
+    """
+
+    def start(self, source: Int[Tensor, "groups source"], lengths: Int[Tensor, " groups"]) -> Any:
+        """Reads the sources and returns the state before the first step, one row each."""
+
+    def step(self, tokens: Int[Tensor, " rows"], state: Any, *, align: bool = True) -> Stepped:
+        """Takes one step from the last tokens; rows of one source stand side by side, equally many each."""
+
+    def explain(self) -> str:
+        """Which way the steps are computed, and why not a faster one, in a sentence or two."""
+
+
+@final
+class ModelStepper:
+    """The model's own `start` and `step`."""
+
+    def __init__(self, model: Transducer, precision: Precision, reason: str) -> None:
+        self._model, self._precision, self._reason = model, precision, reason
+
+    def start(self, source: Int[Tensor, "groups source"], lengths: Int[Tensor, " groups"]) -> Any:
+        with self._precision.autocast():
+            return self._model.start(source, lengths)
+
+    def step(self, tokens: Int[Tensor, " rows"], state: Any, *, align: bool = True) -> Stepped:
+        with self._precision.autocast():
+            return Stepped(*self._model.step(tokens, state, align=align))
+
+    def explain(self) -> str:
+        return f"The model's own steps: {self._reason} Products are in {self._precision.reason}"
+
+
+@final
+class FastStepper:
+    """Steps by `FastDecoder`; the encoder is the model's own."""
+
+    def __init__(self, model: Transducer, precision: Precision) -> None:
+        assert isinstance(model.decoder, SelfAttentionDecoder)
+        self._model, self._precision = model, precision
+        weight, bias = model.output.weight, model.output.bias
+        dtype = torch.bfloat16 if precision.dtype == torch.bfloat16 else weight.dtype
+        self._decoder = FastDecoder(model.decoder.layer, dtype)
+        self._output = Product(weight, bias, dtype)
+        self._positions = model.decoder.positions
+
+    def start(self, source: Int[Tensor, "groups source"], lengths: Int[Tensor, " groups"]) -> Any:
+        with self._precision.autocast():
+            encoded = self._model.encode(source, lengths)
+        return self._decoder.start(encoded.memory.to(self._model.output.weight.dtype), encoded.lengths)
+
+    def step(self, tokens: Int[Tensor, " rows"], state: Any, *, align: bool = True) -> Stepped:
+        assert isinstance(state, FastCache)
+        weights: list[Tensor] | None = [] if align else None
+        embedded = nn.functional.embedding(tokens, self._model.target_embedding.weight) * self._model.embedding_scale
+        if self._positions is not None:
+            embedded = embedded + self._positions(state.steps, 1, embedded)
+        features, state = self._decoder.step(embedded, state, weights)
+        alignment = weights[-1].mean(1).flatten(0, 1) if weights else None
+        return Stepped(self._output(features), state, alignment)
+
+    def explain(self) -> str:
+        return f"Fast steps: caches are written in place and never moved. Products are in {self._precision.reason}"
+
+
+def build_stepper(model: Transducer, precision: Precision) -> Stepper:
+    """The fastest way to step this model that gives its numbers (within what `precision` rounds)."""
+    if not isinstance(model.decoder, SelfAttentionDecoder):
+        return ModelStepper(model, precision, "fast steps are for Transformer decoders, and this one is recurrent.")
+    if model.pointer is not None:
+        return ModelStepper(model, precision, "fast steps do not copy words from the source.")
+    return FastStepper(model, precision)

@@ -1,0 +1,85 @@
+"""Plain words for counting, whatever codec a run has: the same for every model, so that models can be compared."""
+
+import re
+import unicodedata
+from functools import cache
+from typing import NamedTuple
+
+from seqlens.data.codecs.segmentation import split_words
+
+# Scripts written without spaces between words, beside Han: kana, Thai, Lao, Tibetan, Myanmar, Khmer.
+_UNSPACED = (
+    "\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9f\u0e00-\u0e7f\u0e80-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff"
+    "\U0001b000-\U0001b16f"
+)
+_HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+
+
+class Token(NamedTuple):
+    """A word or a symbol of a text.
+
+    `text` is in small letters and in Unicode's form NFC; `text[start:end]` of the original is where it stands.
+    `is_character`: a character of a script written without spaces, where words cannot be told apart.
+    """
+
+    text: str
+    start: int
+    end: int
+    is_word: bool
+    is_character: bool
+
+    @property
+    def has_letter(self) -> bool:
+        """Whether it is a word that is not a number."""
+        return self.is_word and any(character.isalpha() for character in self.text)
+
+
+def split_tokens(text: str) -> list[Token]:
+    """Words and symbols of a text, without white space; Han, kana, Thai and the like are cut into characters.
+
+    Korean is written with spaces, so its words are those between them, endings and particles included.
+    """
+    tokens: list[Token] = []
+    for start, end, _ in split_words(text):
+        piece = text[start:end]
+        if piece.isspace():
+            continue
+        if unicodedata.category(piece[0])[0] in "PS":
+            tokens.append(Token(piece, start, end, False, False))
+            continue
+        for match in _run_pattern().finditer(piece):
+            is_character = match.lastindex == 1
+            tokens.append(Token(normalise(match[0]), start + match.start(), start + match.end(), True, is_character))
+    return tokens
+
+
+def words_of(tokens: list[Token]) -> list[str]:
+    """The words among the tokens."""
+    return [token.text for token in tokens if token.is_word]
+
+
+def normalise(text: str) -> str:
+    """Small letters, Unicode's form NFC."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).lower())
+
+
+def written_without_spaces(texts: list[str]) -> bool:
+    """Whether most letters of the texts are of a script that puts no spaces between words."""
+    unspaced = letters = 0
+    for text in texts:
+        unspaced += len(_unspaced_pattern().findall(text))
+        letters += sum(character.isalpha() for character in text)
+    return 2 * unspaced > letters
+
+
+@cache
+def _run_pattern() -> re.Pattern[str]:
+    # Vowel signs and tone marks go with the character they stand on.
+    marks = r"[\u0300-\u036f\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece\u0f71-\u0f84\u0f90-\u0fbc"
+    marks += r"\u102b-\u103e\u1056-\u1059\u17b4-\u17d3\u3099\u309a\uff9e\uff9f]*"
+    return re.compile(rf"([{_HAN}{_UNSPACED}]{marks})|[^{_HAN}{_UNSPACED}]+")
+
+
+@cache
+def _unspaced_pattern() -> re.Pattern[str]:
+    return re.compile(f"[{_HAN}{_UNSPACED}]")

@@ -1,0 +1,140 @@
+"""The search for answers: one model or several, what they read, and what the answers must hold."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import NamedTuple, final
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from seqlens.data.batch import pad
+from seqlens.data.text import END_ID, PADDING_ID, START_ID, UNKNOWN_ID
+from seqlens.decoding import (
+    DecodingConfig,
+    EnsembleState,
+    Hypothesis,
+    SearchRequest,
+    SearchState,
+    StepFunction,
+    StepOutput,
+    average,
+    decode,
+)
+from seqlens.errors import RequestError
+from seqlens.layers.precision import choose_precision
+from seqlens.models.stepping import Stepper, build_stepper
+from seqlens.models.transducer import Transducer
+from seqlens.tasks.transduce.demands import EncodedDemand
+
+_ROOM = 10
+"""Tokens that an answer may have beside what it must hold, however short its input."""
+
+
+class Member(NamedTuple):
+    """A model of a search, the ids it reads of every input, and how long it lets each answer become."""
+
+    model: Transducer
+    encoded: Sequence[Sequence[int]]
+    limits: Sequence[int]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes."""
+        return self.model.output.weight.device
+
+
+@final
+class Search:
+    """Answers batches of the same inputs by the members together: by the mean of their probabilities in each step."""
+
+    def __init__(self, members: Sequence[Member], decoding: DecodingConfig, *, align: bool = True) -> None:
+        """Makes a search; without `align` answers have no alignment.
+
+        Members that read other ids than the first take no part in the alignment.
+        """
+        self._members = members
+        self._decoding = decoding
+        self._steppers = [
+            build_stepper(member.model, choose_precision(decoding.precision, member.device)) for member in members
+        ]
+        first = members[0]
+        aligned = [align and (member is first or member.encoded == first.encoded) for member in members]
+        copying = any(member.model.pointer is not None for member in members)
+        self._steps = [
+            _step_of(member, stepper, align=own_align, copying=copying)
+            for member, stepper, own_align in zip(members, self._steppers, aligned, strict=True)
+        ]
+
+    def batch(self, numbers: Sequence[int], demands: Sequence[EncodedDemand] | None = None) -> list[list[Hypothesis]]:
+        """Hypotheses for the inputs of these numbers, best first; `demands` are theirs, where there are any."""
+        request = SearchRequest(
+            start_id=START_ID,
+            end_id=END_ID,
+            max_lengths=[self._max_length(number) for number in numbers],
+            forbidden_ids=(PADDING_ID, UNKNOWN_ID, START_ID),
+            device=self._members[0].device,
+        )
+        if demands is not None:
+            request = self._demanding(request, demands)
+        with torch.no_grad(), ExitStack() as stack:
+            for member in self._members:
+                stack.callback(member.model.train, member.model.training)
+                member.model.eval()
+            states = [
+                self._start(member, stepper, numbers)
+                for member, stepper in zip(self._members, self._steppers, strict=True)
+            ]
+            if len(states) == 1:
+                return decode(self._steps[0], states[0], self._decoding, request)
+            return decode(average(self._steps), EnsembleState(tuple(states)), self._decoding, request)
+
+    def check(self, number: int, demand: EncodedDemand) -> None:
+        """Raises a RequestError where no answer to the input of this number is long enough for what it must hold."""
+        needed, bound = demand.num_tokens, self._bound()
+        if needed and needed + 1 > bound:
+            raise RequestError(
+                f"The prefix and constraints of input {number + 1} need {needed + 1} tokens with the end, "
+                f"more than an answer's maximum length {bound}."
+            )
+
+    def _start(self, member: Member, stepper: Stepper, numbers: Sequence[int]) -> SearchState:
+        source = pad([member.encoded[number] for number in numbers]).to(member.device)
+        state: SearchState = stepper.start(source.ids, source.lengths)
+        return state
+
+    def _bound(self) -> int:
+        """What positions and settings allow at most."""
+        bounds = [member.model.max_target_length for member in self._members]
+        return min([self._decoding.max_length or 2**31, *(bound for bound in bounds if bound is not None)])
+
+    def _max_length(self, number: int) -> int:
+        return min(max(member.limits[number] for member in self._members), self._bound())
+
+    def _demanding(self, request: SearchRequest, demands: Sequence[EncodedDemand]) -> SearchRequest:
+        max_lengths = list(request.max_lengths)
+        for place, demand in enumerate(demands):
+            if needed := demand.num_tokens:
+                max_lengths[place] = max(max_lengths[place], min(needed + _ROOM, self._bound()))
+        return SearchRequest(
+            start_id=request.start_id,
+            end_id=request.end_id,
+            max_lengths=max_lengths,
+            forbidden_ids=request.forbidden_ids,
+            prefixes=[demand.prefix for demand in demands],
+            phrases=[demand.phrases for demand in demands],
+            device=request.device,
+        )
+
+
+def _step_of(member: Member, stepper: Stepper, *, align: bool, copying: bool) -> StepFunction:
+    vocab_size = len(member.model.output.weight)
+
+    def step(tokens: Int[Tensor, " rows"], state: SearchState) -> StepOutput:
+        return StepOutput(*stepper.step(tokens, state, align=align))
+
+    def step_reading_unknown(tokens: Int[Tensor, " rows"], state: SearchState) -> StepOutput:
+        # What another member copied is a word this one does not know.
+        return step(torch.where(tokens < vocab_size, tokens, UNKNOWN_ID), state)
+
+    return step_reading_unknown if copying and member.model.pointer is None else step

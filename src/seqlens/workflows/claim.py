@@ -1,0 +1,54 @@
+"""Which folder a training may write to, and whether what is there can be gone on with."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from seqlens.config import load_config, to_plain
+from seqlens.errors import RequestError
+from seqlens.inference.run_folder import CODEC_FOLDER, RUN_FILE
+from seqlens.training.run_config import RunConfig
+from seqlens.workflows.initial import INIT_FILE, INIT_WEIGHTS_FILE, first_difference
+from seqlens.workflows.preparation import Announce
+
+RECIPE_FILE = "recipe.yaml"
+# What a training that was killed early leaves; without the recipe it is written anew.
+_BEFORE_THE_RECIPE = {CODEC_FOLDER, INIT_FILE, INIT_WEIGHTS_FILE}
+
+
+def claim_folder(folder: Path, config: RunConfig, *, resume: bool, announce: Announce) -> RunConfig:
+    """Refuses a folder that holds something else; writes nothing.
+
+    Returns the settings to train with: to go on with a training that began with the codec of another run, that codec.
+
+    Raises:
+        RequestError: the folder is taken, or its training is not one of these settings.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise RequestError(f"{folder} is a file, expected a new folder for the run.")
+    stored = folder / RECIPE_FILE
+    if resume and stored.is_file():
+        earlier = load_config(RunConfig, stored)
+        if (folder / INIT_FILE).is_file():
+            config = replace(config, task=replace(config.task, codec=earlier.task.codec))
+        _check_same_training(folder, earlier, config)
+        return config
+    if folder.is_dir() and any(path.name not in _BEFORE_THE_RECIPE for path in folder.iterdir()):
+        what = (
+            "a finished run" if (folder / RUN_FILE).is_file() else "a training" if stored.is_file() else "other files"
+        )
+        hint = "" if what == "other files" else ", or --resume to go on with the training"
+        raise RequestError(f"{folder} holds {what} already. Give another --out{hint}.")
+    if resume:
+        announce(f"There is no training in {folder} to resume; it starts from the beginning.")
+    return config
+
+
+def _check_same_training(folder: Path, earlier: RunConfig, config: RunConfig) -> None:
+    """Refuses to resume with a recipe that is not the folder's own in all that a checkpoint depends on."""
+    for part in ("data", "task", "batches", "seed"):
+        if getattr(earlier, part) != getattr(config, part):
+            path = first_difference(part, to_plain(earlier)[part], to_plain(config)[part])
+            raise RequestError(
+                f"{folder} was trained with another '{path}', so it cannot be resumed with this recipe; "
+                "only settings under 'training' may change. Without a recipe the folder's own is used."
+            )

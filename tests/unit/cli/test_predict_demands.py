@@ -1,0 +1,116 @@
+"""What `seqlens predict` does beside answering: prefixes, required phrases, several runs, reranking."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+Invoke = Callable[..., Result]
+TEXT = "1 mai 2001"
+
+
+def answered(result: Result) -> str:
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_every_answer_begins_with_the_prefix(invoke: Invoke, run: Path) -> None:
+    lines = answered(invoke("predict", run, "--prefix", "1999-", TEXT, "", "2. 3. 04")).splitlines()
+    assert [line[:5] for line in lines] == ["1999-", "", "1999-"]
+
+
+def test_every_answer_has_the_required_phrases(invoke: Invoke, run: Path) -> None:
+    arguments = ["--require", "77", "--require", "0-1", "--json", "--set", "num_best=2"]
+    lines = answered(invoke("predict", run, *arguments, TEXT, "", "2. 3. 04")).splitlines()
+    first, empty, second = map(json.loads, lines)
+    assert empty["text"] == ""
+    for answer in (first, *first["alternatives"], second, *second["alternatives"]):
+        assert "77" in answer["text"]
+        assert "0-1" in answer["text"]
+
+
+def test_a_diverse_list(invoke: Invoke, run: Path) -> None:
+    settings = ["beam_width=4", "num_best=4", "diversity_groups=4", "diversity_penalty=100", "min_length=3"]
+    arguments = [part for setting in settings for part in ("--set", setting)]
+    answer = json.loads(answered(invoke("predict", run, "--json", *arguments, TEXT)))
+    beginnings = {one["text"][:1] for one in (answer, *answer["alternatives"])}
+    assert len(beginnings) == 4
+    result = invoke("predict", run, "--set", "diversity_groups=3", TEXT)
+    assert result.exit_code == 2
+    assert "diversity_groups is 3, expected a divisor of the beam width" in result.stderr
+
+
+def test_several_runs_answer_together(invoke: Invoke, run: Path, tmp_path: Path) -> None:
+    alone = answered(invoke("predict", run, TEXT))
+    assert answered(invoke("predict", run, "--with", run, "--with", run, TEXT)) == alone
+    second = shutil.copytree(run, tmp_path / "runs/second")
+    table = answered(invoke("evaluate", run, "--with", second, "--set", "method=greedy"))
+    assert table == answered(invoke("evaluate", run, "--set", "method=greedy"))
+    scores = json.loads((run / "evaluation/test-with-second/scores.json").read_text())
+    assert scores["with"] == [str(second)]
+    assert scores["scores"] == json.loads((run / "evaluation/test/scores.json").read_text())["scores"]
+    assert "with" not in json.loads((run / "evaluation/test/scores.json").read_text())
+
+
+def test_reranking_by_another_run(invoke: Invoke, run: Path) -> None:
+    settings = ["--set", "num_best=3", "--set", "beam_width=4"]
+    plain = answered(invoke("predict", run, "--json", *settings, TEXT))
+    arguments = ["predict", run, "--json", *settings, "--rerank-by", run]
+    assert answered(invoke(*arguments, "--rerank-weight", "0", TEXT)) == plain
+    weighted = json.loads(answered(invoke(*arguments, TEXT)))
+    assert weighted["score"] < json.loads(plain)["score"]
+    assert len(weighted["alternatives"]) == 2
+
+
+def test_what_has_no_effect_is_told(invoke: Invoke, run: Path) -> None:
+    listed = invoke("predict", run, "--set", "num_best=2", TEXT)
+    assert "only --json shows more" in " ".join(listed.stderr.split())
+    assert "--json" not in invoke("predict", run, "--json", "--set", "num_best=2", TEXT).stderr
+    record = json.loads((run / "run.json").read_text())
+    record["data"] |= {"source": "de", "target": "en"}
+    (run / "run.json").write_text(json.dumps(record))
+    backwards = Path(shutil.copytree(run, run.parent / "backwards"))
+    assert "goes from de to en as" in " ".join(invoke("predict", run, "--rerank-by", run, TEXT).stderr.split())
+    record["data"] |= {"source": "en", "target": "de"}
+    (backwards / "run.json").write_text(json.dumps(record))
+    assert "goes from" not in invoke("predict", run, "--rerank-by", backwards, TEXT).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--require", " "], "Input 1 has an empty phrase"),
+        (["--require", "猫"], "has '猫', which the target vocabulary does not have"),
+        (["--require", "1", "--set", "method=greedy"], "beam search only"),
+        (["--prefix", "1" * 30, "--set", "max_length=9"], "need 31 tokens with the end, more than .* length 9"),
+        (["--rerank-by", "nowhere"], "There is no run folder nowhere"),
+        (["--with", "nowhere"], "There is no run folder nowhere"),
+        (["--rerank-by", ".", "--rerank-weight", "-2"], "is not a run folder"),
+        (["--rerank-weight", "2"], "--rerank-weight is given without --rerank-by"),
+        (["--set", "min_length=9", "--set", "max_length=8"], "min_length is 9, expected at most max_length, 8"),
+    ],
+)
+def test_bad_requests_get_a_sentence(invoke: Invoke, run: Path, arguments: list[str], sentence: str) -> None:
+    result = invoke("predict", run, *arguments, TEXT)
+    assert result.exit_code == 2, result.output
+    assert re.search(sentence, " ".join(result.stderr.split()))
+    assert result.stdout == ""
+
+
+def test_an_analysis_looks_into_one_run(invoke: Invoke, run: Path) -> None:
+    result = invoke("evaluate", run, "--with", run, "--analyse")
+    assert result.exit_code == 2
+    assert "leave out the other runs" in " ".join(result.stderr.split())
+
+
+def test_the_real_command(run: Path) -> None:
+    command = [sys.executable, "-m", "seqlens", "predict", str(run), "--with", str(run), "--prefix", "19", "--require"]
+    done = subprocess.run([*command, "0-0", TEXT], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("19")
+    assert "0-0" in done.stdout

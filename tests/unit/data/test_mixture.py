@@ -1,0 +1,183 @@
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqlens.config import parse_config
+from seqlens.data.codecs.marks import MarkedText, with_tag
+from seqlens.data.corpus import MixtureData, MixturePart, PairsData, open_corpus
+from seqlens.data.dates import DatesData
+from seqlens.data.examples import Pair
+from seqlens.data.fingerprints import fingerprint_pairs
+from seqlens.data.sampler import TokenBudgetSampler
+from seqlens.data.text import (
+    CharactersConfig,
+    SubwordsConfig,
+    TextCodec,
+    TextCodecConfig,
+    WordsConfig,
+    fit_codec,
+    load_codec,
+)
+from seqlens.errors import RequestError, WorkError
+
+CODECS: dict[str, TextCodecConfig] = {
+    "words": WordsConfig(),
+    "characters": CharactersConfig(),
+    "bpe": SubwordsConfig(vocab_size=300),
+    "unigram": SubwordsConfig(algorithm="unigram", vocab_size=60, byte_fallback=False),
+}
+TEXTS = [
+    MarkedText("a dog runs", tag="2fr"),
+    "a cat <2fr> sleeps",
+    MarkedText("the cat", tag="2de", context=("a dog",)),
+]
+
+
+def fitted(name: str) -> TextCodec:
+    return fit_codec(CODECS[name], TEXTS)
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_a_tag_is_one_symbol_that_no_text_gives(name: str, tmp_path: Path) -> None:
+    codec = fitted(name)
+    plain = codec.encode("a dog runs")
+
+    assert codec.tags == ("2de", "2fr", "break")
+    assert [codec.token(id) for id in range(codec.size - 3, codec.size)] == ["<2de>", "<2fr>", "<break>"]
+    assert codec.encode(MarkedText("a dog runs", tag="2fr")) == [codec.size - 2, *plain]
+    marked = codec.encode_batch([MarkedText("the cat", tag="2de", context=("a dog", "runs"))])[0]
+    pause = [codec.size - 1]
+    assert marked == [
+        codec.size - 3, *codec.encode("a dog"), *pause, *codec.encode("runs"), *pause, *codec.encode("the cat")
+    ]  # fmt: skip
+    assert codec.decode([codec.size - 2, *plain, codec.size - 1]) == "a dog runs"
+    codec.save(tmp_path)
+    loaded = load_codec(tmp_path)
+    assert loaded.fingerprint == codec.fingerprint
+    assert loaded.tags == codec.tags
+    assert loaded.encode(TEXTS[0]) == codec.encode(TEXTS[0])
+
+
+@pytest.mark.parametrize("name", CODECS)
+@settings(max_examples=30)
+@given(text=st.one_of(st.text(), st.text(alphabet="<2fr>break de", max_size=20)))
+def test_no_text_without_marks_gives_a_tag(name: str, text: str) -> None:
+    codec = fitted(name)
+    assert max(codec.encode(text), default=0) < codec.size - 3
+
+
+def test_a_codec_without_tags_is_what_it_was() -> None:
+    plain = fit_codec(WordsConfig(), ["a dog runs"])
+    assert plain.tags == ()
+    assert plain.fingerprint == plain.with_tags([]).fingerprint  # type: ignore[attr-defined]
+    assert plain.fingerprint != plain.with_tags(["2fr"]).fingerprint  # type: ignore[attr-defined]
+
+
+def test_an_unknown_tag_is_told_with_the_nearest(tmp_path: Path) -> None:
+    codec = fitted("words")
+    with pytest.raises(RequestError, match=r"There is no tag '2es', expected one of 2de, 2fr. Did you mean '2de'\?"):
+        with_tag(["a dog"], "<2es>", codec.tags)
+    with pytest.raises(RequestError, match="There is no tag 'break', expected one of 2de, 2fr"):
+        with_tag(["a dog"], "break", codec.tags)
+    with pytest.raises(RequestError, match="this vocabulary has no tags, since its training data had none"):
+        fit_codec(WordsConfig(), ["a"]).encode(MarkedText("a", tag="2fr"))
+    codec.save(tmp_path)
+    path = tmp_path / "codec.json"
+    path.write_text(path.read_text().replace('"2de"', '"2dd"'))
+    with pytest.raises(WorkError, match="damaged"):
+        load_codec(tmp_path)
+
+
+def test_marks_are_part_of_the_fingerprint() -> None:
+    texts = ["a", MarkedText("a", tag="x"), MarkedText("a", context=("x",)), MarkedText("a", tag="x", context=("y",))]
+    assert len({fingerprint_pairs([Pair(text, "b")]) for text in texts}) == 4
+
+
+def files(folder: Path, name: str, count: int) -> PairsData:
+    path = folder / f"{name}.tsv"
+    path.write_text("".join(f"{name} {n}\t{name.upper()} {n}\n" for n in range(count)), encoding="utf-8")
+    return PairsData(path=str(path))
+
+
+def test_parts_keep_their_splits_and_get_their_tags(tmp_path: Path) -> None:
+    config = MixtureData(
+        (
+            MixturePart(files(tmp_path, "one", 200), tag="<2one>"),
+            MixturePart(files(tmp_path, "two", 100), weight=2.5, tag="bt", name="synthetic", train_only=True),
+            MixturePart(DatesData(num_train=10, num_validation=3, num_test=4)),
+        )
+    )
+    corpus = open_corpus(config, base=Path())
+
+    assert corpus.splits == (
+        "train", "validation", "test", "validation-2one", "test-2one", "validation-part3", "test-part3"
+    )  # fmt: skip
+    train = [pair.source for pair in corpus.read("train")]
+    tags = [text.tag if isinstance(text, MarkedText) else None for text in train]
+    alone = open_corpus(config.parts[0].data, base=Path())
+    num_one = sum(1 for _ in alone.read("train"))
+    assert Counter(tags) == {"2one": num_one, "bt": 100, None: 10}
+    repeats = corpus.repeats()
+    assert repeats is not None
+    assert repeats.tolist() == [1.0] * num_one + [2.5] * 100 + [1.0] * 10
+    validation = list(corpus.read("validation"))
+    assert [str(pair.source) for pair in validation[:-3]] == [pair.source for pair in alone.read("validation")]
+    assert (corpus.source_name, corpus.target_name) == ("source+date", "target+iso")
+    chosen = open_corpus(MixtureData(config.parts, validation="2one"), base=Path())
+    assert chosen.fingerprint("validation") == chosen.fingerprint("validation-2one")
+
+
+def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
+    one, two = MixturePart(files(tmp_path, "one", 90), tag="x"), MixturePart(files(tmp_path, "two", 90), tag="x")
+    with pytest.raises(RequestError, match="Parts 1 and 2 of the mixture are both called 'x'"):
+        open_corpus(MixtureData((one, two)), base=Path())
+    with pytest.raises(
+        RequestError, match=r"'validation' of the mixture is 'y', expected the name of a part, one of x"
+    ):
+        open_corpus(MixtureData((one,), validation="y"), base=Path())
+    with pytest.raises(RequestError, match="nothing to validate on"):
+        open_corpus(MixtureData((MixturePart(one.data, train_only=True),)), base=Path())
+    with pytest.raises(RequestError, match=r"has no split 'tset', expected one of train.*Did you mean 'test'"):
+        list(open_corpus(MixtureData((one,)), base=Path()).read("tset"))
+    for tag in ("two words", "<>", "break", ""):
+        with pytest.raises(RequestError, match=r"'parts.0': the tag "):
+            parse_config(
+                MixtureData, {"kind": "mixture", "parts": [{"data": {"kind": "dates"}, "tag": tag}]}, where="data"
+            )
+
+
+@given(
+    repeats=st.lists(st.sampled_from((0.1, 0.5, 1.0, 2.0, 2.5, 3.75)), min_size=1, max_size=40), seed=st.integers(0, 3)
+)
+def test_each_index_comes_as_often_as_its_weight_says(repeats: list[float], seed: int) -> None:
+    numbers = np.array(repeats)
+    lengths = np.random.default_rng(0).integers(1, 9, (len(numbers), 2))
+    sampler = TokenBudgetSampler(lengths, max_tokens=20, shuffle=True, seed=seed, repeats=numbers)
+    epochs = [Counter(np.concatenate(sampler.epoch_batches(epoch)).tolist()) for epoch in range(40)]
+
+    for number, counts in enumerate(zip(*[[epoch[index] for index in range(len(numbers))] for epoch in epochs])):
+        assert {*counts} <= {int(np.floor(numbers[number])), int(np.ceil(numbers[number]))}
+    for weight in set(repeats):
+        members = np.flatnonzero(numbers == weight)
+        per_epoch = {sum(epoch[int(index)] for index in members) for epoch in epochs}
+        assert len(per_epoch) == 1
+        assert abs(per_epoch.pop() - weight * len(members)) <= 1
+        in_all = [sum(epoch[int(index)] for epoch in epochs) for index in members]
+        assert max(in_all) - min(in_all) <= 1
+    again = TokenBudgetSampler(lengths, max_tokens=20, shuffle=True, seed=seed, repeats=numbers)
+    again.load_state_dict(sampler.state_dict())
+    assert next(again).tolist() == next(sampler).tolist()
+
+
+def test_weights_are_part_of_what_a_saved_place_belongs_to() -> None:
+    lengths = np.ones((6, 2), dtype=np.int64)
+    plain = TokenBudgetSampler(lengths, max_tokens=4, shuffle=True, seed=0)
+    weighed = TokenBudgetSampler(lengths, max_tokens=4, shuffle=True, seed=0, repeats=np.full(6, 2.0))
+    with pytest.raises(RequestError, match="cannot be continued from"):
+        weighed.load_state_dict(plain.state_dict())
+    with pytest.raises(ValueError, match="repeats needs shuffle"):
+        TokenBudgetSampler(lengths, max_tokens=4, shuffle=False, seed=0, repeats=np.full(6, 2.0))

@@ -1,0 +1,121 @@
+"""Prefixes and constraints, from what a person writes to what the answers hold."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqlens.data.text import UNKNOWN_ID, TextCodec, fit_codec
+from seqlens.errors import RequestError
+from seqlens.inference import Predictor, load
+from seqlens.inference.demands import read_demands
+from seqlens.tasks.transduce.demands import Demand, encode_demand
+
+from .conftest import CODECS, PAIRS, MakeRun, transformer
+
+TEXTS = ["zwei katzen", "ein mann rennt im schnee", "", "hund"]
+FITTED: dict[str, TextCodec] = {
+    name: fit_codec(config, [text for pair in PAIRS for text in pair] + ["Élan  (gut), 24 %"])
+    for name, config in CODECS.items()
+}
+letters = st.text(st.sampled_from("ab dogruns(,)É é%4"), max_size=12)
+
+
+@settings(max_examples=150, deadline=None)
+@given(name=st.sampled_from(sorted(CODECS)), prefix=letters, data=st.data())
+def test_a_text_begins_with_its_prefix_whatever_follows(name: str, prefix: str, data: st.DataObject) -> None:
+    codec = FITTED[name]
+    try:
+        ids = encode_demand(codec, Demand(prefix)).prefix
+    except RequestError:
+        assert UNKNOWN_ID in codec.encode(prefix)
+        return
+    following = data.draw(st.lists(st.integers(4, codec.size - 1), max_size=6))
+    assert codec.decode([*ids, *following]).startswith(codec.normalise(prefix).rstrip())
+
+
+@settings(max_examples=150, deadline=None)
+@given(name=st.sampled_from(sorted(CODECS)), phrase=letters.filter(str.strip), data=st.data())
+def test_a_text_has_its_phrase_wherever_it_stands(name: str, phrase: str, data: st.DataObject) -> None:
+    codec = FITTED[name]
+    try:
+        (ids,) = encode_demand(codec, Demand(phrases=(phrase,))).phrases
+    except RequestError:
+        assert UNKNOWN_ID in codec.encode(phrase)
+        return
+    around = st.lists(st.integers(4, codec.size - 1), max_size=4)
+    before, after = data.draw(around), data.draw(around)
+    assert codec.normalise(phrase.strip()) in codec.decode([*before, *ids, *after])
+
+
+@pytest.mark.parametrize("codec", sorted(CODECS))
+@pytest.mark.parametrize("settings", [{}, {"method": "greedy"}, {"method": "sample", "num_best": 3}])
+def test_answers_begin_with_the_prefix(codec: str, settings: dict[str, object], make_run: MakeRun) -> None:
+    model = load(make_run(2, codec=codec), device="cpu")
+    answers = (
+        model.predict(TEXTS, prefix="the d ", **settings)
+        if codec != "words"
+        else model.predict(TEXTS, prefix="the dog  ", **settings)
+    )
+    for text, answer in zip(TEXTS, answers, strict=True):
+        for one in (answer, *answer.alternatives):
+            assert one.text.startswith("the d") == bool(text)
+
+
+@pytest.mark.parametrize("codec", sorted(CODECS))
+def test_answers_hold_their_constraints(codec: str, make_run: MakeRun) -> None:
+    model = load(make_run(3, codec=codec, model=transformer()), device="cpu")
+    wanted = [["two dogs", "(old)"], [], ["cat"], ["the snow"]]
+    answers = model.predict(TEXTS, constraints=wanted, num_best=2)
+    for text, phrases, answer in zip(TEXTS, wanted, answers, strict=True):
+        for one in (answer, *answer.alternatives):
+            assert all(phrase in one.text for phrase in phrases) or not text
+    alone = [model.predict(text, constraints=phrases) for text, phrases in zip(TEXTS, wanted, strict=True)]
+    assert [one.text for one in alone] == [one.text for one in answers]
+    assert answers[1].text == model.predict(TEXTS[1]).text
+
+
+def test_a_prefix_and_constraints_together_and_beyond_the_usual_length(make_run: MakeRun) -> None:
+    model = load(make_run(4), device="cpu")
+    prefix = " ".join(["the man runs in the snow"] * 6)
+    answer = model.predict("hund", prefix=prefix, constraints=["a cat", "two dogs"])
+    assert answer.text.startswith(prefix)
+    assert "a cat" in answer.text
+    assert "two dogs" in answer.text
+
+
+def test_one_for_all_or_one_for_each() -> None:
+    assert read_demands(None, None, 2) is None
+    assert read_demands("", [], 2) is None
+    assert read_demands("a", "b", 2) == [Demand("a", ("b",))] * 2
+    assert read_demands(["a", ""], ["b", "c"], 2) == [Demand("a", ("b", "c")), Demand("", ("b", "c"))]
+    assert read_demands(None, [["b"], []], 2) == [Demand("", ("b",)), Demand()]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"prefix": ["a"]}, "'prefix' has 1 entries, expected one for each of the 2 inputs"),
+        ({"prefix": ["a", 3]}, "'prefix' 2 is int, expected text"),
+        ({"constraints": [["a"]]}, "'constraints' has 1 entries"),
+        ({"constraints": [["a"], "b"]}, "has texts and lists"),
+        ({"constraints": [["a"], [4]]}, "'constraints' of input 2 has int"),
+        ({"constraints": [[], ["a", " "]]}, "Input 2 has an empty phrase"),
+        ({"prefix": ["a", "the wolf"]}, "The prefix of input 2, 'the wolf', has 'wolf', which the target vocabulary"),
+        ({"constraints": ["wolf"]}, "A phrase of input 1, 'wolf', has 'wolf'"),
+        ({"constraints": [[], ["the dog runs"]], "max_length": 3}, "of input 2 need 4 tokens with the end, more .* 3"),
+        ({"prefix": "the dog runs", "max_length": 3}, "of input 1 need 4 tokens"),
+        ({"constraints": ["dog"], "method": "greedy"}, "beam search only, but the method is greedy search"),
+        ({"prefix": "a", "workers": 2}, "'workers' is 2, but prefixes"),
+    ],
+)
+def test_what_cannot_be_met_gets_a_sentence(predictor: Predictor, arguments: dict[str, object], sentence: str) -> None:
+    with pytest.raises(RequestError, match=sentence):
+        predictor.predict(["hund", "ein mann"], **arguments)
+
+
+def test_a_diverse_n_best_list_through_the_face(predictor: Predictor) -> None:
+    answer = predictor.predict(
+        "zwei hunde", beam_width=6, num_best=3, diversity_groups=3, diversity_penalty=50.0, min_length=4
+    )
+    first_words = {one.text.split(" ")[0].rstrip(",") for one in (answer, *answer.alternatives)}
+    assert len(first_words) == 3

@@ -1,0 +1,110 @@
+"""Several runs that answer as one."""
+
+import math
+
+import pytest
+import torch
+
+from seqlens.data.text import END_ID, START_ID
+from seqlens.decoding.ensemble import mean_log_probs
+from seqlens.errors import RequestError
+from seqlens.inference import Predictor, load
+from seqlens.tasks.transduce.answer import Translation
+
+from .conftest import PAIRS, MakeRun, transformer
+
+TEXTS = ["zwei katzen", "ein mann rennt im schnee", "", "hund", "die katze (alt)"]
+
+
+def assert_same(ours: list[Translation], theirs: list[Translation]) -> None:
+    assert [one.text for one in ours] == [one.text for one in theirs]
+    assert [one.log_prob for one in ours] == pytest.approx([one.log_prob for one in theirs], abs=1e-4)
+    for one, other in zip(ours, theirs, strict=True):
+        assert (one.alignment is None) == (other.alignment is None)
+        if one.alignment is not None and other.alignment is not None:
+            assert one.alignment.source_tokens == other.alignment.source_tokens
+            assert torch.allclose(one.alignment.weights, other.alignment.weights, atol=1e-5)
+
+
+def test_the_mean_is_that_of_probabilities() -> None:
+    first, second = torch.randn(3, 4), torch.randn(3, 6)
+    second[:, 5] = float("-inf")
+    mean = mean_log_probs([first, second]).exp()
+    expected = (torch.nn.functional.pad(first.softmax(1), (0, 2)) + second.softmax(1)) / 2
+    assert torch.allclose(mean, expected, atol=1e-6)
+    assert torch.allclose(mean_log_probs([first]), first.log_softmax(1), atol=1e-6)
+
+
+@pytest.mark.parametrize("settings", [{}, {"method": "greedy"}, {"beam_width": 4, "diversity_groups": 2}])
+def test_two_equal_runs_answer_as_one_of_them(settings: dict[str, object], make_run: MakeRun) -> None:
+    path = make_run(5)
+    alone, twice = load(path, device="cpu"), load([path, path], device="cpu")
+    assert_same(twice.predict(TEXTS, **settings), alone.predict(TEXTS, **settings))
+
+
+def test_the_order_of_runs_does_not_matter_and_batches_neither(make_run: MakeRun) -> None:
+    paths = [make_run(6), make_run(7, model=transformer()), make_run(8)]
+    model = load(paths, device="cpu")
+    answers = model.predict(TEXTS, num_best=2)
+    assert_same(load(paths[::-1], device="cpu").predict(TEXTS, num_best=2), answers)
+    assert_same([model.predict(text, num_best=2) for text in TEXTS], answers)
+    assert_same(model.predict(TEXTS, num_best=2, batch_size=2), answers)
+    for text, answer in zip(TEXTS, answers, strict=True):
+        if text:
+            assert answer.log_prob == pytest.approx(joint_log_prob(model, text, answer), abs=1e-3)
+
+
+def joint_log_prob(model: Predictor, text: str, answer: Translation) -> float:
+    """Of an answer's tokens, from each run's own forward pass."""
+    target = model.task.target_codec.encode(answer.text)
+    chosen = [*target, END_ID] if answer.finished else target
+    rows = []
+    for one in (model, *model.others):
+        encoded, _ = one.task.encode_sources(one.model, [text])
+        source = torch.tensor(encoded)
+        read = torch.tensor([[START_ID, *chosen[:-1]]])
+        with torch.no_grad():
+            output = one.model(source, torch.tensor([source.shape[1]]), read, torch.tensor([read.shape[1]]))
+            rows.append(output.logits[0].softmax(1)[range(len(chosen)), chosen])
+    return sum(math.log(float(mean)) for mean in torch.stack(rows).mean(0))
+
+
+def test_runs_may_read_in_different_ways(make_run: MakeRun) -> None:
+    words, characters = make_run(9), make_run(10, source_codec="characters")
+    model = load([words, characters], device="cpu")
+    alone = load(words, device="cpu")
+    answers = model.predict(TEXTS, prefix="the dog", constraints=["a cat"])
+    for text, answer in zip(TEXTS, answers, strict=True):
+        assert answer.text.startswith("the dog") == bool(text)
+        assert ("a cat" in answer.text) == bool(text)
+    aligned = model.predict(TEXTS[1]).alignment
+    assert aligned is not None
+    assert aligned.source_tokens == alone.predict(TEXTS[1]).alignment.source_tokens  # type: ignore[union-attr]
+    assert torch.allclose(aligned.weights.sum(1), torch.ones(len(aligned.weights)), atol=1e-4)
+
+
+def test_runs_that_write_differently_are_refused(make_run: MakeRun) -> None:
+    other = make_run(11, pairs=[*PAIRS, ("wolf", "wolf")])
+    with pytest.raises(RequestError, match=r"run-11 writes with another vocabulary than .*run-12 \(fingerprints"):
+        load([make_run(12), other], device="cpu")
+    with pytest.raises(RequestError, match="no runs to load"):
+        load([])
+    twice = load([other, other], device="cpu")
+    with pytest.raises(RequestError, match="'workers' is 2"):
+        twice.predict(TEXTS, workers=2)
+
+
+def test_a_run_that_copies_and_one_that_cannot(make_run: MakeRun) -> None:
+    copying, plain = make_run(13, copy=True), make_run(14, copy=False, shared=True)
+    text = "ein wolf und ein hund"
+    with pytest.raises(RequestError, match="has 'wolf', which the target vocabulary does not have"):
+        load(plain, device="cpu").predict(text, prefix="a wolf")
+    answers = [
+        load(paths, device="cpu").predict(text, prefix="a wolf", constraints=["und"])
+        for paths in ([copying], [copying, plain], [plain, copying])
+    ]
+    for answer in answers:
+        assert answer.text.startswith("a wolf")
+        assert "und" in answer.text
+    assert answers[1].text == answers[2].text
+    assert answers[1].log_prob == pytest.approx(answers[2].log_prob, abs=1e-4)

@@ -1,0 +1,103 @@
+"""Workers answer as one process does, and leave nothing behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from seqlens.decoding import DecodingConfig
+from seqlens.errors import RequestError, WorkError
+from seqlens.inference import Predictor, load
+from seqlens.inference.workers import Work, WorkerPool
+
+RUN = Path(__file__).parents[2] / "compat" / "run-format-1"
+TEXTS = ["25 juin 2009", "", "2009년 6월 25일", "Thursday, June 25, 2009", " ", "1 May 1999 😀", "x"]
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Iterator[Predictor]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in a worker: sums in another order end in other bits
+    opened = load(RUN, device="cpu")
+    yield opened
+    opened.close()
+    torch.set_num_threads(threads)
+
+
+def test_workers_answer_as_one_process_does_in_the_order_of_the_inputs(predictor: Predictor) -> None:
+    alone = predictor.predict(TEXTS, batch_size=2, num_best=2)
+    together = predictor.predict(TEXTS, batch_size=2, num_best=2, workers=2)
+    assert [answer.to_plain() for answer in together] == [answer.to_plain() for answer in alone]
+    assert predictor.predict(TEXTS[0], workers=2, align=False).alignment is None
+    assert predictor.predict([], workers=2) == []
+    assert predictor.predict(["", " "], workers=2) == predictor.predict(["", " "])
+
+
+def test_bad_requests_are_told(predictor: Predictor) -> None:
+    with pytest.raises(RequestError, match="'workers' is 0, expected 1 or more"):
+        predictor.predict(TEXTS, workers=0)
+    with pytest.raises(RequestError, match="beam_widht"):
+        predictor.predict(TEXTS, workers=2, beam_widht=3)
+    changed = load(RUN, device="cpu")
+    with torch.no_grad():
+        changed.model.output.bias.add_(1.0)
+    with pytest.raises(RequestError, match="weights were changed since it was loaded"):
+        changed.predict(TEXTS, workers=2)
+
+
+def test_a_worker_that_dies_is_told_and_none_is_left(predictor: Predictor) -> None:
+    pool = WorkerPool(RUN, 2)
+    work = [Work([text], DecodingConfig(method="greedy"), False) for text in TEXTS]
+    assert [len(answers) for answers in pool.answer(work)] == [1] * len(TEXTS)
+    processes = pool._processes
+    processes[0].send_signal(signal.SIGKILL)
+    with pytest.raises(WorkError, match="A worker process ended with exit code -9"):
+        pool.answer(work)
+    assert pool.closed
+    assert all(process.poll() is not None for process in processes)
+
+
+def test_errors_of_a_worker_are_those_of_one_process(tmp_path: Path) -> None:
+    pool = WorkerPool(tmp_path / "nowhere", 1)
+    with pytest.raises(RequestError, match="There is no run folder"):
+        pool.answer([Work(["x"], DecodingConfig(), True)])
+    assert pool.closed
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in Linux' /proc")
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_workers_end_with_the_process_that_asks(end: signal.Signals, tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from seqlens.inference import load\n"
+        f"predictor = load({str(RUN)!r}, device='cpu')\n"
+        "predictor.predict(['1 May 1999', 'x'], batch_size=1, workers=2)\n"
+        "print(*(process.pid for process in predictor._pool._processes), flush=True)\n"
+        "predictor.predict(['1 May 1999'] * 100_000, batch_size=1, workers=2)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        workers = [int(pid) for pid in process.stdout.readline().split()]
+        assert len(workers) == 2
+        # Ctrl-C reaches every process of the terminal.
+        os.killpg(process.pid, end) if end == signal.SIGINT else process.send_signal(end)
+        process.wait(timeout=180)
+    waited = time.monotonic()
+    while any(Path(f"/proc/{pid}").exists() and "Z" not in _state(pid) for pid in workers):
+        assert time.monotonic() - waited < 180
+        time.sleep(0.1)
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2]
+    except OSError:
+        return "Z"

@@ -1,0 +1,245 @@
+"""Several directions in one model, back-translated text and documents, by the real command."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import seqlens
+from seqlens.cli.main import build_app
+from seqlens.config import load_config
+from seqlens.data.catalogue import catalogue_names
+from seqlens.errors import RequestError
+from seqlens.training.run_config import RunConfig
+from seqlens.workflows import backtranslate as module
+from seqlens.workflows.backtranslate import backtranslate
+from seqlens.workflows.recipes import find_recipe
+
+MODEL = """
+task:
+  codec: {kind: shared, text: {kind: subwords, vocab_size: 330}}
+  model:
+    embedding_dim: 8
+    dropout_p: 0.0
+    share_embeddings: true
+    encoder: {kind: recurrent, cell: gru, hidden_dim: 8}
+    decoder: {kind: recurrent, cell: gru, hidden_dim: 8}
+  decoding: {method: greedy, max_length: 12}
+  scores: [exact_match]
+  validation_scores: [exact_match]
+batches: {max_tokens: 120}
+training: {max_steps: 4, validate_every: 2, precision: float32, log_every: 2}
+"""
+MIXTURE = """
+description: two directions and made pairs
+data:
+  kind: mixture
+  parts:
+    - {data: {kind: pairs, path: fr.tsv}, tag: 2fr}
+    - {data: {kind: pairs, path: de.tsv}, tag: <2de>, weight: 0.5}
+    - {data: {kind: pairs, train: synthetic.tsv}, tag: bt, weight: 2, train_only: true}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SEQLENS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "recipes").mkdir()
+    nouns = ("car", "house", "tree", "dog")
+    for language, the in (("fr", "le"), ("de", "das")):
+        lines = [f"the {noun} {n}\t{the} {noun[::-1]} {n}\n" for noun in nouns for n in range(20)]
+        (tmp_path / "recipes" / f"{language}.tsv").write_text("".join(lines))
+    (tmp_path / "recipes" / "synthetic.tsv").write_text("teh car 3\tle rac 3\n" * 5)
+    (tmp_path / "recipes" / "mixed.yaml").write_text(MIXTURE + MODEL)
+    (tmp_path / "recipes" / "reverse.yaml").write_text(
+        "description: the other way\ndata: {kind: pairs, path: fr.tsv, source_column: 1, target_column: 0}\n" + MODEL
+    )
+    return tmp_path
+
+
+def invoke(*arguments: object, code: int = 0) -> Any:
+    result = CliRunner().invoke(build_app(), [str(argument) for argument in arguments])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def test_one_model_for_two_directions(folder: Path) -> None:
+    invoke("train", "recipes/mixed.yaml", "--out", "runs/mixed")
+    record = json.loads(Path("runs/mixed/run.json").read_text())
+    assert record["data"]["num_train"] > 100
+    model = seqlens.load("runs/mixed", device="cpu")
+    assert model.task.source_codec.tags == ("2de", "2fr", "bt")
+
+    line = invoke("predict", "runs/mixed", "--tag", "2fr", "the car 3").stdout
+    answer = model.predict("the car 3", tag="<2fr>")
+    assert line.strip() == answer.text.strip()
+    # The tag is the first symbol the model reads, also in the alignment that is shown.
+    assert answer.alignment is not None
+    assert answer.alignment.source_tokens[0] == "<2fr>"
+    assert answer.log_prob != model.predict("the car 3", tag="2de").log_prob != model.predict("the car 3").log_prob
+    batch = model.predict(["the car 3", "", "the dog 5 and the tree"], tag="2fr")
+    assert batch[0].log_prob == pytest.approx(answer.log_prob, rel=1e-5)
+    assert batch[1].text == ""
+
+    # All data have a tag, so one is missed; where some data have none, none need be given.
+    assert "give one by --tag: 2de, 2fr, bt" in " ".join(invoke("predict", "runs/mixed", "the car 3").stderr.split())
+    recipe = Path("runs/mixed/recipe.yaml")
+    assert recipe.read_text().count("tag: bt") == 1
+    shutil.copytree("runs/mixed", "runs/some")
+    Path("runs/some/recipe.yaml").write_text(recipe.read_text().replace("tag: bt", "tag: null"))
+    assert "--tag" not in invoke("predict", "runs/some", "the car 3").stderr
+    unknown = invoke("predict", "runs/mixed", "--tag", "2es", "the car", code=2)
+    assert "There is no tag '2es', expected one of 2de, 2fr, bt. Did you mean '2de'?" in unknown.output
+    for split in ("test", "test-2fr", "validation-2de"):
+        invoke("evaluate", "runs/mixed", "--split", split)
+    scores = seqlens.evaluate("runs/mixed", split="test-2fr", write=False)
+    assert scores.answers[0].log_prob == pytest.approx(
+        model.predict(str(scores.sources[0]), tag="2fr").log_prob, rel=1e-5
+    )
+
+
+def test_a_mixture_resumes_as_if_nothing_had_happened(folder: Path) -> None:
+    invoke("train", "recipes/mixed.yaml", "--out", "runs/whole")
+    invoke("train", "recipes/mixed.yaml", "--out", "runs/parts", "--set", "training.max_steps=2")
+    shutil.move("recipes/mixed.yaml", "elsewhere.yaml")  # the run folder knows its recipe and where its data are
+    invoke("train", "--out", "runs/parts", "--resume", "--set", "training.max_steps=4")
+    assert Path("runs/parts/model.safetensors").read_bytes() == Path("runs/whole/model.safetensors").read_bytes()
+
+
+def test_a_tag_that_the_kept_vocabulary_lacks_is_refused(folder: Path) -> None:
+    invoke("train", "recipes/reverse.yaml", "--out", "runs/plain")
+    refused = invoke("train", "recipes/mixed.yaml", "--init", "runs/plain", "--out", "runs/mixed", code=2)
+    assert "There is no tag '2fr': this vocabulary has no tags" in refused.output
+    invoke(
+        "train", "recipes/mixed.yaml", "--init", "runs/plain", "--out", "runs/mixed", "--init-vocabulary", "extended"
+    )
+    assert seqlens.load("runs/mixed").task.source_codec.tags == ("2de", "2fr", "bt")
+
+
+@pytest.fixture
+def reverse(folder: Path) -> Path:
+    invoke("train", "recipes/reverse.yaml", "--out", "runs/fr-en")
+    lines = [f"le rac {n}" for n in range(90)]
+    lines[3], lines[7] = "", "le\ttab"
+    (folder / "mono.fr").write_text("\n".join(lines) + "\n")
+    return folder / "runs/fr-en"
+
+
+@pytest.mark.parametrize("method", ["greedy", "sample"])
+def test_back_translation_makes_a_part_of_a_mixture(reverse: Path, method: str) -> None:
+    options = ("--input", "mono.fr", "--batch-size", 4, "--set", f"method={method}")
+
+    result = invoke("backtranslate", reverse, *options, "--output", "made.tsv")
+
+    assert result.stdout.strip().splitlines()[-1] == "made.tsv"
+    rows = [line.split("\t") for line in Path("made.tsv").read_bytes().decode().removesuffix("\n").split("\n")]
+    assert "1 empty line" in result.output
+    assert {len(row) for row in rows} == {2}
+    originals = [row[1] for row in rows]
+    assert "le tab" in originals
+    assert len(rows) > 40
+    if method == "greedy":
+        assert rows[0][0] == seqlens.load(reverse).predict("le rac 0", max_length=12).text.strip()
+        assert not list(Path().glob("made.tsv.*"))
+    shutil.copy("made.tsv", "recipes/synthetic.tsv")
+    invoke("train", "recipes/mixed.yaml", "--out", "runs/mixed", "--set", "training.max_steps=1")
+
+
+@pytest.mark.parametrize("method", ["greedy", "sample"])
+def test_interrupted_back_translation_goes_on_to_the_same_file(
+    reverse: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_CHUNK_BATCHES", 2)
+    settings: dict[str, object] = {"method": method, "seed": 3}
+    whole = backtranslate(reverse, input="mono.fr", output="whole.tsv", decoding=settings, batch_size=8)
+    done: list[int] = []
+
+    def stop(lines: int, total: int | None) -> None:
+        done.append(lines)
+        assert total == 90
+        if len(done) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        backtranslate(reverse, input="mono.fr", output="parts.tsv", decoding=settings, batch_size=8, progress=stop)
+    assert not Path("parts.tsv").exists()
+    with Path("parts.tsv.partial").open("a") as file:
+        file.write("half a li")  # killed while the next chunk was written
+    with pytest.raises(RequestError, match=r"was begun with another 'decoding'\. Remove it"):
+        backtranslate(reverse, input="mono.fr", output="parts.tsv", batch_size=8, decoding={"method": "beam"})
+    told: list[str] = []
+
+    parts = backtranslate(
+        reverse, input="mono.fr", output="parts.tsv", decoding=settings, batch_size=8, announce=told.append
+    )
+
+    assert told == ["Going on after line 48 of mono.fr, where parts.tsv.partial ends."]
+    assert Path("parts.tsv").read_bytes() == Path("whole.tsv").read_bytes()
+    assert (parts.num_lines, parts.num_pairs, parts.num_empty) == (90, whole.num_pairs, 1)
+    assert not list(Path().glob("parts.tsv.*"))
+    other = backtranslate(reverse, input="mono.fr", output="other.tsv", decoding={**settings, "seed": 4}, batch_size=8)
+    same = Path("other.tsv").read_bytes() == Path("whole.tsv").read_bytes()
+    assert same == (method == "greedy"), other
+
+
+def test_back_translation_refuses_what_it_cannot_do(reverse: Path) -> None:
+    there = invoke("backtranslate", reverse, "--input", "mono.fr", "--output", "recipes/fr.tsv", code=2)
+    assert "recipes/fr.tsv is there already, expected a new file." in there.output
+    name = invoke("backtranslate", reverse, "--input", "mono.fr", "--output", "made.txt", code=2)
+    assert "expected a name that ends in .tsv" in name.output
+    missing = invoke("backtranslate", reverse, "--input", "mono.de", "--output", "made.tsv", code=2)
+    assert "There is no input file mono.de." in missing.output
+    tag = invoke("backtranslate", reverse, "--input", "mono.fr", "--output", "made.tsv", "--tag", "2fr", code=2)
+    assert "There is no tag '2fr'" in tag.output
+
+
+def test_documents_are_answered_in_their_context(folder: Path) -> None:
+    small = ("--set", "training.max_steps=3", "--set", "data.num_train=50", "--set", "task.model.encoder.hidden_dim=8")
+    invoke("train", "translation/pronouns-context", "--out", "runs/context", *small)
+    model = seqlens.load("runs/context", device="cpu")
+    story = ["The car is old.", "It is red."]
+
+    answers = model.predict_document(story)
+
+    assert answers[0].log_prob == pytest.approx(model.predict(story[0]).log_prob, rel=1e-5)
+    assert answers[1].log_prob != model.predict(story[1]).log_prob
+    assert answers[1].alignment is not None
+    assert "<break>" in answers[1].alignment.source_tokens
+    Path("story.en").write_text("\n".join([*story, "", story[1]]) + "\n")
+    lines = invoke("predict", "runs/context", "--document", "--input", "story.en", "--json").stdout.splitlines()
+    found = [json.loads(line) for line in lines]
+    assert [entry["input"] for entry in found] == [*story, "", story[1]]
+    assert found[1]["log_prob"] == pytest.approx(answers[1].log_prob, rel=1e-5)
+    assert found[2]["text"] == ""
+    assert found[3]["log_prob"] == pytest.approx(model.predict(story[1]).log_prob, rel=1e-5)
+
+    invoke("train", "translation/pronouns-single", "--out", "runs/single", *small)
+    single = invoke("predict", "runs/single", "--document", "--input", "story.en", code=2)
+    assert "runs/single was trained on single sentences, expected a run whose data have a 'context'" in single.output
+    with pytest.raises(RequestError, match="trained on single sentences"):
+        seqlens.load("runs/single").predict_document(story)
+
+
+def test_the_multilingual_recipe_trains_on_a_small_corpus(folder: Path) -> None:
+    assert "multi30k" in catalogue_names()
+    config = load_config(RunConfig, find_recipe("translation/multilingual").path)
+    assert config.data.kind == "mixture"
+    assert [part.tag for part in config.data.parts] == ["2de", "2fr", "2cs"]
+    overrides: dict[str, object] = {
+        f"data.parts.{place}.data": {"kind": "pairs", "path": f"recipes/{name}.tsv"}
+        for place, name in enumerate(("de", "fr", "fr"))
+    }
+    overrides |= {
+        "training.max_steps": 2,
+        "task.codec.text.vocab_size": 300,
+        "task.model.embedding_dim": 16,
+        "task.model.encoder.feed_forward_dim": 16,
+        "task.model.decoder.feed_forward_dim": 16,
+    }
+    run = seqlens.train("translation/multilingual", out="runs/many", overrides=overrides)
+    assert run.predictor.task.source_codec.tags == ("2cs", "2de", "2fr")
+    assert run.predictor.predict("the car", tag="2cs").text is not None
