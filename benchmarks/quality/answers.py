@@ -166,7 +166,7 @@ def answers(
     from benchmarks.rows import read_rows
 
     rows, worker = read_rows(QUALITY_ROWS), SeqlensWorker(QUALITY_ANSWERS)
-    for job in plan_jobs(select_entries(PLAN, only)):
+    for job in plan_jobs(select_entries(PLAN, only), PLAN):
         run = job.folder(work_folder()) / RUN_FOLDER
         if not job.is_finished(rows) or not worker.is_trained(run):
             continue

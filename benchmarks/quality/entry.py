@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, final
 
+from benchmarks.quality.made import MadeData
 from seqlens.errors import RequestError
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -45,6 +46,8 @@ class Entry:
     splits: tuple[str, ...]
     decoding: Mapping[str, object] = field(default_factory=dict)
     overrides: Mapping[str, object] = field(default_factory=dict)
+    made: MadeData | None = None
+    """Data that are made before the training and take the place of the recipe's."""
     goals: tuple[Goal, ...] = ()
 
     def __post_init__(self) -> None:
@@ -57,6 +60,8 @@ class Entry:
             raise ValueError(f"{self.name}: 'splits' must be at least one, each once, but are {self.splits}")
         if "seed" in self.overrides:
             raise ValueError(f"{self.name}: the seed is one of 'seeds', not an override")
+        if self.made is not None and any(name.split(".")[0] == "data" for name in self.overrides):
+            raise ValueError(f"{self.name}: the data are those of 'made', not of an override")
         for goal in self.goals:
             if goal.split not in self.splits:
                 raise ValueError(f"{self.name}: a goal names the split '{goal.split}', which is not in 'splits'")
@@ -96,13 +101,17 @@ class Comparison:
 
 
 def check_plan(plan: Sequence[Entry], comparisons: Sequence[Comparison] = ()) -> None:
-    """Raises ValueError if two have one name, so could not be told apart, or a comparison lacks an entry or a split."""
+    """Raises ValueError if two have one name, so could not be told apart, or one lacks an entry or a split it needs."""
     for listed in (plan, comparisons):
         names = [one.name for one in listed]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"two entries of the plan have the name '{twice[0]}'")
     entries = {entry.name: entry for entry in plan}
+    for entry in plan:
+        needed = None if entry.made is None else entry.made.back_translated_by
+        if needed is not None and (needed not in entries or not set(entry.seeds) <= set(entries[needed].seeds)):
+            raise ValueError(f"{entry.name}: there is no entry '{needed}' with all its seeds")
     for comparison in comparisons:
         for name in (comparison.system, comparison.baseline):
             if name not in entries:

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, final
 
@@ -29,6 +29,8 @@ class Job:
     seed: int
     training_id: str
     settings_id: str
+    needs: "Job | None" = None
+    """The training whose run is needed before this one can begin."""
 
     def __str__(self) -> str:
         return f"{self.entry.name} seed {self.seed}"
@@ -51,20 +53,24 @@ class Job:
         return any(self.is_row_of(row) and set(self.entry.splits) <= set(row["splits"]) for row in rows)
 
 
-def plan_jobs(entries: Sequence[Entry]) -> list[Job]:
-    """All seeds of all entries, in order; nothing is trained yet.
+def plan_jobs(entries: Sequence[Entry], plan: Sequence[Entry] = ()) -> list[Job]:
+    """All seeds of all entries, in order; nothing is trained yet. `plan` has the entries that they may need besides.
 
     Raises:
         RequestError: a recipe or an override is wrong, or a training could take more than two hours.
     """
-    jobs = []
-    for entry in entries:
-        training_id, settings_id = _identify(entry)
-        jobs += [Job(entry, seed, training_id, settings_id) for seed in entry.seeds]
-    return jobs
+    known = {entry.name: entry for entry in (*plan, *entries)}
+    return [_make_job(entry, seed, known) for entry in entries for seed in entry.seeds]
 
 
-def _identify(entry: Entry) -> tuple[str, str]:
+def _make_job(entry: Entry, seed: int, known: Mapping[str, Entry]) -> Job:
+    needed = None if entry.made is None else entry.made.back_translated_by
+    needs = None if needed is None else _make_job(known[needed], seed, known)
+    training_id, settings_id = _identify(entry, needs)
+    return Job(entry, seed, training_id, settings_id, needs)
+
+
+def _identify(entry: Entry, needs: Job | None) -> tuple[str, str]:
     from seqlens.training.run_config import RunConfig
     from seqlens.workflows.recipes import find_recipe
 
@@ -79,6 +85,8 @@ def _identify(entry: Entry) -> tuple[str, str]:
     # As written, not as resolved: a setting that a later version adds, with a default, makes no new training.
     tree: dict[str, Any] = apply_overrides(read_tree(path).value, dict(entry.overrides))
     training = {name: value for name, value in tree.items() if name not in ("description", "seed")}
+    if entry.made is not None:
+        training["made"] = {**asdict(entry.made), "by": None if needs is None else needs.training_id}
     return _digest(training), _digest([training, dict(entry.decoding)])
 
 

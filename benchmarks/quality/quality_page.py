@@ -174,11 +174,12 @@ def _facts(entry: Entry, group: Group) -> list[str]:
     ]
     fingerprints = ", ".join(f"{split} `{value[:12]}`" for split, value in sorted(data["fingerprints"].items()))
     commits = join([f"`{one['commit']}`" for one in group.rows])
+    made = f"; made: {row['made']}" if row.get("made") else ""
     overrides = ", ".join(f"`{name}={value}`" for name, value in row["overrides"].items()) or "none"
     return [
         f"command `{entry.command}`; recipe `{row['recipe']}`, overrides {overrides}, settings `{row['settings']}`",
         f"data: {data['name']} {data['source']} to {data['target']}, {data['num_train']:,} training pairs "
-        f"({data['num_left_out']} longer ones left out), fingerprints {fingerprints}",
+        f"({data['num_left_out']} longer ones left out), fingerprints {fingerprints}{made}",
         f"tokens: {codec_text(codec)}",
         _selection_text(row["selection"]),
         f"answers by {_search_text(row['search'])}",

@@ -24,7 +24,7 @@ from benchmarks.quality.work import SeqlensWorker, Worker
 from benchmarks.rows import Row, append_row, read_rows
 from seqlens.cli.guard import INTERRUPTED, guarded
 from seqlens.cli.printing import note, print_error, print_lines
-from seqlens.errors import SeqlensError
+from seqlens.errors import SeqlensError, WorkError
 
 RUN_FOLDER = "run"
 SESSIONS_FILE = "sessions.jsonl"
@@ -89,7 +89,7 @@ def _try_job(
 ) -> bool:
     """Runs a job; False if the person at the keyboard stopped it."""
     try:
-        row = _run_job(job, job.folder(folder), worker, describe_origin)
+        row = _run_job(job, folder, worker, describe_origin)
         if row is None:
             tally.interrupted = job
             return False
@@ -106,13 +106,12 @@ def _try_job(
     return True
 
 
-def _run_job(job: Job, job_folder: Path, worker: Worker, describe_origin: Callable[[], dict[str, Any]]) -> Row | None:
+def _run_job(job: Job, folder: Path, worker: Worker, describe_origin: Callable[[], dict[str, Any]]) -> Row | None:
     """Trains and scores one job; None if it was stopped by hand."""
+    job_folder = job.folder(folder)
     sessions = job_folder / SESSIONS_FILE
-    if not worker.is_trained(job_folder / RUN_FOLDER):
-        append_row(sessions, describe_origin())
-        if not worker.train(job, job_folder / RUN_FOLDER):
-            return None
+    if not _train(job, folder, worker, describe_origin):
+        return None
     splits = {split: worker.evaluate(job, job_folder / RUN_FOLDER, split) for split in job.entry.splits}
     return {
         "format": 1,
@@ -127,6 +126,27 @@ def _run_job(job: Job, job_folder: Path, worker: Worker, describe_origin: Callab
         "sessions": [{"commit": session["commit"], "time": session["time"]} for session in read_rows(sessions)],
         **describe_origin(),
     }
+
+
+def _train(job: Job, folder: Path, worker: Worker, describe_origin: Callable[[], dict[str, Any]]) -> bool:
+    """Trains a job that is not trained yet, and before it the one that it needs; False if it was stopped by hand.
+
+    Raises:
+        WorkError: another queue is at work on the training that is needed.
+    """
+    job_folder = job.folder(folder)
+    if worker.is_trained(job_folder / RUN_FOLDER):
+        return True
+    needed = None
+    if job.needs is not None:
+        needed = job.needs.folder(folder) / RUN_FOLDER
+        with _lock(needed.parent) as is_ours:
+            if not is_ours:
+                raise WorkError(f"The run of {job.needs} is needed first, and another queue is at work on it.")
+            if not _train(job.needs, folder, worker, describe_origin):
+                return False
+    append_row(job_folder / SESSIONS_FILE, describe_origin())
+    return worker.train(job, job_folder / RUN_FOLDER, needed)
 
 
 @contextmanager
@@ -183,7 +203,7 @@ def queue(
     seed; docs/results.md is made from all of them by `make docs`.
     """
     check_plan(PLAN, COMPARISONS)
-    jobs = plan_jobs(select_entries(PLAN, only))
+    jobs = plan_jobs(select_entries(PLAN, only), PLAN)
     folder = work_folder()
     if show:
         print_lines(list_jobs(jobs, read_rows(QUALITY_ROWS), folder))

@@ -14,8 +14,11 @@ class Worker(Protocol):
     def is_trained(self, folder: Path) -> bool:
         """Whether a training in `folder` has ended by itself."""
 
-    def train(self, job: Job, folder: Path) -> bool:
-        """Trains into `folder`, going on with what is there; False if the person at the keyboard stopped it."""
+    def train(self, job: Job, folder: Path, needed: Path | None) -> bool:
+        """Trains into `folder`, going on with what is there; False if the person at the keyboard stopped it.
+
+        `needed` is the finished run of `job.needs`.
+        """
 
     def describe(self, job: Job, folder: Path) -> dict[str, Any]:
         """The facts of a finished training."""
@@ -40,19 +43,27 @@ class SeqlensWorker:
             return False
         return bool(read_record(folder)["training"]["stop_reason"] != "interrupted")
 
-    def train(self, job: Job, folder: Path) -> bool:
+    def train(self, job: Job, folder: Path, needed: Path | None) -> bool:
         import seqlens
+        from benchmarks.quality.made import MADE_FOLDER, make_data
         from seqlens.cli.printing import note
         from seqlens.cli.progress import show_training
 
+        def announce(text: str) -> None:
+            note(f"{job}: {text}")
+
+        made: dict[str, object] = {}
+        if job.entry.made is not None:
+            place = folder.parent / MADE_FOLDER
+            made = make_data(job.entry.made, place, reversed_run=needed, seed=job.seed, announce=announce)
         with show_training(str(job)) as shown:
             run = seqlens.train(
                 job.entry.recipe,
                 out=folder,
-                overrides=job.overrides,
+                overrides={**job.overrides, **made},
                 resume=True,
                 observer=shown,
-                announce=lambda text: note(f"{job}: {text}"),
+                announce=announce,
             )
         return run.result.stop_reason != "interrupted"
 
@@ -81,6 +92,7 @@ class SeqlensWorker:
             "batches": {"max_tokens": config.batches.max_tokens, "max_length": config.batches.max_length},
             "padding_waste": padding_waste(folder),
             "codec": _codec_facts(folder),
+            "made": None if job.entry.made is None else str(job.entry.made),
             "parameters": record["num_parameters"],
             "data": record["data"],
             "trained_on": record["machine"],

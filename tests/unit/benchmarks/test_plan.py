@@ -6,7 +6,8 @@ import pytest
 
 from benchmarks.quality.entry import Entry, Goal, check_plan, select_entries
 from benchmarks.quality.jobs import LONGEST_SECONDS, plan_jobs
-from benchmarks.quality.plan import PLAN
+from benchmarks.quality.made import MadeData
+from benchmarks.quality.plan import COMPARISONS, PLAN
 from seqlens.errors import RequestError
 
 ENTRY = Entry(
@@ -20,12 +21,16 @@ ENTRY = Entry(
 )
 
 
+def made(**fields: object) -> MadeData:
+    return MadeData(**{"corpus": "multi30k", "source": "de", "target": "en", **fields})  # type: ignore[arg-type]
+
+
 def changed(**fields: object) -> Entry:
     return dataclasses.replace(ENTRY, **fields)  # type: ignore[arg-type]
 
 
 def test_the_plan_itself_can_be_run() -> None:
-    check_plan(PLAN)
+    check_plan(PLAN, COMPARISONS)
     jobs = plan_jobs(PLAN)
     assert len(jobs) == sum(len(entry.seeds) for entry in PLAN)
     assert len({(job.entry.name, job.seed) for job in jobs}) == len(jobs)
@@ -74,6 +79,32 @@ def test_settings_tell_trainings_apart_and_words_do_not() -> None:
     answered_otherwise = plan_jobs([changed(decoding={"beam_width": 3})])[0]
     assert answered_otherwise.training_id == job.training_id
     assert answered_otherwise.settings_id != job.settings_id
+
+
+def test_a_training_on_made_data_is_told_apart_by_what_made_them() -> None:
+    back = changed(name="back", overrides={"training.max_seconds": 60}, made=made(back_translated_by="dates-smoke"))
+    (job, _) = plan_jobs([back], [ENTRY])
+    assert job.needs == plan_jobs([ENTRY])[0]
+    plain = plan_jobs([dataclasses.replace(back, made=None)])[0]
+    seen_more = dataclasses.replace(back, made=made(back_translated_by="dates-smoke", true_weight=3.0))
+    reversed_otherwise = changed(overrides={"training.max_seconds": 61})
+    others = [plain, plan_jobs([seen_more], [ENTRY])[0], plan_jobs([back], [reversed_otherwise])[0]]
+    assert job.training_id not in [other.training_id for other in others]
+
+
+def test_what_a_training_needs_must_be_in_the_plan_with_its_seeds() -> None:
+    back = changed(name="back", made=made(back_translated_by="dates-smoke"), seeds=(1, 3))
+    for plan in ([back], [ENTRY, back]):
+        with pytest.raises(ValueError, match="no entry 'dates-smoke' with all its seeds"):
+            check_plan(plan)
+    check_plan([changed(seeds=(1, 2, 3)), back])
+
+
+def test_data_are_made_or_overridden_but_not_both() -> None:
+    with pytest.raises(ValueError, match="'made'"):
+        changed(made=made(), overrides={"data.source": "en"})
+    with pytest.raises(ValueError, match="one_in"):
+        made(one_in=1)
 
 
 def test_entries_are_chosen_by_name_recipe_or_pattern() -> None:

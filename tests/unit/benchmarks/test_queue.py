@@ -46,7 +46,7 @@ class FakeWorker:
     def is_trained(self, folder: Path) -> bool:
         return (folder / "done").exists()
 
-    def train(self, job: Job, folder: Path) -> bool:
+    def train(self, job: Job, folder: Path, needed: Path | None) -> bool:
         folder.mkdir(exist_ok=True)
         checkpoint = folder / "checkpoint"
         first = int(checkpoint.read_text(encoding="utf-8")) if checkpoint.exists() else 0
@@ -134,6 +134,40 @@ def test_a_killed_queue_goes_on_where_it_was(tmp_path: Path, moment: str) -> Non
     assert len(row["sessions"]) == (2 if "step" in moment else 1)
 
 
+def test_what_a_training_needs_is_trained_before_it_and_once(tmp_path: Path) -> None:
+    (needed,) = make_jobs(1, splits=("test",))
+    entry = Entry(name="other", title="T", section="S", recipe="r", seeds=(1,), splits=("test",))
+    stopped: list[str] = []
+
+    def on(deed: str) -> None:
+        if deed == "seed 1 step 3" and not stopped:
+            stopped.append(deed)
+            raise RequestError("Stopped on the way.")
+
+    job = Job(entry, 1, "t2", "s", needed)
+    tally, _ = run([job], tmp_path, on)
+    assert tally.failed == [job]
+    assert not (job.folder(tmp_path / "work") / "run").exists()
+    tally, _ = run([job, needed], tmp_path, on)
+    assert tally.done == [job, needed]
+    # Three steps, the fourth when it went on, those of the job itself; then the row of what was needed.
+    steps = [f"seed 1 step {step}" for step in range(STEPS)]
+    assert deeds(tmp_path) == [*steps, *steps, "seed 1 test", "seed 1 test"]
+
+
+def test_a_run_that_another_queue_is_making_is_not_made_twice(tmp_path: Path) -> None:
+    (needed,) = make_jobs(1)
+    entry = Entry(name="other", title="T", section="S", recipe="r", seeds=(1,), splits=("test",))
+    inner: list[Tally] = []
+
+    def on(deed: str) -> None:
+        if deed == "seed 1 step 1" and not inner:
+            inner.append(run([Job(entry, 1, "t2", "s", needed)], tmp_path)[0])
+
+    outer, _ = run([needed], tmp_path, on)
+    assert (len(inner[0].failed), len(outer.done)) == (1, 1)
+
+
 def test_two_queues_do_not_run_one_job_at_a_time(tmp_path: Path) -> None:
     jobs = make_jobs(1, 2)
     inner: list[Tally] = []
@@ -189,7 +223,7 @@ def test_a_failure_is_told_and_the_next_job_runs(tmp_path: Path, capsys: pytest.
 
 
 def test_a_training_stopped_by_hand_ends_the_queue_without_a_row(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(FakeWorker, "train", lambda self, job, folder: False)
+    monkeypatch.setattr(FakeWorker, "train", lambda self, job, folder, needed: False)
     tally, _ = run(make_jobs(1, 2), tmp_path)
     assert tally.interrupted == make_jobs(1, 2)[0]
     assert (tally.done, tally.failed) == ([], [])

@@ -99,7 +99,7 @@ def test_nothing_is_trained_again_for_another_search(tmp_path: Path, monkeypatch
     worker = SeqlensWorker()
     (job,) = plan_jobs([ENTRY])
     assert not worker.is_trained(tmp_path / "run")
-    assert worker.train(job, tmp_path / "run")
+    assert worker.train(job, tmp_path / "run", None)
     assert worker.is_trained(tmp_path / "run")
     (other,) = plan_jobs([dataclasses.replace(ENTRY, decoding={"method": "greedy"})])
     assert other.folder(tmp_path) == job.folder(tmp_path)
