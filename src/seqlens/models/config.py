@@ -120,5 +120,21 @@ class TransducerConfig:
     copy: bool = False
 
     def __post_init__(self) -> None:
-        if self.copy and isinstance(self.decoder, RecurrentDecoderConfig) and self.decoder.attention is None:
+        if not isinstance(self.decoder, RecurrentDecoderConfig):
+            return
+        attention, own = self.decoder.attention, self.decoder.hidden_dim
+        if self.copy and attention is None:
             raise ValueError("'copy' points by attention at what is copied, but 'decoder.attention' is null")
+        if attention in ("dot", "scaled_dot") and own != self.memory_dim:
+            raise ValueError(
+                f"'decoder.attention: {attention}' multiplies what encoder and decoder give, so both must be of one "
+                f"size, but the encoder gives {self.memory_dim} entries a token and 'decoder.hidden_dim' is {own}; "
+                f"make that {self.memory_dim}, or take 'bilinear', which fits any sizes"
+            )
+
+    @property
+    def memory_dim(self) -> int:
+        """Entries that the encoder gives for each token; both directions stand side by side."""
+        if isinstance(self.encoder, TransformerEncoderConfig):
+            return self.embedding_dim
+        return self.encoder.hidden_dim * (2 if self.encoder.bidirectional else 1)

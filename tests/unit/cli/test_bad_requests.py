@@ -43,7 +43,10 @@ def refused(result: Result, *parts: str, code: int = 2) -> None:
             ["--set task.model.embedding_dim", "'8' (text)", "whole number"],
         ),
         (["train", "dates/smoke", "--set", "training"], ["--set training", "no '='"]),
-        (["train", "dates/smoke", "--set", "task.model.decoder.attention=dot"], ["task.model", "24 and 48"]),
+        (
+            ["train", "dates/smoke", "--set", "task.model.decoder.attention=dot"],
+            ["task.model", "gives 48 entries", "'decoder.hidden_dim' is 24", "'bilinear'"],
+        ),
         (["train", "dates/smoke", "--device", "gpu"], ["no device 'gpu'", "auto, cpu"]),
         (["evaluate", "runs/smokes"], ["no run folder runs/smokes", "Did you mean 'smoke'?"]),
         (["evaluate", "runs/smoke", "--split", "tests"], ["no split 'tests'", "train, validation, test"]),
