@@ -1,0 +1,174 @@
+"""A corpus of plain text: from a file, a folder, or files by name."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal, final
+
+from pydantic import Field
+
+from seqlens.data.labelled.folders import split_files
+from seqlens.data.language.reading import BlankLines, read_line_documents, read_running_text
+from seqlens.data.language.records import Document, fingerprint_documents
+from seqlens.data.splits import unknown_split
+from seqlens.data.splitting import TEST, TRAIN, VALIDATION, find_rule
+from seqlens.errors import RequestError
+
+Reader = Callable[[], Iterable[Document]]
+
+
+@dataclass(frozen=True, slots=True)
+class TextData:
+    """Plain text, UTF-8, gzipped or not.
+
+    `path` is a file, or a folder with `train.txt`, `validation.txt` (or `dev`, `valid`) and `test.txt`; or the files
+    are named one by one. `unit: line` makes each line a document, such as a name a line; `unit: document` reads a file
+    as one running text. What has no validation or test split is split: lines by a hash of what they say, so that equal
+    lines stay together; a running text by its order, the last `test_fraction` of it for test and what is before it for
+    validation.
+
+    A running text is measured in blocks of about `block_size` characters: intervals are over blocks.
+    """
+
+    kind: Literal["text"] = "text"
+    path: str | None = None
+    train: str | None = None
+    validation: str | None = None
+    test: str | None = None
+    unit: Literal["line", "document"] = "line"
+    blank_lines: BlankLines = "refuse"
+    block_size: Annotated[int, Field(ge=20)] = 1000
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.05
+
+    def __post_init__(self) -> None:
+        if self.validation_fraction + self.test_fraction >= 1:
+            raise ValueError("'validation_fraction' and 'test_fraction' must leave something to train on")
+        if self.path is None and self.train is None:
+            raise ValueError("no text is named; give 'path' (a file, or a folder with train.txt) or 'train'")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TextCorpus:
+    """Plain text in files; see `open_text`."""
+
+    name: str
+    readers: dict[str, Reader]
+    noun: tuple[str, str]
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        return tuple(self.readers)
+
+    def read(self, split: str) -> Iterator[Document]:
+        if split not in self.readers:
+            raise unknown_split(split, self.name, self.splits)
+        return iter(self.readers[split]())
+
+    def fingerprint(self, split: str) -> str:
+        return fingerprint_documents(self.read(split))
+
+
+def open_text(config: TextData, *, base: Path) -> TextCorpus:
+    """Opens a corpus; relative paths are taken from `base`.
+
+    Raises:
+        RequestError: a path or a choice of files does not fit, or the text is too short to be split.
+    """
+    readers = _open_path(config, base)
+    for split, name in ((TRAIN, config.train), (VALIDATION, config.validation), (TEST, config.test)):
+        if name is not None:
+            readers[split] = _reader(base / name, config)
+    if TRAIN not in readers:
+        raise RequestError(
+            f"{base / str(config.path)} has no train split, expected 'train.txt', or 'data.train' to be set."
+        )
+    if VALIDATION not in readers:
+        divide = _divide_lines if config.unit == "line" else _divide_running_text
+        parts = divide(readers[TRAIN], config, with_test=TEST not in readers)
+        readers = {**readers, **parts}
+    noun = ("line", "lines") if config.unit == "line" else ("block", "blocks")
+    ordered = {split: readers[split] for split in (TRAIN, VALIDATION, TEST) if split in readers}
+    return TextCorpus(config.path or str(config.train), ordered, noun)
+
+
+def _open_path(config: TextData, base: Path) -> dict[str, Reader]:
+    if config.path is None:
+        return {}
+    path = base / config.path
+    if path.is_dir():
+        found = split_files(path)
+        if not found and config.train is None:
+            there = ", ".join(sorted(entry.name for entry in path.iterdir())[:12]) or "nothing"
+            raise RequestError(f"The folder {path} has no train.txt in it, expected one; it holds {there}.")
+        return {split: _reader(file, config) for split, file in found.items()}
+    return {TRAIN: _reader(path, config)}
+
+
+def _reader(path: Path, config: TextData) -> Reader:
+    if path.is_dir():
+        raise RequestError(f"{path} is a folder, expected a text file.")
+    if config.unit == "line":
+        return lambda: read_line_documents(path, blank_lines=config.blank_lines)
+    return lambda: read_running_text(path, block_size=config.block_size)
+
+
+def _divide_lines(train: Reader, config: TextData, *, with_test: bool) -> dict[str, Reader]:
+    rule = find_rule(
+        (document.text for document in train()),
+        validation_fraction=config.validation_fraction,
+        test_fraction=config.test_fraction if with_test else 0.0,
+    )
+    if not rule.validation_end:
+        raise RequestError(
+            f"{config.path or config.train} has too few different lines to hold some out for validation."
+        )
+
+    def part(split: str) -> Reader:
+        return lambda: (document for document in train() if rule.split_of(document.text) == split)
+
+    parts = (TRAIN, VALIDATION, TEST) if rule.test_end > rule.validation_end else (TRAIN, VALIDATION)
+    return {split: part(split) for split in parts}
+
+
+def _divide_running_text(train: Reader, config: TextData, *, with_test: bool) -> dict[str, Reader]:
+    """Train, validation and test one after the other, each of whole blocks and at least one."""
+    num_blocks = sum(1 for _ in train())
+    fractions = {VALIDATION: config.validation_fraction}
+    if with_test and config.test_fraction:
+        fractions[TEST] = config.test_fraction
+    sizes = {split: max(1, round(fraction * num_blocks)) for split, fraction in fractions.items()}
+    start = num_blocks - sum(sizes.values())
+    if start < 1:
+        raise RequestError(
+            f"{config.path or config.train} has {num_blocks} blocks of {config.block_size} characters, too few to hold "
+            "some out for validation; give 'data.validation', or a smaller 'data.block_size'."
+        )
+    readers = {TRAIN: _slice(train, 0, start)}
+    for split, size in sizes.items():
+        readers[split] = _slice(train, start, start + size)
+        start += size
+    return readers
+
+
+def _slice(read: Reader, first: int, end: int) -> Reader:
+    def blocks() -> Iterator[Document]:
+        for number, block in enumerate(read()):
+            if number >= end:
+                return
+            if number >= first:
+                yield replace(block, continues=block.continues and number > first)
+
+    return blocks
+
+
+def join_running(documents: Sequence[Document]) -> list[list[Document]]:
+    """Documents in runs: each that does not continue begins a new one."""
+    runs: list[list[Document]] = []
+    for document in documents:
+        if document.continues and runs:
+            runs[-1].append(document)
+        else:
+            runs.append([document])
+    return runs

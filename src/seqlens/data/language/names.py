@@ -1,0 +1,65 @@
+"""Generated names of people for the task `generate`: five invented languages, nothing to download.
+
+    Töstyveri Kvenlylinen, Grulialdo de Romoncalo, Kakola Kakakumula, Sharaq al-Mashriqur
+
+The grammars are in `seqlens.data.language.tongues`. A name belongs to one split for good, by a hash of it that knows
+neither the seed nor any setting: 80 % are for training, 10 % each for validation and test. No name comes twice.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import Annotated, Literal, final
+
+from pydantic import Field
+
+from seqlens.data.language.records import Document, fingerprint_documents
+from seqlens.data.language.tongues import NUM_TONGUES, make_name
+from seqlens.data.splits import unknown_split
+from seqlens.data.splitting import TEST, TRAIN, VALIDATION, HashRule
+
+NAME_SPLITS = (TRAIN, VALIDATION, TEST)
+_RULE = HashRule.of_fractions(0.1, 0.1)
+
+
+@dataclass(frozen=True, slots=True)
+class NamesData:
+    """How many names each split holds."""
+
+    kind: Literal["names"] = "names"
+    num_train: Annotated[int, Field(ge=1, le=500_000)] = 20_000
+    num_validation: Annotated[int, Field(ge=1, le=50_000)] = 1_000
+    num_test: Annotated[int, Field(ge=1, le=50_000)] = 2_000
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class NamesCorpus:
+    """Generated names as a corpus."""
+
+    config: NamesData
+    name: str = "names"
+    noun: tuple[str, str] = ("name", "names")
+    splits: tuple[str, ...] = NAME_SPLITS
+
+    def read(self, split: str) -> Iterator[Document]:
+        if split not in self.splits:
+            raise unknown_split(split, self.name, self.splits)
+        return generate_names(self.config, split)
+
+    def fingerprint(self, split: str) -> str:
+        return fingerprint_documents(self.read(split))
+
+
+def generate_names(config: NamesData, split: str) -> Iterator[Document]:
+    """Yields the names of a split, the same for the same config; a larger split begins with a smaller one."""
+    sizes = {TRAIN: config.num_train, VALIDATION: config.num_validation, TEST: config.num_test}
+    # Of random's methods only random() is promised to stay the same in later versions of Python.
+    draw = Random(f"seqlens.names {config.seed} {split}").random
+    seen: set[str] = set()
+    while len(seen) < sizes[split]:
+        name = make_name(draw, int(draw() * NUM_TONGUES))
+        if name not in seen and _RULE.split_of(name) == split:
+            seen.add(name)
+            yield Document(name)
