@@ -1,6 +1,7 @@
 """What runs cells over time, attends and orders: usable inside any PyTorch code."""
 
 from seqlens.layers.attention import Attention, AttentionOutput, Memory
+from seqlens.layers.causal_transformer import CausalState, CausalTransformer
 from seqlens.layers.dropout import Dropout, dropout
 from seqlens.layers.masks import length_mask, masked_softmax
 from seqlens.layers.multi_head import KeyValues, MultiHeadAttention
@@ -30,6 +31,8 @@ __all__ = [
     "AdditiveScore",
     "Attention",
     "AttentionOutput",
+    "CausalState",
+    "CausalTransformer",
     "BilinearScore",
     "DecoderCache",
     "DirectionTrace",

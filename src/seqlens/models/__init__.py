@@ -2,6 +2,8 @@
 
 from seqlens.models.config import TransducerConfig
 from seqlens.models.encoders import EncoderOutput, RecurrentEncoder, SelfAttentionEncoder
+from seqlens.models.language_model import LanguageModel, LanguageModelOutput, LanguageState, build_language_model
+from seqlens.models.language_model_config import LanguageModelConfig
 from seqlens.models.outputs import CopyOutput, TransducerOutput, VocabularyOutput
 from seqlens.models.shapes import SequenceClassifier, SequenceGenerator, SequenceTagger
 from seqlens.models.transducer import Transducer, TransducerStep, build_transducer
@@ -9,6 +11,10 @@ from seqlens.models.transducer import Transducer, TransducerStep, build_transduc
 __all__ = [
     "CopyOutput",
     "EncoderOutput",
+    "LanguageModel",
+    "LanguageModelConfig",
+    "LanguageModelOutput",
+    "LanguageState",
     "RecurrentEncoder",
     "SelfAttentionEncoder",
     "SequenceClassifier",
@@ -19,5 +25,6 @@ __all__ = [
     "TransducerOutput",
     "TransducerStep",
     "VocabularyOutput",
+    "build_language_model",
     "build_transducer",
 ]

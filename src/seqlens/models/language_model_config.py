@@ -1,0 +1,63 @@
+"""Settings of the language model, as they stand in a recipe."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from seqlens.models.config import CellName, PositionName, Positive, Probability
+
+
+@dataclass(frozen=True, slots=True)
+class RecurrentLayersConfig:
+    """Layers of one cell, read in one direction. `dropout_p` is between layers."""
+
+    kind: Literal["recurrent"] = "recurrent"
+    cell: CellName = "lstm"
+    hidden_dim: Positive = 256
+    num_layers: Positive = 1
+    dropout_p: Probability = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CausalLayersConfig:
+    """Causal self-attention layers over the embeddings; positions as in a Transformer encoder.
+
+    With `window` a token sees so many tokens before it, and a text of any length can be gone on from: that needs
+    `positions: rotary`, which know only distances. Running text needs a window.
+    """
+
+    kind: Literal["transformer"] = "transformer"
+    num_layers: Positive = 3
+    num_heads: Positive = 4
+    feed_forward_dim: Positive | None = None
+    dropout_p: Probability = 0.1
+    attention_dropout_p: Probability = 0.0
+    norm: Literal["pre", "post"] = "pre"
+    positions: PositionName = "rotary"
+    max_length: Positive = 1024
+    window: Positive | None = None
+
+    def __post_init__(self) -> None:
+        if self.window is not None and self.positions != "rotary":
+            raise ValueError(
+                f"'window' lets a text go on for any length, which needs 'positions: rotary', but it is "
+                f"'{self.positions}'"
+            )
+
+
+LayersConfig = Annotated[RecurrentLayersConfig | CausalLayersConfig, Field(discriminator="kind")]
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageModelConfig:
+    """Embeddings, layers, and the output layer, whose weight is that of the embeddings with `tie_output`.
+
+    Where tied layers are of another size than the embeddings, a linear layer stands between. `dropout_p` is on
+    embeddings and on what the output layer reads.
+    """
+
+    embedding_dim: Positive = 128
+    layers: LayersConfig = field(default_factory=RecurrentLayersConfig)
+    dropout_p: Probability = 0.1
+    tie_output: bool = True
