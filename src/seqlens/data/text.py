@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 from seqlens.data.codecs.characters import CharactersCodec, CharactersConfig
 from seqlens.data.codecs.marks import MarkedText, noting_tags
 from seqlens.data.codecs.normalisation import Normalisation
+from seqlens.data.codecs.nucleotides import NucleotidesCodec, NucleotidesConfig
 from seqlens.data.codecs.specials import END_ID, PADDING_ID, SPECIAL_NAMES, START_ID, UNKNOWN_ID, UnknownPiece
 from seqlens.data.codecs.storage import read_codec
 from seqlens.data.codecs.subwords import SubwordsCodec, SubwordsConfig
@@ -22,6 +23,8 @@ __all__ = [
     "CharactersConfig",
     "MarkedText",
     "Normalisation",
+    "NucleotidesCodec",
+    "NucleotidesConfig",
     "SubwordsCodec",
     "SubwordsConfig",
     "TextCodec",
@@ -33,7 +36,7 @@ __all__ = [
     "load_codec",
 ]
 
-TextCodecConfig = WordsConfig | CharactersConfig | SubwordsConfig
+TextCodecConfig = WordsConfig | CharactersConfig | SubwordsConfig | NucleotidesConfig
 
 
 @runtime_checkable
@@ -111,6 +114,8 @@ def fit_codec(config: TextCodecConfig, texts: Iterable[str]) -> TextCodec:
             return CharactersCodec.fit(config, texts).with_tags(sorted(tags))
         case SubwordsConfig():
             return SubwordsCodec.fit(config, texts).with_tags(sorted(tags))
+        case NucleotidesConfig():
+            return NucleotidesCodec.fit(config, texts).with_tags(sorted(tags))
 
 
 def load_codec(folder: Path) -> TextCodec:
@@ -128,5 +133,7 @@ def load_codec(folder: Path) -> TextCodec:
             return CharactersCodec.restore(stored).with_tags(tags)
         case "subwords":
             return SubwordsCodec.restore(stored).with_tags(tags)
+        case "nucleotides":
+            return NucleotidesCodec.restore(stored).with_tags(tags)
         case other:
-            raise stored.fault(f"'kind' is '{other}', expected 'words', 'characters' or 'subwords'")
+            raise stored.fault(f"'kind' is '{other}', expected 'words', 'characters', 'subwords' or 'nucleotides'")
