@@ -1,0 +1,1 @@
+"""Texts with marked spans: CoNLL columns, JSON Lines with character offsets."""

@@ -1,0 +1,63 @@
+"""A raw text to tokens, with their places in it."""
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Literal
+
+TokenRule = Literal["words", "posts", "spaces"]
+"""`words`: runs of letters and digits, and every other sign alone; in scripts without spaces between words, every
+letter alone. `posts`: as that, but addresses, `@names`, `#tags` and `'s` stay whole. `spaces`: whatever stands between
+spaces.
+"""
+
+_ASCII = re.compile(r"[A-Za-z0-9]+|[^\sA-Za-z0-9]")
+_WHOLE = re.compile(r"https?://\S+|[@#]\w+|(?<=\w)['’](?:s|m|re|ve|ll|d|t)\b", re.IGNORECASE)
+_SPACES = re.compile(r"\S+")
+# First words of the names of letters whose scripts put no spaces between words.
+_UNSPACED = frozenset({"CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR"})
+
+
+def tokenise(text: str, rule: TokenRule = "words") -> list[tuple[int, int]]:
+    """Returns the span `(start, stop)` of every token; white space is in none."""
+    match rule:
+        case "spaces":
+            return [found.span() for found in _SPACES.finditer(text)]
+        case "words":
+            return _words(text, 0, len(text))
+        case "posts":
+            tokens: list[tuple[int, int]] = []
+            begin = 0
+            for whole in _WHOLE.finditer(text):
+                tokens += [*_words(text, begin, whole.start()), whole.span()]
+                begin = whole.end()
+            return tokens + _words(text, begin, len(text))
+
+
+def _words(text: str, begin: int, end: int) -> list[tuple[int, int]]:
+    if text.isascii():
+        return [found.span() for found in _ASCII.finditer(text, begin, end)]
+    tokens: list[tuple[int, int]] = []
+    in_word = False
+    for place in range(begin, end):
+        kind = _kind(text[place])
+        # A mark belongs to what stands before it, whatever that is.
+        if tokens and tokens[-1][1] == place and (kind == "mark" or (in_word and kind == "letter")):
+            tokens[-1] = (tokens[-1][0], place + 1)
+            continue
+        if kind != "space":
+            tokens.append((place, place + 1))
+        in_word = kind == "letter"
+    return tokens
+
+
+@lru_cache(maxsize=65_536)
+def _kind(character: str) -> Literal["space", "letter", "mark", "alone"]:
+    if character.isspace():
+        return "space"
+    category = unicodedata.category(character)
+    if category[0] == "M" or character in "\u200c\u200d":
+        return "mark"
+    if category[0] not in "LN":
+        return "alone"
+    return "alone" if unicodedata.name(character, "").partition(" ")[0] in _UNSPACED else "letter"
