@@ -22,7 +22,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seqlens.errors import WorkError
+from seqlens.errors import RequestError, WorkError
 from seqlens.tasks.loss_sum import LossSum
 from seqlens.training import (
     AdamWConfig,
@@ -63,6 +63,8 @@ CASES = {
         log_every=1,
         gradient_clip=0.1,
     ),
+    # Truncated backpropagation through time: each batch begins in the state in which the last one ended.
+    "carried-state": TrainingConfig(max_steps=9, accumulate_batches=2, validate_every=3, checkpoint_every=2),
 }
 STRIDE = 11
 """One moment in so many is tried. A checkpoint takes about 30, so each is cut at other places than the one before."""
@@ -124,33 +126,62 @@ class TiedLanguageModel(nn.Module):
         self.output = nn.Linear(6, 9, bias=False)
         self.output.weight = self.embedding.weight
 
-    def forward(self, ids: Tensor) -> Tensor:
+    def forward(self, ids: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         inputs = nn.functional.dropout(self.embedding(ids), 0.3, self.training)
-        logits: Tensor = self.output(self.norm(self.gru(inputs)[0]))
-        return logits
+        state = None if state is None else state.expand(1, len(ids), 6).contiguous()
+        outputs, end = self.gru(inputs, state)
+        return self.output(self.norm(outputs)), end.detach().mean(1, keepdim=True)
 
 
-def next_token_loss(model: nn.Module, batch: Tokens) -> LossSum:
-    logits = model(batch.ids[:, :-1])
+class Carry:
+    """The mean of the states in which the last batch ended."""
+
+    def __init__(self) -> None:
+        self.state: Tensor | None = None
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        return {} if self.state is None else {"hidden": self.state}
+
+    def load_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        self.state = tensors.get("hidden")
+
+
+class Forgetful(Carry):
+    """What a checkpoint without the carried state would be."""
+
+    def load_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        pass
+
+
+def next_token_loss(model: nn.Module, batch: Tokens, carry: Carry | None = None) -> LossSum:
+    logits, end = model(batch.ids[:, :-1], carry and carry.state)
+    if carry is not None:
+        carry.state = end
     total = nn.functional.cross_entropy(logits.flatten(0, 1), batch.ids[:, 1:].flatten(), reduction="sum")
     return LossSum(total, batch.ids[:, 1:].numel(), {"squares": float(logits.detach().square().sum()), "halves": 0.5})
 
 
 def train(
-    case: str, folder: Path, before_loss: Callable[[int], None] = lambda calls: None, *, resume: bool = True
+    case: str,
+    folder: Path,
+    before_loss: Callable[[int], None] = lambda calls: None,
+    *,
+    resume: bool = True,
+    carried: Callable[[], Carry] = Carry,
 ) -> FitResult:
     """Trains; `before_loss` is told how many losses were computed before."""
     torch.set_num_threads(1)
     torch.manual_seed(1)
     model = TiedLanguageModel()
     held_out = Tokens(torch.randint(0, 9, (4, 8)))
+    carry = carried() if case == "carried-state" else None
     calls = 0
 
     def compute_loss(model: nn.Module, batch: Tokens) -> LossSum:
         nonlocal calls
         before_loss(calls)
         calls += 1
-        return next_token_loss(model, batch)
+        return next_token_loss(model, batch, carry)
 
     def validate(model: nn.Module) -> dict[str, float]:
         loss = next_token_loss(model, held_out)
@@ -166,6 +197,7 @@ def train(
         folder=folder,
         seed=3,
         resume=resume,
+        carried=carry,
     )
     values = {name: tensor.tolist() for name, tensor in model.state_dict().items()}
     end = [result.steps, result.best_step, result.best_metrics, result.stop_reason, result.weights, values]
@@ -313,6 +345,24 @@ def test_stopped_by_a_signal_and_resumed_equals_uninterrupted(
     state = f"checkpoints/step-{result.steps:08d}/state.json"
     assert (state in found) == (state in expected)
     assert {**found, state: b""} == {**expected, state: b""}
+
+
+def test_without_the_carried_state_a_resumed_training_differs(tmp_path: Path) -> None:
+    case = "carried-state"
+    train(case, tmp_path / "whole")
+    train(case, tmp_path / "run", lambda calls: signal.raise_signal(signal.SIGTERM) if calls == 9 else None)
+    train(case, tmp_path / "run", carried=Forgetful)
+    assert contents(tmp_path / "run")["end.json"] != contents(tmp_path / "whole")["end.json"]
+
+
+def test_a_checkpoint_without_a_carried_state_is_refused(tmp_path: Path) -> None:
+    train("carried-state", tmp_path, lambda calls: signal.raise_signal(signal.SIGTERM) if calls == 5 else None)
+    for path in tmp_path.glob("checkpoints/*/state.json"):
+        content = json.loads(path.read_text())
+        del content["sha256"]["carried"]
+        path.write_text(json.dumps(content))
+    with pytest.raises(RequestError, match="does not fit this training: it holds nothing carried from batch to batch"):
+        train("carried-state", tmp_path)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -12,12 +12,13 @@ from seqlens.training.config import (
 )
 from seqlens.training.loop import fit
 from seqlens.training.observer import FitResult, Observer, Observers, Progress, Validation
-from seqlens.training.state import BatchSource
+from seqlens.training.state import BatchSource, Carried
 from seqlens.training.step import StepResult, train_step
 
 __all__ = [
     "AdamWConfig",
     "BatchSource",
+    "Carried",
     "ConstantSchedule",
     "CosineSchedule",
     "FitResult",

@@ -22,7 +22,7 @@ from seqlens.training.journal import Journal
 from seqlens.training.observer import FitResult, Observer, Observers, Progress, StopReason, Validation
 from seqlens.training.precision import Precision, choose_precision
 from seqlens.training.randomness import seed_everything, seed_for, undisturbed_randomness
-from seqlens.training.state import BatchSource, TrainingState
+from seqlens.training.state import BatchSource, Carried, TrainingState
 from seqlens.training.step import StepResult, train_step
 
 MAX_SKIPPED_IN_ROW = 10
@@ -43,14 +43,15 @@ def fit(
     observer: Observer | None = None,
     watch: Callable[[nn.Module, Any], str | None] | None = None,
     loss_at: Callable[[int], Callable[[nn.Module, Any], LossSum]] | None = None,
+    carried: Carried | None = None,
     device: torch.device | str = "cpu",
 ) -> FitResult:
     """Trains `model` in place, and leaves in it the weights that `config` asks for (by default the best), in eval mode.
 
     Writes `log.jsonl`, `times.jsonl` and `checkpoints/` in `folder`. Killed at any moment and called again with
     `resume=True`, it ends with the same bytes as if it had not been (apart from times; on one CPU configuration),
-    provided `compute_loss` and `validate` keep no state of their own. The global random generators are seeded for each
-    step and each validation by `seed` and the step's number, and are afterwards as they were.
+    provided `compute_loss` and `validate` keep no state of their own but in `carried`. The global random generators are
+    seeded for each step and each validation by `seed` and the step's number, and are afterwards as they were.
 
     Args:
         compute_loss: the loss of a batch as a sum and a count; called in train mode.
@@ -60,6 +61,7 @@ def fit(
         watch: called each `config.watch_every` steps, while the gradients of the step are there, with the step's last
             batch; a sentence it returns is passed to the observer, once for sentences that differ only in numbers.
         loss_at: where the loss depends on the number of the step, from 1, what gives it, instead of `compute_loss`.
+        carried: what `compute_loss` keeps from one batch for the next; it becomes a part of the checkpoints.
 
     Raises:
         RequestError: `folder` holds a training and `resume` is False, or it is one of another model; or validation does
@@ -72,7 +74,9 @@ def fit(
     store = CheckpointStore(folder / "checkpoints", every=config.steps_between_checkpoints, keep=keep)
     model.to(device)
     with undisturbed_randomness(device), noticing_interruption() as interruption:
-        state = TrainingState(model, batches, config, batches_per_epoch=batches_per_epoch, device=device)
+        state = TrainingState(
+            model, batches, config, batches_per_epoch=batches_per_epoch, device=device, carried=carried
+        )
         checkpoint = _restore(state, store, folder, resume=resume, observer=observer)
         with closing(Journal(folder, checkpoint, warn=observer.on_warning)) as journal:
             training = _Training(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol, final, runtime_checkable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from seqlens.models.weights import load_weights, pack_weights
 from seqlens.training.averaging import MovingAverage
@@ -35,6 +35,17 @@ class BatchSource(Protocol):
         """Goes to that position: the next batch is the one that would have been next."""
 
 
+@runtime_checkable
+class Carried(Protocol):
+    """What the loss of one batch leaves for that of the next, such as the state of a language model."""
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """Returns all of it as tensors; none before the first batch."""
+
+    def load_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Takes over what `state_tensors` returned. ValueError if that was of another model."""
+
+
 @final
 class TrainingState:
     """The parts of a training, and the way to a checkpoint and back."""
@@ -47,10 +58,12 @@ class TrainingState:
         *,
         batches_per_epoch: int,
         device: torch.device,
+        carried: Carried | None = None,
     ) -> None:
         """Starts at step 0 with the weights that `model` has."""
         self.model = model
         self.batches = batches
+        self.carried = carried
         self.device = device
         self.last_step = config.last_step(batches_per_epoch)
         self.optimizer = Optimizer(model, config.optimizer)
@@ -101,21 +114,27 @@ class TrainingState:
         if self.average is not None:
             tensors["average"] = self.average.state_tensors()
             state["average"] = self.average.state_dict()
+        if self.carried is not None:
+            tensors["carried"] = self.carried.state_tensors()
         return Checkpoint(self.step, self.best.step, tensors, state, clock)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Goes back to where `checkpoint` was taken.
 
         Raises:
-            ValueError: it was taken of another model, or without the moving average that is kept now.
+            ValueError: it was taken of another model, or without the moving average or carried state that is kept now.
         """
         state, tensors = checkpoint.state, checkpoint.tensors
         if self.average is not None and "average" not in tensors:
             raise ValueError("it holds no moving average of the weights, but 'training.ema_decay' is set")
+        if self.carried is not None and "carried" not in tensors:
+            raise ValueError("it holds nothing carried from batch to batch, which this training does")
         load_weights(self.model, tensors["model"], state["aliases"])
         self.optimizer.load_state_tensors(tensors["optimizer"])
         if self.average is not None:
             self.average.load_state(tensors["average"], state["average"])
+        if self.carried is not None:
+            self.carried.load_state_tensors(tensors["carried"])
         self.batches.load_state_dict(state["batches"])
         self.schedule.load_state_dict(state["schedule"])
         self.best.load_state_dict(state["best"])
