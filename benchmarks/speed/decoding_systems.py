@@ -83,8 +83,8 @@ class Ours:
             align=False,
             method="greedy" if search.width == 1 else "beam",
             beam_width=search.width,
-            # One symbol more than there is room for: no output ends before the last.
-            min_length=search.length + 1,
+            # No output ends before the last symbol, which the end itself cannot be: see `NEVER`.
+            min_length=search.length,
             max_length=search.length,
             precision=self._precision,
         )

@@ -8,11 +8,14 @@ import torch
 
 from benchmarks.speed import NAMES
 from benchmarks.speed.__main__ import measure
-from benchmarks.speed.decoding_peers import missing_peers
+from benchmarks.speed.decoding import QUICK_SHAPE
+from benchmarks.speed.decoding_peers import make_model, make_task, make_texts, missing_peers
+from benchmarks.speed.decoding_systems import Ours, Search
 from benchmarks.speed.recurrent_variants import Kind, Size, Trio
 from benchmarks.speed.vocabulary_loss_variants import Size as LossSize
 from benchmarks.speed.vocabulary_loss_variants import assert_equal, make_inputs, run_plain
 from seqlens.errors import RequestError
+from seqlens.inference import load, write_run
 
 BARS = {
     "startup": 2,
@@ -39,6 +42,17 @@ def test_a_benchmark_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert sum(figure.bar is not None for figure in result.figures) == BARS[name]
     assert len({figure.name for figure in result.figures}) == len(result.figures)
     assert result.facts
+
+
+@pytest.mark.parametrize("width", [1, 5])
+def test_our_answers_have_the_length_that_all_are_to_have(width: int, tmp_path: Path) -> None:
+    """Without the peers, so that this is known where they are not installed."""
+    task = make_task(QUICK_SHAPE)
+    write_run(tmp_path / "ours", task, make_model(task), {"data": {}})
+    ours = Ours(load(tmp_path / "ours", device="cpu"), make_texts(task, 6), "float32")
+    search = Search(width, 7)
+    answers = ours.answer(search, ours.settings(search)[0]._replace(workers=1))
+    assert [len(answer.tokens) for answer in answers] == [7] * 6
 
 
 @pytest.mark.parametrize("kind", get_args(Kind))
