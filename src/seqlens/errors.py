@@ -22,6 +22,14 @@ class WorkError(SeqlensError):
     exit_code = 1
 
 
+def check_choice(name: str, found: object, choices: tuple[str, ...]) -> None:
+    """Raises ValueError if an argument is none of its choices; without it a misspelt one would choose some default."""
+    if found not in choices:
+        listed = ", ".join(repr(choice) for choice in choices[:-1])
+        near = did_you_mean(str(found), choices)
+        raise ValueError(f"`{name}` must be {listed} or {choices[-1]!r}, but is {found!r}.{near}")
+
+
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Returns ` Did you mean 'x'?` for the valid choice nearest to a misspelt word, or nothing if none is near."""
     by_lowercase = {choice.lower(): choice for choice in choices}

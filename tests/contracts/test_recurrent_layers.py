@@ -6,7 +6,6 @@ import weakref
 from collections.abc import Iterator
 from typing import ClassVar, Literal, final, get_args
 
-import jaxtyping
 import pytest
 import torch
 from hypothesis import given, settings
@@ -557,12 +556,6 @@ def test_steps_equal_the_whole(kind: CellKind, num_layers: int) -> None:
     assert_steps_equal_whole(layer, random_inputs(3), state=state, whole=lambda inputs: layer(inputs, None, state)[0])
 
 
-def test_a_backward_direction_cannot_be_stepped() -> None:
-    layer = GRU(2, 2, bidirectional=True)
-    with pytest.raises(ValueError, match="one direction"):
-        layer.step(torch.zeros(1, 2), layer.initial_state(1))
-
-
 # --- state -------------------------------------------------------------------------------------------------------
 
 
@@ -592,35 +585,6 @@ def test_detach_cuts_the_graph(kind: CellKind) -> None:
     assert layer.layers[0].forward_cell.input_weight.grad.any()
     layer(random_inputs(2), None, state).outputs.sum().backward()
     assert inputs.grad is not None
-
-
-def test_a_state_that_does_not_fit_is_refused() -> None:
-    layer = random_layer("gru", num_layers=2)
-    inputs = random_inputs(2)
-    with pytest.raises(ValueError, match="2 rows of the batch, but has 3"):
-        layer(inputs, None, layer.initial_state(3))
-    with pytest.raises(ValueError, match="2 layers of one direction"):
-        layer(inputs, None, random_layer("gru", num_layers=3).initial_state(2))
-    with pytest.raises(ValueError, match="2 layers of one direction"):
-        layer(inputs, None, random_layer("gru", num_layers=2, bidirectional=True).initial_state(2))
-    with pytest.raises(ValueError, match="2 layers of both directions"):
-        random_layer("gru", num_layers=2, bidirectional=True)(inputs, None, layer.initial_state(2))
-
-
-@pytest.mark.usefixtures("no_shape_checks")
-@pytest.mark.parametrize(
-    ("lengths", "sentence"),
-    [([1, 7], "run from 1 to 7"), ([-1, 2], "run from -1 to 2"), ([1, 2, 3], "one whole number per sequence")],
-    ids=str,
-)
-def test_lengths_that_do_not_fit_are_refused(lengths: list[int], sentence: str) -> None:
-    with pytest.raises(ValueError, match=sentence):
-        random_layer("rnn")(random_inputs(2), torch.tensor(lengths))
-
-
-def test_inputs_of_another_size_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"\[batch, time, 3\], but is \[2, 6, 5\]"):
-        random_layer("rnn")(torch.zeros(2, 6, 5, dtype=torch.float64))
 
 
 # --- trace -------------------------------------------------------------------------------------------------------
@@ -733,14 +697,6 @@ def fresh_compiler() -> Iterator[None]:
     torch.compiler.reset()
     yield
     torch.compiler.reset()
-
-
-@pytest.fixture
-def no_shape_checks() -> Iterator[None]:
-    """Where tests run with shapes checked, the checks would speak before the layer's own errors do."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.mark.skipif(hasattr(RecurrentLayer.forward, "__wrapped__"), reason="checks of shapes cannot be traced")

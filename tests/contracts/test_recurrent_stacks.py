@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from seqlens.cells import CellKind
-from seqlens.layers import GRU, LSTM, RNN, RecurrentLayer
+from seqlens.layers import LSTM, RNN, RecurrentLayer
 from seqlens.layers.build import build_recurrent
 from seqlens.layers.executors.choose import ExecutorChoice
 from seqlens.testing import (
@@ -154,15 +154,6 @@ def test_starts_by_name_reach_every_cell() -> None:
         LSTM(2, 3, start="identity")
     with pytest.raises(ValueError, match="not for RNNCell"):
         RNN(2, 3, forget_bias=1.0)
-
-
-def test_arguments_that_do_not_go_together_are_refused() -> None:
-    with pytest.raises(ValueError, match="`cell_dim` is for variant='projected', but variant is 'plain'"):
-        LSTM(2, 3, cell_dim=4)
-    with pytest.raises(ValueError, match="needs reset='after'"):
-        GRU(2, 3, layer_norm=True)
-    with pytest.raises(ValueError, match="activation is 'relu'"):
-        RNN(2, 3, activation="relu", layer_norm=True)
 
 
 def test_a_projected_lstm_has_a_cell_of_its_own_size() -> None:

@@ -3,7 +3,7 @@
 from seqlens.cells.build import CellKind, build_cell
 from seqlens.cells.cell import Cell, Start
 from seqlens.cells.coupled_lstm import CoupledLSTMCell
-from seqlens.cells.gru import GRUCell
+from seqlens.cells.gru import GRUCell, Reset
 from seqlens.cells.layer_norm_gru import LayerNormGRUCell
 from seqlens.cells.layer_norm_lstm import LayerNormLSTMCell
 from seqlens.cells.layer_norm_rnn import LayerNormRNNCell
@@ -45,6 +45,7 @@ __all__ = [
     "ProjectedLSTMCell",
     "RNNCell",
     "Recurrence",
+    "Reset",
     "Rows",
     "ScanStage",
     "Stage",

@@ -1,6 +1,6 @@
 """From the name of a cell to the cell."""
 
-from typing import Literal, assert_never
+from typing import Literal, assert_never, get_args
 
 from seqlens.cells.cell import Cell
 from seqlens.cells.coupled_lstm import CoupledLSTMCell
@@ -14,6 +14,7 @@ from seqlens.cells.min_lstm import MinLSTMCell
 from seqlens.cells.peephole_lstm import PeepholeLSTMCell
 from seqlens.cells.projected_lstm import ProjectedLSTMCell
 from seqlens.cells.rnn import RNNCell
+from seqlens.errors import check_choice
 
 CellKind = Literal[
     "rnn",
@@ -35,6 +36,7 @@ CellKind = Literal[
 
 def build_cell(kind: CellKind, input_dim: int, hidden_dim: int, *, bias: bool = True) -> Cell:
     """Builds one cell of the named kind."""
+    check_choice("kind", kind, get_args(CellKind))
     match kind:
         case "rnn":
             return RNNCell(input_dim, hidden_dim, bias=bias)

@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from itertools import accumulate
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from seqlens.cells.masks import Masks
 from seqlens.cells.stage import CellState, CellStep, Recurrence, Stage, Values, run_stages
+from seqlens.errors import check_choice
 
 Start = Literal["orthogonal", "chrono", "identity", "uniform"]
 """How weights start: see `Cell.start`."""
@@ -84,7 +85,10 @@ class Cell(nn.Module, ABC):
         Raises:
             ValueError: this cell cannot start so.
         """
+        check_choice("start", start, get_args(Start))
         name = type(self).__name__
+        if longest is not None and start != "chrono":
+            raise ValueError(f"`longest` is for start='chrono', but start is {start!r}")
         self.reset_parameters()
         match start:
             case "orthogonal":

@@ -8,13 +8,16 @@
 The update gate `z` lets the new state in, here and everywhere in seqlens; torch, Keras and ONNX mean its opposite.
 """
 
-from typing import ClassVar, Literal, final
+from typing import ClassVar, Literal, final, get_args
 
 import torch
 from torch import Tensor, nn
 
 from seqlens.cells.cell import Cell
 from seqlens.cells.stage import Stage, StageGradient, Values
+from seqlens.errors import check_choice
+
+Reset = Literal["before", "after"]
 
 
 def blend(hidden: Tensor, candidate: Tensor, update: Tensor) -> Tensor:
@@ -126,10 +129,11 @@ class GRUCell(Cell):
         hidden_dim: int,
         *,
         bias: bool = True,
-        reset: Literal["before", "after"] = "before",
+        reset: Reset = "before",
     ) -> None:
+        check_choice("reset", reset, get_args(Reset))
         super().__init__(input_dim, hidden_dim, bias=bias)
-        self.reset = reset
+        self.reset: Reset = reset
         has_candidate_bias = bias and reset == "after"
         self.candidate_bias = nn.Parameter(torch.zeros(hidden_dim)) if has_candidate_bias else None
 

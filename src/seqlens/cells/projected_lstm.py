@@ -61,8 +61,14 @@ class ProjectedLSTMCell(Cell):
     default_forget_bias: ClassVar[float] = 1.0
 
     def __init__(self, input_dim: int, hidden_dim: int, *, cell_dim: int | None = None, bias: bool = True) -> None:
-        """`cell_dim` is twice `hidden_dim` if None."""
-        cell_dim = cell_dim or 2 * hidden_dim
+        """`cell_dim` is twice `hidden_dim` if None.
+
+        Raises:
+            ValueError: it is below 1.
+        """
+        cell_dim = 2 * hidden_dim if cell_dim is None else cell_dim
+        if cell_dim < 1:
+            raise ValueError(f"`cell_dim` must be at least 1, but is {cell_dim}")
         super().__init__(input_dim, hidden_dim, bias=bias, gate_dim=cell_dim)
         self.projection_weight = nn.Parameter(torch.empty(hidden_dim, cell_dim))
         nn.init.orthogonal_(self.projection_weight)

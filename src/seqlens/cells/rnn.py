@@ -3,13 +3,14 @@
 `activation="relu"`: `h_t = max(0, W [h_{t-1}, x_t] + b)`, the net of Le et al. 2015 when it starts at the identity.
 """
 
-from typing import ClassVar, Literal, final
+from typing import ClassVar, Literal, final, get_args
 
 import torch
 from torch import Tensor
 
 from seqlens.cells.cell import Cell
 from seqlens.cells.stage import Stage, StageGradient, Values
+from seqlens.errors import check_choice
 
 Activation = Literal["tanh", "relu"]
 
@@ -46,6 +47,7 @@ class RNNCell(Cell):
     gates: ClassVar[tuple[str, ...]] = ("candidate",)
 
     def __init__(self, input_dim: int, hidden_dim: int, *, bias: bool = True, activation: Activation = "tanh") -> None:
+        check_choice("activation", activation, get_args(Activation))
         super().__init__(input_dim, hidden_dim, bias=bias)
         self.activation: Activation = activation
 

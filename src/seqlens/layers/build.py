@@ -1,8 +1,9 @@
 """From the name of a cell to a recurrent layer."""
 
-from typing import Unpack, assert_never
+from typing import Unpack, assert_never, get_args
 
 from seqlens.cells import CellKind
+from seqlens.errors import check_choice
 from seqlens.layers.options import RecurrentOptions
 from seqlens.layers.recurrent import RecurrentLayer
 from seqlens.layers.recurrent_kinds import GRU, LSTM, RNN, MinGRU, MinLSTM
@@ -12,6 +13,7 @@ def build_recurrent(
     kind: CellKind, input_dim: int, hidden_dim: int, **options: Unpack[RecurrentOptions]
 ) -> RecurrentLayer:
     """Builds the layer of the named cell; the arguments are those of `RecurrentLayer`."""
+    check_choice("kind", kind, get_args(CellKind))
     match kind:
         case "rnn":
             return RNN(input_dim, hidden_dim, **options)

@@ -62,6 +62,11 @@ class Directions(nn.Module):
         merged = self._merged(outputs, backward_outputs[packing.reversal])
         return merged, LayerState(forward_state, backward_state)
 
+    @property
+    def state_dims(self) -> tuple[dict[str, int], ...]:
+        """The size of each state by name, of the forward cell and maybe of the backward one."""
+        return tuple(cell.state_dims for cell in (self.forward_cell, self.backward_cell) if cell is not None)
+
     def initial_state(self, batch_size: int, *, device: torch.device | None, dtype: torch.dtype | None) -> LayerState:
         """Zeros, or what was learned."""
         sides = []

@@ -24,6 +24,10 @@ def check_lengths(lengths: Int[Tensor, "*any"], batch_size: int, time: int) -> I
     Raises:
         ValueError: they do not.
     """
+    # Fractions would be cut off and a mask of true values counted as ones, both in silence.
+    if not isinstance(lengths, Tensor) or lengths.is_floating_point() or lengths.dtype == torch.bool:
+        found = str(lengths.dtype) if isinstance(lengths, Tensor) else f"a {type(lengths).__name__}"
+        raise ValueError(f"`lengths` must be a tensor of whole numbers, one per sequence, but is {found}")
     lengths = lengths.detach().to("cpu", torch.int64)
     if lengths.shape != (batch_size,):
         raise ValueError(

@@ -1,11 +1,13 @@
 """Positions for models that have no order of their own."""
 
 import math
-from typing import Literal, assert_never, final
+from typing import Literal, assert_never, final, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from seqlens.errors import check_choice
 
 PositionKind = Literal["sinusoidal", "learned"]
 """Positions that are added to embeddings; rotary ones are a part of the attention, see `rotate`."""
@@ -68,6 +70,7 @@ def rotate(heads: Float[Tensor, "batch heads time head_dim"], start: int) -> Flo
 
 def build_positions(kind: PositionKind, model_dim: int, max_length: int) -> SinusoidalPositions | LearnedPositions:
     """Builds the named positions; only learned ones heed `max_length`."""
+    check_choice("positions", kind, get_args(PositionKind))
     match kind:
         case "sinusoidal":
             return SinusoidalPositions(model_dim)

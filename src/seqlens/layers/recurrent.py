@@ -1,20 +1,23 @@
 """What all recurrent layers do over padded batches: directions, stacks, lengths, named state."""
 
 from abc import ABC, abstractmethod
+from typing import get_args
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from seqlens.cells import Cell, Start
+from seqlens.errors import check_choice
 from seqlens.layers.conversion.face import Convertible
 from seqlens.layers.directions import Call, Directions, circumstances
 from seqlens.layers.dropout import Dropout
 from seqlens.layers.executors.choose import ExecutorChoice, choose_executor
 from seqlens.layers.options import Merge
 from seqlens.layers.packing import Packing
+from seqlens.layers.precision import product_dtype
 from seqlens.layers.randomness import Randomness
-from seqlens.layers.state import LayerState, RecurrentOutput, RecurrentState
+from seqlens.layers.state import LayerState, RecurrentOutput, RecurrentState, check_state
 from seqlens.layers.trace import LayerTrace, RecurrentTrace
 
 
@@ -71,6 +74,10 @@ class RecurrentLayer(Convertible, ABC):
         if min(input_dim, hidden_dim, num_layers) < 1:
             sizes = f"input_dim={input_dim}, hidden_dim={hidden_dim}, num_layers={num_layers}"
             raise ValueError(f"`input_dim`, `hidden_dim` and `num_layers` must be at least 1, but {sizes}")
+        check_choice("merge", merge, get_args(Merge))
+        check_choice("executor", executor, get_args(ExecutorChoice))
+        if start == "chrono" and forget_bias is not None:
+            raise ValueError("start='chrono' and `forget_bias` set the same biases: give one of them")
         self.input_dim = input_dim
         self.hidden_dim = hidden_dim
         self.num_layers = num_layers
@@ -89,7 +96,7 @@ class RecurrentLayer(Convertible, ABC):
             cells = [self._build_cell(dim, bias) for _ in range(2 if bidirectional else 1)]
             for cell in cells:
                 self.randomness.check(cell)
-                if start != "orthogonal":
+                if start != "orthogonal" or longest is not None:
                     cell.start(start, longest=longest)
                 if forget_bias is not None:
                     cell.set_forget_bias(forget_bias)
@@ -136,19 +143,24 @@ class RecurrentLayer(Convertible, ABC):
         """Takes one step, for streaming and decoding; equal to one step of the whole.
 
         Raises:
-            ValueError: a direction reads from the end, or in training a mask would have to last for all steps.
+            ValueError: a direction reads from the end, in training a mask would have to last for all steps, or shapes
+                do not fit.
         """
         if self.bidirectional:
             raise ValueError("`step` needs a layer of one direction: a backward direction starts at the end")
         if self.training and self.randomness.lasts:
             raise ValueError("`step` cannot keep one mask for all steps: in training, run whole sequences")
+        if x_t.ndim != 2 or x_t.shape[1] != self.input_dim:
+            raise ValueError(f"`x_t` must be [batch, {self.input_dim}], but is {list(x_t.shape)}")
+        self._check_state(state, len(x_t))
         states = []
         for number, layer in enumerate(self.layers):
             assert isinstance(layer, Directions)
             cell = layer.forward_cell
             masks = self.randomness.draw(cell, rows=len(x_t), steps=len(x_t), training=self.training)
             result = cell(x_t if number == 0 else self.dropout(x_t), state.layers[number].forward, masks)
-            x_t = result.output + x_t if self.residual and number > 0 else result.output
+            output = result.output.to(product_dtype(cell.recurrent_weight))
+            x_t = output + x_t if self.residual and number > 0 else output
             states.append(LayerState(result.state))
         return x_t, RecurrentState(tuple(states))
 
@@ -183,12 +195,14 @@ class RecurrentLayer(Convertible, ABC):
         state: RecurrentState | None,
         traces: list[LayerTrace] | None,
     ) -> RecurrentOutput:
-        if inputs.ndim != 3 or inputs.shape[2] != self.input_dim:
-            raise ValueError(f"`inputs` must be [batch, time, {self.input_dim}], but is {list(inputs.shape)}")
+        if not isinstance(inputs, Tensor) or inputs.ndim != 3 or inputs.shape[2] != self.input_dim:
+            found = list(inputs.shape) if isinstance(inputs, Tensor) else f"a {type(inputs).__name__}"
+            raise ValueError(f"`inputs` must be a padded batch [batch, time, {self.input_dim}], but is {found}")
         packing = Packing.of(inputs.shape[0], inputs.shape[1], lengths, inputs.device)
         if state is None:
             state = self.initial_state(inputs.shape[0], device=inputs.device)
-        self._check_state(state, inputs.shape[0])
+        else:
+            self._check_state(state, inputs.shape[0])
         sorted_state = state.select(packing.order)
         call = Call(packing, self.executor, self.randomness, self.training, traces)
         packed = packing.pack(inputs)
@@ -206,10 +220,5 @@ class RecurrentLayer(Convertible, ABC):
         return RecurrentOutput(packing.unpack(packed), final)
 
     def _check_state(self, state: RecurrentState, batch_size: int) -> None:
-        directions = {layer.backward is not None for layer in state.layers}
-        if len(state.layers) != self.num_layers or directions != {self.bidirectional}:
-            which = "both directions" if self.bidirectional else "one direction"
-            raise ValueError(f"`state` must hold {self.num_layers} layers of {which}, as `initial_state` makes it")
-        rows = state.last().shape[0]
-        if rows != batch_size:
-            raise ValueError(f"`state` must have the {batch_size} rows of the batch, but has {rows}")
+        layers = [layer for layer in self.layers if isinstance(layer, Directions)]
+        check_state(state, [layer.state_dims for layer in layers], batch_size)

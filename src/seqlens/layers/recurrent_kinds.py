@@ -1,6 +1,6 @@
 """The recurrent layers by name. Beside what stands here, their arguments are those of `RecurrentLayer`."""
 
-from typing import ClassVar, Literal, Unpack, final
+from typing import ClassVar, Literal, Unpack, final, get_args
 
 from seqlens.cells import (
     Activation,
@@ -15,8 +15,10 @@ from seqlens.cells import (
     MinLSTMCell,
     PeepholeLSTMCell,
     ProjectedLSTMCell,
+    Reset,
     RNNCell,
 )
+from seqlens.errors import check_choice
 from seqlens.layers.conversion.stack import LayerName
 from seqlens.layers.options import RecurrentOptions
 from seqlens.layers.recurrent import RecurrentLayer
@@ -77,6 +79,7 @@ class LSTM(RecurrentLayer):
         **options: Unpack[RecurrentOptions],
     ) -> None:
         """Raises ValueError for a `cell_dim` where nothing is projected."""
+        check_choice("variant", variant, get_args(LSTMVariant))
         if cell_dim is not None and variant != "projected":
             raise ValueError(f"`cell_dim` is for variant='projected', but variant is {variant!r}")
         self._variant: LSTMVariant = variant
@@ -111,14 +114,14 @@ class GRU(RecurrentLayer):
         input_dim: int,
         hidden_dim: int,
         *,
-        reset: Literal["before", "after"] = "before",
+        reset: Reset = "before",
         layer_norm: bool = False,
         **options: Unpack[RecurrentOptions],
     ) -> None:
         """Raises ValueError for layer norm with `reset="before"`."""
         if layer_norm and reset != "after":
             raise ValueError("a GRU with layer norm resets after the product: it needs reset='after'")
-        self._reset: Literal["before", "after"] = reset
+        self._reset: Reset = reset
         self._layer_norm = layer_norm
         super().__init__(input_dim, hidden_dim, **options)
 

@@ -2,11 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Literal, assert_never, final
+from typing import Literal, assert_never, final, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from seqlens.errors import check_choice
 
 ScoreKind = Literal["dot", "scaled_dot", "bilinear", "additive"]
 
@@ -109,6 +111,7 @@ class FunctionScore(Score):
 
 def build_score(kind: ScoreKind, query_dim: int, key_dim: int) -> Score:
     """Builds the named score."""
+    check_choice("score", kind, get_args(ScoreKind))
     match kind:
         case "dot":
             return DotScore(query_dim, key_dim, scaled=False)

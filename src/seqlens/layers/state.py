@@ -1,6 +1,6 @@
 """The state of a recurrent stack: by layer, by direction, by name; batch first, always."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -44,6 +44,23 @@ class RecurrentState(NamedTuple):
             else:
                 layers.append(LayerState(new_forward, {name: function(tensor) for name, tensor in backward.items()}))
         return self._replace(layers=tuple(layers))
+
+
+def check_state(state: RecurrentState, dims: Sequence[Sequence[dict[str, int]]], batch_size: int) -> None:
+    """Raises ValueError where a state is not that of a stack; `dims` are by layer, direction and name."""
+    which = "one direction" if len(dims[0]) == 1 else "both directions"
+    if not isinstance(state, RecurrentState):
+        raise ValueError(
+            f"`state` must be a RecurrentState, as `initial_state` makes it, but is a {type(state).__name__}"
+        )
+    if len(state.layers) != len(dims) or any((layer.backward is None) != (len(dims[0]) == 1) for layer in state.layers):
+        raise ValueError(f"`state` must hold {len(dims)} layers of {which}, as `initial_state` makes it")
+    for number, (layer, sides) in enumerate(zip(state.layers, dims, strict=True)):
+        for side, given, wanted in zip(("forward", "backward"), layer, sides, strict=False):
+            expected = {name: [batch_size, dim] for name, dim in wanted.items()}
+            found = {name: list(tensor.shape) for name, tensor in (given or {}).items()}
+            if found != expected:
+                raise ValueError(f"`state` of layer {number}, {side}, must be {expected}, but is {found}")
 
 
 class RecurrentOutput(NamedTuple):
