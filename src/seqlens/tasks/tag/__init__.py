@@ -1,0 +1,1 @@
+"""The task `tag`: spans of a text and what they name."""
