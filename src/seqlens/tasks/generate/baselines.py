@@ -1,0 +1,47 @@
+"""The strongest cheap language model: n-grams over the same symbols, their order chosen on held-out training text."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int64
+
+from seqlens.tasks.generate.ngrams import KneserNey
+
+Ids = Int64[np.ndarray, "_"]
+_HELD_OUT = 0.1
+_WORSE = 2
+
+
+class Chosen(NamedTuple):
+    """The fitted model, its order, and what each order tried lost a symbol on held-out text, in nats."""
+
+    model: KneserNey
+    order: int
+    losses: dict[int, float]
+
+
+def fit_ngrams(sequences: Sequence[Ids], *, num_symbols: int, num_predicted: int, largest_order: int) -> Chosen:
+    """Fits n-grams on sequences of which each is predicted to its last symbol.
+
+    The order is chosen by the last tenth of the sequences (of the only one, if it is one), after which all are counted.
+    """
+    fitted, held_out = _divide(sequences)
+    losses: dict[int, float] = {}
+    for order in range(1, largest_order + 1):
+        model = KneserNey(fitted, order=order, num_symbols=num_symbols, num_predicted=num_predicted)
+        total = -sum(float(model.log_probs(one).sum()) for one in held_out)
+        losses[order] = total / max(sum(map(len, held_out)), 1)
+        if order > _WORSE and losses[order] > losses[order - 1] > losses[order - _WORSE]:
+            break
+    best = min(losses, key=losses.__getitem__)
+    model = KneserNey(sequences, order=best, num_symbols=num_symbols, num_predicted=num_predicted)
+    return Chosen(model, best, losses)
+
+
+def _divide(sequences: Sequence[Ids]) -> tuple[list[Ids], list[Ids]]:
+    if len(sequences) == 1:
+        cut = max(1, int(len(sequences[0]) * (1 - _HELD_OUT)))
+        return [sequences[0][:cut]], [sequences[0][cut:]]
+    cut = max(1, int(len(sequences) * (1 - _HELD_OUT)))
+    return list(sequences[:cut]), list(sequences[cut:])
