@@ -18,7 +18,7 @@ from seqlens.errors import RequestError
 
 _QUALIFIER_COLUMN = 21
 _NAMES = ("gene", "locus_tag", "protein_id")
-_SEQUENCE_LINE = re.compile(r"\s*(\d+)\s+")
+_SEQUENCE_LINE = re.compile(r"\s*(\d+)(?:\s+|$)")
 
 
 @final

@@ -1,0 +1,198 @@
+"""From bases to scores for a chain of genes on both strands."""
+
+from typing import NamedTuple, final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from seqlens.layers.dropout import Dropout
+from seqlens.layers.gated_convolution import GatedConvolution
+from seqlens.layers.masks import length_mask, zero_padding
+from seqlens.models.build_encoder import build_encoder
+from seqlens.models.encoders import Encoder
+from seqlens.models.marker_config import MarkerConfig, StrandsName
+
+NUM_PHASES = 3
+NUM_SCORES = 8
+"""Of each strand: the three positions of a codon, intron, and the boundaries start, stop, donor and acceptor."""
+# Where the scores of boundaries start: about the logarithm of how rare they are where they are possible at all.
+_RARE = (0.0, 0.0, 0.0, 0.0, -7.0, -1.0, -5.0, -4.0)
+
+
+class MarkerOutput(NamedTuple):
+    """`scores [batch, time, strands, 8]`, zero at padding.
+
+    Strand 0 is the one given, strand 1 the other. Scores of a boundary stand at the base after it in the reading
+    direction of their strand.
+    """
+
+    scores: Float[Tensor, "batch time 2 8"]
+
+
+@final
+class GeneMarker(nn.Module):
+    """Words of bases, convolutions, an encoder if there is one, and a layer over the scores."""
+
+    shares: Tensor
+    complement: Tensor
+    bases: Tensor
+
+    def __init__(
+        self,
+        *,
+        base_shares: Float[Tensor, "letters 4"],
+        complement: Int[Tensor, " letters"],
+        kmer: int = 6,
+        kmer_dim: int = 16,
+        first_kernel: int = 15,
+        channels: int = 32,
+        kernel: int = 9,
+        dilations: tuple[int, ...] = (1, 3, 9, 27),
+        encoder: Encoder | None = None,
+        stride: int = 3,
+        strands: StrandsName = "shared",
+        dropout_p: float = 0.0,
+    ) -> None:
+        """`base_shares[id]` says how much of A, C, G, T a letter stands for, `complement[id]` its partner's id.
+
+        Raises:
+            ValueError: a kernel has no middle, or the encoder does not read `channels`.
+        """
+        super().__init__()
+        self.register_buffer("shares", base_shares.float(), persistent=False)
+        self.register_buffer("complement", complement, persistent=False)
+        one = base_shares.max(1).values == 1
+        self.register_buffer("bases", torch.where(one, base_shares.argmax(1), -1), persistent=False)
+        self.kmer, self.stride, self.strands = kmer, stride, strands
+        num_scores = NUM_SCORES if strands == "shared" else 2 * NUM_SCORES
+        self.convolution = nn.Conv1d(4, channels, first_kernel, padding=first_kernel // 2)
+        self.words = nn.Embedding(4**kmer + 1, kmer_dim, padding_idx=4**kmer) if kmer else None
+        self.mix = nn.Linear(channels + (kmer_dim if kmer else 0), channels)
+        self.blocks = nn.ModuleList(
+            [GatedConvolution(channels, kernel=kernel, dilation=each, dropout_p=dropout_p) for each in dilations]
+        )
+        self.encoder = encoder
+        if encoder is not None:
+            self.gather = nn.Linear(channels * stride, channels)
+            self.spread = nn.Linear(encoder.output_dim, channels * stride)
+        self.dropout = Dropout(dropout_p)
+        self.norm = nn.LayerNorm(channels)
+        self.output = nn.Linear(channels, num_scores)
+        self.word_scale = nn.Parameter(torch.ones(())) if kmer else None
+        nn.init.zeros_(self.output.weight)
+        with torch.no_grad():
+            self.output.bias.copy_(torch.tensor(_RARE * (num_scores // NUM_SCORES)))
+            if self.words is not None:
+                nn.init.normal_(self.words.weight, std=0.05)
+                self.words.weight[-1] = 0.0
+
+    @property
+    def reach(self) -> int | None:
+        """How many bases to either side an answer can depend on; None where an encoder sees all."""
+        if self.encoder is not None:
+            return None
+        blocks = sum(block.reach for block in self.blocks if isinstance(block, GatedConvolution))
+        # A word that holds an end is an unknown one, so words reach as far as they are long.
+        return blocks + max(self.convolution.kernel_size[0] // 2, self.kmer)
+
+    def start_from(self, log_odds: Float[Tensor, "words 6"]) -> None:
+        """Sets the words' first entries: log-odds of coding at each codon position of both strands, word by word.
+
+        Raises:
+            ValueError: the model has other words, or none.
+        """
+        if self.words is None or log_odds.shape != (len(self.words.weight) - 1, 2 * NUM_PHASES):
+            raise ValueError(f"these are log-odds of {len(log_odds)} words, which the model has not")
+        with torch.no_grad():
+            self.words.weight[:-1, : 2 * NUM_PHASES] = log_odds
+
+    def forward(self, ids: Int[Tensor, "batch time"], lengths: Int[Tensor, " batch"]) -> MarkerOutput:
+        """Scores every base."""
+        if self.strands == "separate" or (self.strands == "averaged" and self.training):
+            scores = self._read(ids, lengths)
+            return MarkerOutput(torch.stack(scores.chunk(2, dim=2), dim=2))
+        turned = self.complement[reverse_rows(ids, lengths)]
+        both = self._read(torch.cat((ids, turned)), torch.cat((lengths, lengths)))
+        here, there = both[: len(ids)], reverse_rows(both[len(ids) :], lengths)
+        if self.strands == "averaged":
+            own, other = here.chunk(2, dim=2)
+            other_there, own_there = there.chunk(2, dim=2)
+            here, there = (own + own_there) / 2, (other + other_there) / 2
+        return MarkerOutput(torch.stack((here, there), dim=2))
+
+    def _read(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        mask = length_mask(lengths, ids.shape[1], ids.device)
+        ids = ids.where(mask, 0)
+        seen = zero_padding(self.shares[ids].to(self.output.weight.dtype), mask)
+        hidden = torch.nn.functional.gelu(self.convolution(seen.transpose(1, 2)).transpose(1, 2))
+        words = None
+        if self.words is not None:
+            words = self.words(self._words_of(ids))
+            hidden = torch.cat((hidden, words), dim=2)
+        hidden = zero_padding(self.mix(self.dropout(hidden)), mask)
+        for block in self.blocks:
+            hidden = block(hidden, mask)
+        if self.encoder is not None:
+            hidden = zero_padding(hidden + self.dropout(self._encode(hidden, lengths)), mask)
+        scores = self.output(self.norm(hidden))
+        if words is not None:
+            scores = scores + self._coding_of(words)
+        return zero_padding(scores, mask)
+
+    def _coding_of(self, words: Tensor) -> Tensor:
+        """The words' own say on the positions of a codon, as scores."""
+        assert self.word_scale is not None
+        coding = self.word_scale * words[:, :, : 2 * NUM_PHASES]
+        rest = NUM_SCORES - NUM_PHASES
+        if self.strands == "shared":
+            return torch.nn.functional.pad(coding[:, :, :NUM_PHASES], (0, rest))
+        parts = [torch.nn.functional.pad(part, (0, rest)) for part in coding.split(NUM_PHASES, dim=2)]
+        return torch.cat(parts, dim=2)
+
+    def _words_of(self, ids: Tensor) -> Tensor:
+        """The number of the word that ends at each base; the last number where a letter of it is no single base."""
+        bases = self.bases[ids]
+        word, known = torch.zeros_like(bases), torch.ones_like(bases, dtype=torch.bool)
+        for back in range(self.kmer - 1, -1, -1):
+            letter = torch.nn.functional.pad(bases, (back, 0), value=-1)[:, : bases.shape[1]]
+            known &= letter >= 0
+            word = word * 4 + letter.clamp(min=0)
+        return word.where(known, 4**self.kmer)
+
+    def _encode(self, hidden: Tensor, lengths: Tensor) -> Tensor:
+        assert self.encoder is not None
+        batch, time, _ = hidden.shape
+        missing = -time % self.stride
+        blocks = torch.nn.functional.pad(hidden, (0, 0, 0, missing)).reshape(batch, (time + missing) // self.stride, -1)
+        steps = (lengths + self.stride - 1) // self.stride
+        memory = self.encoder(torch.nn.functional.gelu(self.gather(blocks)), steps).memory
+        return self.spread(memory).reshape(batch, time + missing, -1)[:, :time]
+
+
+def reverse_rows(rows: Tensor, lengths: Int[Tensor, " batch"]) -> Tensor:
+    """Each row's first `lengths[b]` entries back to front; what stands at padding stays."""
+    time = rows.shape[1]
+    steps = torch.arange(time)[None]
+    places = torch.where(steps < lengths.cpu()[:, None], lengths.cpu()[:, None] - 1 - steps, steps).to(rows.device)
+    return rows.gather(1, places.reshape(*places.shape, *[1] * (rows.ndim - 2)).expand_as(rows))
+
+
+def build_marker(
+    config: MarkerConfig, *, base_shares: Float[Tensor, "letters 4"], complement: Int[Tensor, " letters"]
+) -> GeneMarker:
+    """Builds the model that a recipe describes."""
+    return GeneMarker(
+        base_shares=base_shares,
+        complement=complement,
+        kmer=config.kmer,
+        kmer_dim=config.kmer_dim,
+        first_kernel=config.first_kernel,
+        channels=config.channels,
+        kernel=config.kernel,
+        dilations=tuple(config.dilations),
+        encoder=None if config.encoder is None else build_encoder(config.encoder, config.channels),
+        stride=config.stride,
+        strands=config.strands,
+        dropout_p=config.dropout_p,
+    )

@@ -1,0 +1,42 @@
+"""Settings of the marker of genes, as they stand in a recipe."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from seqlens.models.config import EncoderConfig, Positive, Probability
+
+StrandsName = Literal["shared", "averaged", "separate"]
+
+
+@dataclass(frozen=True, slots=True)
+class MarkerConfig:
+    """What looks at the bases; the chain that follows has no settings.
+
+    `kmer`: each base is seen with the ones before it as one of 4^kmer words, whose vectors of size `kmer_dim` start
+    from how often the words were counted in coding and other bases of the training data; 0 for none. Then a convolution
+    over `first_kernel` bases into `channels`, and one gated convolution of `kernel` bases for each of `dilations`
+    (multiples of 3 keep to the codon's frame). `encoder` is a recurrent or Transformer encoder on top, `stride` bases
+    a step; null for none.
+
+    `strands`: `shared` reads both strands with the same weights, so that the other strand's answer is the mirror image
+    of this one's; `separate` reads one strand and answers for both; `averaged` is that in training, and afterwards the
+    mean of the answers to both strands.
+    """
+
+    kmer: Annotated[int, Field(ge=0, le=7)] = 6
+    kmer_dim: Annotated[int, Field(ge=6)] = 16
+    first_kernel: Positive = 15
+    channels: Positive = 32
+    kernel: Positive = 9
+    dilations: tuple[Positive, ...] = (1, 3, 9, 27)
+    encoder: EncoderConfig | None = None
+    stride: Positive = 3
+    strands: StrandsName = "shared"
+    dropout_p: Probability = 0.0
+
+    def __post_init__(self) -> None:
+        for name, kernel in (("first_kernel", self.first_kernel), ("kernel", self.kernel)):
+            if kernel % 2 == 0:
+                raise ValueError(f"'{name}' is {kernel}, expected an odd number, so that it has a middle")
