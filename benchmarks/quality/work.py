@@ -75,7 +75,7 @@ class SeqlensWorker:
 
         record = read_record(folder)
         config = load_config(RunConfig, folder / RECIPE_FILE)
-        training, task = config.training, config.task
+        training, task = config.training, config.transduce
         return {
             "training": record["training"],
             "selection": {
@@ -101,16 +101,15 @@ class SeqlensWorker:
     def evaluate(self, job: Job, folder: Path, split: str) -> dict[str, Any]:
         import time
 
-        import seqlens
         from benchmarks.quality.answers import file_stem, keep_answers
         from seqlens.cli.printing import note
-        from seqlens.inference import load
+        from seqlens.inference import load_transducer
         from seqlens.tasks.transduce.analysis.results import score_fields
-        from seqlens.workflows.evaluate import run_corpus
+        from seqlens.workflows.evaluate import evaluate_pairs, run_corpus
 
-        predictor = load(folder)
+        predictor = load_transducer(folder)
         started = time.perf_counter()
-        found = seqlens.evaluate(
+        found = evaluate_pairs(
             predictor,
             split=split,
             decoding=job.entry.decoding,
@@ -191,9 +190,9 @@ def padding_waste(folder: Path) -> float:
 
 def _codec_facts(folder: Path) -> dict[str, Any]:
     from seqlens.config import to_plain
-    from seqlens.inference import load
+    from seqlens.inference import load_transducer
 
-    task = load(folder, device="cpu").task
+    task = load_transducer(folder, device="cpu").task
     return {
         "settings": to_plain(task.config.codec),
         "source_size": task.source_codec.size,

@@ -18,7 +18,7 @@ from benchmarks.speed.decoding_peers import (
 from benchmarks.speed.decoding_systems import Answer, CTranslate2, Marian, Ours, Search, Setting, System
 from benchmarks.speed.figures import Figure, Result
 from benchmarks.speed.timing import Times, interleave, ratio
-from seqlens.inference import load, write_run
+from seqlens.inference import load_transducer, write_run
 
 SHAPE, QUICK_SHAPE = Shape(), Shape(layers=1, width=16, inner=32, heads=2, vocabulary=64)
 SENTENCES, QUICK_SENTENCES = 1000, 12
@@ -91,8 +91,8 @@ def _open(scratch: Path, shape: Shape, quick: bool) -> list[System]:
     convert_to_marian(model, shape).save_pretrained(scratch / "marian")
     # Each its own predictor, since each keeps its workers.
     return [
-        Ours(load(scratch / "ours", device="cpu"), texts, "float32"),
-        Ours(load(scratch / "ours", device="cpu"), texts, "bfloat16"),
+        Ours(load_transducer(scratch / "ours", device="cpu"), texts, "float32"),
+        Ours(load_transducer(scratch / "ours", device="cpu"), texts, "bfloat16"),
         CTranslate2(plain, sources, size, "float32"),
         CTranslate2(small, sources, size, "int8"),
         Marian(scratch / "marian", sources),

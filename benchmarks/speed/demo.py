@@ -68,16 +68,16 @@ def measure(*, quick: bool) -> Result:
 
 def single_dates(run: Path) -> Score:
     """Exact match, 0 to 1, of a run on the sentences of its test split that hold one date."""
-    import seqlens
     from seqlens.config import load_config
     from seqlens.data.corpus import open_corpus
     from seqlens.data.dates import count_dates
+    from seqlens.inference import load_transducer
     from seqlens.metrics import exact_match
     from seqlens.training.run_config import RunConfig
     from seqlens.workflows.train import RECIPE_FILE
 
-    predictor = seqlens.load(run, device="cpu")
-    corpus = open_corpus(load_config(RunConfig, run / RECIPE_FILE).data, base=run)
+    predictor = load_transducer(run, device="cpu")
+    corpus = open_corpus(load_config(RunConfig, run / RECIPE_FILE).pair_data, base=run)
     pairs = [(pair.source, pair.target or "") for pair in corpus.read("test")]
     singles = [(source, target) for source, target in pairs if count_dates(target) == 1]
     answers = predictor.predict([source for source, _ in singles], batch_size=250, method="greedy")

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 from seqlens._version import __version__
 
 if TYPE_CHECKING:
-    from seqlens.inference.predictor import load
-    from seqlens.workflows.evaluate import evaluate
+    from seqlens.inference.load import load
+    from seqlens.workflows.evaluation import evaluate
     from seqlens.workflows.train import train
 
 __all__ = ["__version__", "evaluate", "load", "train"]
 
 _HOMES = {
-    "evaluate": "seqlens.workflows.evaluate",
-    "load": "seqlens.inference.predictor",
+    "evaluate": "seqlens.workflows.evaluation",
+    "load": "seqlens.inference.load",
     "train": "seqlens.workflows.train",
 }
 

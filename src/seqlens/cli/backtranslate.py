@@ -41,10 +41,10 @@ def backtranslate(
     """
     from seqlens.cli.decoding import decoding_changes
     from seqlens.cli.progress import counting
-    from seqlens.inference import load
+    from seqlens.inference import load_transducer
     from seqlens.workflows.backtranslate import backtranslate as translate_back
 
-    predictor = load(run, device=device)
+    predictor = load_transducer(run, device=device)
     with counting("lines answered") as progress:
         made = translate_back(
             predictor,

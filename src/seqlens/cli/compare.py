@@ -66,7 +66,7 @@ def compare(
     from seqlens.cli.progress import show_trainings
     from seqlens.tasks.transduce.analysis.buckets import read_by
     from seqlens.workflows.compare import compare as compare_models
-    from seqlens.workflows.compare import write_comparison
+    from seqlens.workflows.contest import write_comparison
 
     kind = None if by is None else read_by(by)
     if output is not None and output.suffix not in (".html", ".htm", ".md", ".svg"):

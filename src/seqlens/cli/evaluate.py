@@ -7,6 +7,7 @@ import typer
 from seqlens.cli.guard import guarded
 from seqlens.cli.options import DecodingOption, DeviceOption, RunArgument, WithOption, WorkersOption
 from seqlens.cli.printing import note, print_lines, print_table
+from seqlens.errors import RequestError
 
 EXAMPLES = """Examples:
 
@@ -44,7 +45,7 @@ def evaluate(
     workers: WorkersOption = 1,
     device: DeviceOption = "auto",
 ) -> None:
-    """Score a run, with 95 % intervals and the cheapest answers beside it: copying, and the nearest training pair.
+    """Score a run, with 95 % intervals and the strongest cheap answers beside it.
 
     Answers, references and scores are also written to `evaluation/` in the run folder; with --analyse the analysis as
     well, as JSON and as a page with charts.
@@ -52,12 +53,15 @@ def evaluate(
     from seqlens.cli.decoding import decoding_changes
     from seqlens.cli.progress import counting
     from seqlens.cli.scores import scores_table
-    from seqlens.inference import load
+    from seqlens.inference import ExamplePredictor, load
     from seqlens.workflows.analyse_report import analysis_tables
-    from seqlens.workflows.evaluate import evaluate as evaluate_run
+    from seqlens.workflows.evaluate import Evaluation
+    from seqlens.workflows.evaluation import evaluate as evaluate_run
 
     predictor = load([run, *others], device=device)
-    decoding = decoding_changes(predictor, settings)
+    if isinstance(predictor, ExamplePredictor) and settings:
+        raise RequestError(f"--set is for the search of 'transduce', but {run} is of '{predictor.record['kind']}'.")
+    decoding = {} if isinstance(predictor, ExamplePredictor) else decoding_changes(predictor, settings)
     with counting("answered") as progress:
         evaluation = evaluate_run(
             predictor,
@@ -70,7 +74,7 @@ def evaluate(
             progress=progress,
         )
     print_table(scores_table(evaluation))
-    if evaluation.analysis is not None:
+    if isinstance(evaluation, Evaluation) and evaluation.analysis is not None:
         for table in analysis_tables(evaluation.analysis):
             print_lines([""])
             print_table(table)

@@ -41,7 +41,7 @@ def inspect(
     Prints a view for the terminal; --output also writes a report that opens in a browser without a network.
     """
     from seqlens.cli.views import show_view
-    from seqlens.inference import load
+    from seqlens.inference import load_transducer
     from seqlens.report import write_report
 
     if view not in _VIEWS:
@@ -49,7 +49,7 @@ def inspect(
             f"There is no view '{view}', expected one of {', '.join(_VIEWS)}.{did_you_mean(view, _VIEWS)}"
         )
     text = None if input is None else read_argument(input, "The text of --input")
-    report = show_view(load(run, device=device), view, text)
+    report = show_view(load_transducer(run, device=device), view, text)
     if output is not None:
         write_report(report, output)
         note(f"The report is in {output}.")

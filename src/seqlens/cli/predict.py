@@ -13,7 +13,7 @@ from seqlens.cli.printing import note, warn
 from seqlens.errors import RequestError
 
 if TYPE_CHECKING:
-    from seqlens.inference import Predictor, Reranker
+    from seqlens.inference import ExamplePredictor, Predictor, Reranker
 
 EXAMPLES = """Examples:
 
@@ -29,6 +29,8 @@ EXAMPLES = """Examples:
   seqlens predict runs/de-en --prefix "Two dogs" --require snow --require "black and white" "Zwei Hunde im Schnee."
   seqlens predict runs/de-en-1 --with runs/de-en-2 --with runs/de-en-3 --input news.de
   seqlens predict runs/de-en --rerank-by runs/en-de --rerank-weight 0.5 --input news.de
+  seqlens predict runs/moods "There is nothing to like in this movie."
+  seqlens predict runs/moods --json --set explain=true "There is nothing to like in this movie."
 """
 
 
@@ -100,14 +102,29 @@ def predict(
     """
     from seqlens.cli.decoding import decoding_changes
     from seqlens.cli.lines import answer_line, output_to
+    from seqlens.cli.predict_examples import predict_examples
     from seqlens.cli.progress import counting
     from seqlens.data.documents import document_chunks
-    from seqlens.inference import load
+    from seqlens.inference import ExamplePredictor, load
 
     chunks = _chunks(texts, input)
     beginning = read_argument(prefix, "The prefix")
     constraints = [read_argument(phrase, "A required phrase") for phrase in require]
     predictor = load([run, *others], device=device)
+    if isinstance(predictor, ExamplePredictor):
+        _refuse(
+            predictor,
+            {
+                "--tag": tag is not None,
+                "--document": document,
+                "--prefix": bool(prefix),
+                "--require": bool(require),
+                "--rerank-by": rerank_by is not None,
+                "--workers": workers != 1,
+            },
+        )
+        predict_examples(predictor, chunks, settings, output=output, as_json=as_json, batch_size=batch_size)
+        return
     if tag is None:
         _warn_of_missing_tag(predictor)
     reranker = _reranker(predictor, rerank_by, rerank_weight, device)
@@ -144,6 +161,14 @@ def predict(
         warn(f"{truncated:,} of {done:,} inputs {verb} longer than the model's positions reach, and cut there.")
 
 
+def _refuse(predictor: "ExamplePredictor", given: dict[str, bool]) -> None:
+    """Refuses options that only models have that write texts."""
+    for option, is_given in given.items():
+        if is_given:
+            kind = predictor.record["kind"]
+            raise RequestError(f"{option} is for runs of the task 'transduce', but {predictor.path} is of '{kind}'.")
+
+
 def _warn_of_missing_tag(predictor: "Predictor") -> None:
     """Tells who forgot --tag: a source without one is nothing that a model of several directions was trained on."""
     from seqlens.config import load_config
@@ -162,13 +187,13 @@ def _warn_of_missing_tag(predictor: "Predictor") -> None:
 
 
 def _reranker(predictor: "Predictor", run: Path | None, weight: float | None, device: str) -> "Reranker | None":
-    from seqlens.inference import Reranker, ReversedRun, load
+    from seqlens.inference import Reranker, ReversedRun, load_transducer
 
     if run is None:
         if weight is not None:
             raise RequestError("--rerank-weight is given without --rerank-by, expected both: there is no other run.")
         return None
-    other = load(run, device=device)
+    other = load_transducer(run, device=device)
     ours, theirs = (each.record.get("data", {}) for each in (predictor, other))
     source, target = ours.get("source"), ours.get("target")
     if source != target and (source, target) == (theirs.get("source"), theirs.get("target")):

@@ -3,9 +3,10 @@
 from seqlens.metrics import Score
 from seqlens.report import Interval, Table
 from seqlens.workflows.evaluate import Evaluation
+from seqlens.workflows.evaluate_examples import ExampleEvaluation
 
 
-def scores_table(evaluation: Evaluation) -> Table:
+def scores_table(evaluation: Evaluation | ExampleEvaluation) -> Table:
     """The run's scores above those of the baselines."""
     names = list(evaluation.scores)
     systems = {str(evaluation.run): evaluation.scores, **evaluation.baseline_scores}
@@ -14,8 +15,7 @@ def scores_table(evaluation: Evaluation) -> Table:
         for system, scores in systems.items()
     ]
     signatures = "\n".join(f"{score.name}: {score.signature}" for score in evaluation.scores.values())
-    count = len(evaluation.sources)
-    title = f"{evaluation.data}, split {evaluation.split}, {count:,} {'pair' if count == 1 else 'pairs'}"
+    title = f"{evaluation.data}, split {evaluation.split}, {evaluation.size}"
     return Table(title, ("", *(evaluation.scores[name].name for name in names)), rows, note=signatures)
 
 

@@ -17,7 +17,7 @@ class CardFile:
 
     `size` and `sha256` are those of the mirror form. What is verified is `content_sha256`, of the unpacked
     text, so that a file which was only packed anew is still the same file. `member` names the text inside a
-    zip archive.
+    zip archive. `public_name` is what the file is called where it is published, if that is something else.
     """
 
     name: str
@@ -25,6 +25,7 @@ class CardFile:
     sha256: str
     content_sha256: str
     member: str | None = None
+    public_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

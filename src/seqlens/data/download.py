@@ -13,8 +13,10 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Protocol
 
-from seqlens.data.catalogue import Card, CardFile, read_card
+from seqlens.data.catalogue import CardFile, catalogue_names, read_card
+from seqlens.data.example_cards import example_card_names, read_example_card
 from seqlens.data.readers import describe_damage, open_bytes
 from seqlens.errors import RequestError, WorkError
 
@@ -22,6 +24,19 @@ _TIMEOUT = 30  # seconds without a byte from the server
 _CHUNK = 1 << 20
 
 Announce = Callable[[str], None]
+
+
+class Published(Protocol):
+    """A card of the catalogue: where its files are."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def base_url(self) -> str | None: ...
+
+    @property
+    def mirror(self) -> str: ...
 
 
 def fetch(name: str, *, announce: Announce | None = None) -> Path:
@@ -32,11 +47,14 @@ def fetch(name: str, *, announce: Announce | None = None) -> Path:
     mirror without the files, WorkError for a failed download and for a file with another content than the
     card's.
     """
+    if name in example_card_names() and name not in catalogue_names():
+        examples = read_example_card(name)
+        return fetch_files(examples, examples.files, announce=announce)
     card = read_card(name)
     return fetch_files(card, card.files, announce=announce)
 
 
-def fetch_files(card: Card, files: Iterable[CardFile], *, announce: Announce | None = None) -> Path:
+def fetch_files(card: Published, files: Iterable[CardFile], *, announce: Announce | None = None) -> Path:
     """Returns the folder that holds these files of a card, verified, as `fetch` does."""
     mirror = os.environ.get("SEQLENS_MIRROR")
     if mirror:
@@ -75,7 +93,7 @@ def content_sha256(path: Path, member: str | None = None) -> str:
     return digest.hexdigest()
 
 
-def _check_mirrored(card: Card, folder: Path, file: CardFile) -> None:
+def _check_mirrored(card: Published, folder: Path, file: CardFile) -> None:
     path = folder / file.name
     if not path.is_file():
         raise RequestError(
@@ -96,7 +114,7 @@ def _is_cached(path: Path, file: CardFile) -> bool:
         return False  # damaged: it is downloaded again, and that says what is wrong if it fails
 
 
-def _download(card: Card, file: CardFile, folder: Path, announce: Announce | None) -> None:
+def _download(card: Published, file: CardFile, folder: Path, announce: Announce | None) -> None:
     if card.base_url is None:
         raise RequestError(
             f"{card.name} is not published where it could be downloaded from, it has only a mirror form: set "
@@ -104,7 +122,7 @@ def _download(card: Card, file: CardFile, folder: Path, announce: Announce | Non
         )
     import pooch
 
-    url = card.base_url + file.name
+    url = card.base_url + (file.public_name or file.name)
     if announce is not None:
         announce(f"Downloading {url}")
     # In the same folder, so that the file appears by a rename: whole and verified, or not at all.

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, final, overload
 
 import torch
@@ -14,9 +13,8 @@ from seqlens.data.documents import check_context, in_document
 from seqlens.decoding import DecodingConfig
 from seqlens.errors import RequestError
 from seqlens.inference.demands import Constraints, Prefix, read_demands
-from seqlens.inference.device import choose_device
 from seqlens.inference.rerank import Reranker, widened
-from seqlens.inference.run_folder import LoadedRun, read_run
+from seqlens.inference.run_folder import LoadedRun
 from seqlens.inference.workers import Work, WorkerPool
 from seqlens.tasks.transduce.answer import Translation
 
@@ -208,22 +206,3 @@ class Predictor:
 def _changes(model: torch.nn.Module) -> int:
     """Counts the writes into a model's weights: torch numbers them."""
     return sum(tensor._version for tensor in model.state_dict(keep_vars=True).values())
-
-
-def load(run: str | Path | Sequence[str | Path], *, device: torch.device | str = "auto") -> Predictor:
-    """Loads a run folder; `auto` takes a CUDA device where there is one.
-
-    Several runs answer together, as an ensemble: each step of the search goes by the mean of their probabilities. Each
-    reads the input in its own way, but they must write with the same vocabulary. Settings and limits that are not the
-    same in all are the first run's, but an answer may become as long as any of them lets it.
-
-    Raises:
-        RequestError: there is no such run or device, or runs write with different vocabularies.
-        WorkError: a file of it is damaged.
-    """
-    paths = [run] if isinstance(run, (str, Path)) else list(run)
-    if not paths:
-        raise RequestError("There are no runs to load, expected one or more.")
-    where = choose_device(device)
-    first, *others = (Predictor(read_run(Path(path)), device=where) for path in paths)
-    return first.joined_by(others) if others else first

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from torch import nn
 
@@ -14,7 +14,9 @@ from seqlens.config import dump_config, load_config, read_json, sha256_of, write
 from seqlens.errors import RequestError, WorkError, did_you_mean
 from seqlens.models.transducer import Transducer
 from seqlens.models.weights import load_weights, pack_weights
-from seqlens.tasks.build import Task, TaskConfig, load_task
+from seqlens.tasks.build import Task, TaskConfig, load_example_task, load_task
+from seqlens.tasks.example_task import ExampleTask
+from seqlens.tasks.transduce.config import TransduceConfig
 
 FORMAT = 1
 """Raised when an older seqlens could not read what a newer one writes."""
@@ -25,9 +27,28 @@ WEIGHTS_FILE = "model.safetensors"
 CODEC_FOLDER = "codec"
 
 
+class StoredTask(Protocol):
+    """What a run folder keeps of a task."""
+
+    @property
+    def config(self) -> Any: ...
+
+    def save(self, folder: Path) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedExampleRun:
+    """A trained run of a task that learns from examples; as `LoadedRun`."""
+
+    path: Path
+    record: Mapping[str, Any]
+    task: ExampleTask[Any, Any]
+    model: nn.Module
+
+
 @dataclass(frozen=True, slots=True)
 class LoadedRun:
-    """A trained run: its folder, the record of `run.json`, the fitted task, the model in eval mode."""
+    """A trained run of `transduce`: its folder, the record of `run.json`, the fitted task, the model in eval mode."""
 
     path: Path
     record: Mapping[str, Any]
@@ -35,7 +56,7 @@ class LoadedRun:
     model: Transducer
 
 
-def write_run(folder: Path, task: Task, model: nn.Module, facts: Mapping[str, Any]) -> None:
+def write_run(folder: Path, task: StoredTask, model: nn.Module, facts: Mapping[str, Any]) -> None:
     """Writes what `read_run` needs; `run.json` comes last, so a folder that has one is whole."""
     import safetensors.torch
 
@@ -58,8 +79,8 @@ def write_run(folder: Path, task: Task, model: nn.Module, facts: Mapping[str, An
     write_json(folder / RUN_FILE, record)
 
 
-def read_run(folder: Path) -> LoadedRun:
-    """Loads a run. No code from it is run: JSON, YAML and safetensors only.
+def read_any_run(folder: Path) -> LoadedRun | LoadedExampleRun:
+    """Loads a run of any task. No code from it is run: JSON, YAML and safetensors only.
 
     Raises:
         RequestError: there is no such folder, or it is not a finished run.
@@ -68,10 +89,30 @@ def read_run(folder: Path) -> LoadedRun:
     record = read_record(folder)
     _check_files(folder, record)
     config: TaskConfig = load_config(TaskConfig, folder / TASK_FILE)
-    task = load_task(config, folder / CODEC_FOLDER)
-    model = task.build_model()
+    if isinstance(config, TransduceConfig):
+        task = load_task(config, folder / CODEC_FOLDER)
+        transducer = task.build_model()
+        _load_weights(folder, record, transducer)
+        return LoadedRun(folder, record, task, transducer.eval())
+    other = load_example_task(config, folder / CODEC_FOLDER)
+    model = other.build_model()
     _load_weights(folder, record, model)
-    return LoadedRun(folder, record, task, model.eval())
+    return LoadedExampleRun(folder, record, other, model.eval())
+
+
+def read_run(folder: Path) -> LoadedRun:
+    """Loads a run of the task `transduce`.
+
+    Raises:
+        RequestError: as `read_any_run`, or the run is of another task. WorkError: as `read_any_run`.
+    """
+    run = read_any_run(folder)
+    if isinstance(run, LoadedExampleRun):
+        raise RequestError(
+            f"{folder} is a run of the task '{run.record['kind']}', expected one of 'transduce': this is for models "
+            "that write texts for texts."
+        )
+    return run
 
 
 def read_record(folder: Path) -> dict[str, Any]:

@@ -128,10 +128,10 @@ def serve() -> None:
 def _load(run: Path) -> Any:
     import torch
 
-    from seqlens.inference.predictor import load
+    from seqlens.inference.load import load_transducer
 
     torch.set_num_threads(1)
-    return load(run, device="cpu")
+    return load_transducer(run, device="cpu")
 
 
 def _start(run: Path) -> subprocess.Popen[bytes]:

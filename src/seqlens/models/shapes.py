@@ -7,33 +7,46 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from seqlens.layers import RecurrentLayer, RecurrentState
-from seqlens.layers.masks import length_mask
+from seqlens.layers.dropout import Dropout
+from seqlens.layers.masks import length_mask, masked_softmax
 from seqlens.models.encoders import Encoder, pool_last
 
-Pooling = Literal["summary", "last", "mean", "max"]
+Pooling = Literal["summary", "last", "mean", "max", "attention"]
 
 
 class ClassifierOutput(NamedTuple):
-    """`logits [batch, classes]`."""
+    """`logits [batch, classes]`, and where steps are weighed, `weights [batch, time]`, zero at padding."""
 
     logits: Float[Tensor, "batch classes"]
+    weights: Float[Tensor, "batch time"] | None = None
 
 
 @final
 class SequenceClassifier(nn.Module):
     """Many-to-one: an encoder, one vector out of its memory, one layer over the classes."""
 
-    def __init__(self, encoder: Encoder, *, num_classes: int, pooling: Pooling = "summary") -> None:
-        """`pooling`: the encoder's own summary, the last step, or the mean or maximum over real steps."""
+    def __init__(
+        self, encoder: Encoder, *, num_classes: int, pooling: Pooling = "summary", dropout_p: float = 0.0
+    ) -> None:
+        """`pooling`: the encoder's own summary, the last step, the mean or maximum over real steps, or their mean as
+        weighed by additive attention from a learned query (Yang et al. 2016, section 2.2). `dropout_p` is that
+        of the vector.
+        """
         super().__init__()
         self.encoder = encoder
         self.pooling: Pooling = pooling
+        self.dropout = Dropout(dropout_p)
         self.output = nn.Linear(encoder.output_dim, num_classes)
+        self.score = None
+        if pooling == "attention":
+            dim = encoder.output_dim
+            self.score = nn.Sequential(nn.Linear(dim, dim), nn.Tanh(), nn.Linear(dim, 1, bias=False))
 
     def forward(self, inputs: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]) -> ClassifierOutput:
         """Classifies whole sequences; one of length 0 is judged by zeros."""
         encoded = self.encoder(inputs, lengths)
         mask = length_mask(lengths, inputs.shape[1], inputs.device)[:, :, None]
+        weights = None
         match self.pooling:
             case "summary":
                 pooled = encoded.summary
@@ -46,7 +59,11 @@ class SequenceClassifier(nn.Module):
                 # One step more, so that there is a maximum where the batch has no steps.
                 highest = nn.functional.pad(masked, (0, 0, 0, 1), value=float("-inf")).amax(1)
                 pooled = highest.masked_fill(~mask.any(1), 0.0)
-        return ClassifierOutput(self.output(pooled))
+            case "attention":
+                assert self.score is not None
+                weights = masked_softmax(self.score(encoded.memory)[:, :, 0], mask[:, :, 0]).to(encoded.memory.dtype)
+                pooled = (weights[:, None] @ encoded.memory)[:, 0]
+        return ClassifierOutput(self.output(self.dropout(pooled)), weights)
 
 
 class TaggerOutput(NamedTuple):
@@ -59,14 +76,16 @@ class TaggerOutput(NamedTuple):
 class SequenceTagger(nn.Module):
     """Many-to-many aligned: an encoder, and one layer over the tags at every step."""
 
-    def __init__(self, encoder: Encoder, *, num_tags: int) -> None:
+    def __init__(self, encoder: Encoder, *, num_tags: int, dropout_p: float = 0.0) -> None:
+        """`dropout_p` is on what the encoder gives."""
         super().__init__()
         self.encoder = encoder
+        self.dropout = Dropout(dropout_p)
         self.output = nn.Linear(encoder.output_dim, num_tags)
 
     def forward(self, inputs: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]) -> TaggerOutput:
         """Tags every step."""
-        return TaggerOutput(self.output(self.encoder(inputs, lengths).memory))
+        return TaggerOutput(self.output(self.dropout(self.encoder(inputs, lengths).memory)))
 
 
 class GeneratorOutput(NamedTuple):

@@ -6,19 +6,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from seqlens.layers import Memory, TransformerDecoder, TransformerEncoder
+from seqlens.layers import Memory, TransformerDecoder
 from seqlens.layers.build import build_recurrent
 from seqlens.layers.dropout import Dropout
-from seqlens.models.config import (
-    RecurrentDecoderConfig,
-    RecurrentEncoderConfig,
-    TransducerConfig,
-    TransformerDecoderConfig,
-    TransformerEncoderConfig,
-)
+from seqlens.models.build_encoder import build_encoder
+from seqlens.models.config import RecurrentDecoderConfig, TransducerConfig, TransformerDecoderConfig
 from seqlens.models.copying import CopyState, Pointer, count_ids, real_ids
 from seqlens.models.decoders import Decoder, DecoderState, RecurrentDecoder, SelfAttentionDecoder
-from seqlens.models.encoders import Encoder, EncoderOutput, RecurrentEncoder, SelfAttentionEncoder
+from seqlens.models.encoders import Encoder, EncoderOutput
 from seqlens.models.outputs import CopyOutput, TransducerOutput, VocabularyOutput
 
 __all__ = ["Transducer", "TransducerOutput", "TransducerStep", "VocabularyOutput", "build_transducer"]
@@ -228,7 +223,7 @@ def build_transducer(
     config: TransducerConfig, *, source_size: int, target_size: int, unknown_id: int = 1
 ) -> Transducer:
     """Builds the model that a recipe describes, for vocabularies of these sizes."""
-    encoder = _build_encoder(config)
+    encoder = build_encoder(config.encoder, config.embedding_dim)
     return Transducer(
         encoder,
         _build_decoder(config, encoder.output_dim),
@@ -241,37 +236,6 @@ def build_transducer(
         copy=config.copy,
         unknown_id=unknown_id,
     )
-
-
-def _build_encoder(config: TransducerConfig) -> Encoder:
-    match config.encoder:
-        case RecurrentEncoderConfig() as part:
-            layer = build_recurrent(
-                part.cell,
-                config.embedding_dim,
-                part.hidden_dim,
-                num_layers=part.num_layers,
-                bidirectional=part.bidirectional,
-                dropout_p=part.dropout_p,
-            )
-            return RecurrentEncoder(layer)
-        case TransformerEncoderConfig() as part:
-            stack = TransformerEncoder(
-                config.embedding_dim,
-                num_layers=part.num_layers,
-                num_heads=part.num_heads,
-                feed_forward_dim=part.feed_forward_dim,
-                dropout_p=part.dropout_p,
-                attention_dropout_p=part.attention_dropout_p,
-                norm=part.norm,
-                rotary=part.positions == "rotary",
-            )
-            return SelfAttentionEncoder(
-                stack,
-                positions=None if part.positions == "rotary" else part.positions,
-                max_length=part.max_length,
-                dropout_p=part.dropout_p,
-            )
 
 
 def _build_decoder(config: TransducerConfig, memory_dim: int) -> Decoder:

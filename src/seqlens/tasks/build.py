@@ -2,22 +2,45 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from seqlens.data.examples import Pair
+from seqlens.tasks.classify.config import ClassifyConfig
+from seqlens.tasks.classify.task import ClassifyTask
+from seqlens.tasks.example_task import ExampleTask
 from seqlens.tasks.transduce.config import TransduceConfig
 from seqlens.tasks.transduce.task import TransduceTask
 
-TaskConfig = TransduceConfig
-"""A union tagged by `kind`; `transduce` is its first member."""
+ExampleTaskConfig = ClassifyConfig
+"""The kinds that learn from examples; all others learn from pairs."""
+
+TaskConfig = Annotated[TransduceConfig | ClassifyConfig, Field(discriminator="kind")]
 
 Task = TransduceTask
+"""A task that learns from pairs."""
 
 
-def fit_task(config: TaskConfig, read_pairs: Callable[[], Iterable[Pair]]) -> Task:
+def fit_task(config: TransduceConfig, read_pairs: Callable[[], Iterable[Pair]]) -> Task:
     """Fits what a task learns before training: its codecs."""
     return TransduceTask.fit(config, read_pairs)
 
 
-def load_task(config: TaskConfig, folder: Path) -> Task:
+def load_task(config: TransduceConfig, folder: Path) -> Task:
     """Loads a fitted task from the `codec` folder of a run."""
     return TransduceTask.load(config, folder)
+
+
+def fit_example_task(config: ExampleTaskConfig, read: Callable[[], Iterable[Any]]) -> ExampleTask[Any, Any]:
+    """Fits what a task learns before training: codecs, labels; `read()` gives the training examples anew."""
+    match config:
+        case ClassifyConfig():
+            return ClassifyTask.fit(config, read)
+
+
+def load_example_task(config: ExampleTaskConfig, folder: Path) -> ExampleTask[Any, Any]:
+    """Loads a fitted task from the `codec` folder of a run."""
+    match config:
+        case ClassifyConfig():
+            return ClassifyTask.load(config, folder)

@@ -5,9 +5,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from seqlens.data.corpus import DataConfig
+from seqlens.data.data_config import DataConfig, ExampleDataConfig, PairDataConfig, check_task_fits
 from seqlens.data.dates import DatesData
-from seqlens.tasks.build import TaskConfig
+from seqlens.errors import RequestError
+from seqlens.tasks.build import ExampleTaskConfig, TaskConfig
+from seqlens.tasks.transduce.config import TransduceConfig
 from seqlens.training.config import TrainingConfig
 
 
@@ -33,7 +35,43 @@ class RunConfig:
 
     description: str = ""
     data: DataConfig = field(default_factory=DatesData)
-    task: TaskConfig = field(default_factory=TaskConfig)
+    task: TaskConfig = field(default_factory=TransduceConfig)
     batches: BatchesConfig = field(default_factory=BatchesConfig)
     training: TrainingConfig
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+    def __post_init__(self) -> None:
+        check_task_fits(self.data, self.task.kind)
+
+    @property
+    def learns_from_pairs(self) -> bool:
+        """Whether the task is `transduce`; all others learn from examples."""
+        return isinstance(self.task, TransduceConfig)
+
+    @property
+    def transduce(self) -> TransduceConfig:
+        """The task of a recipe that learns from pairs. RequestError for another."""
+        if not isinstance(self.task, TransduceConfig):
+            raise RequestError(f"The task is '{self.task.kind}', expected 'transduce': this is for pairs of texts.")
+        return self.task
+
+    @property
+    def pair_data(self) -> PairDataConfig:
+        """The data of a recipe that learns from pairs. RequestError for another."""
+        if not isinstance(self.data, PairDataConfig):
+            raise RequestError(f"The data are '{self.data.kind}', expected pairs: this is for the task 'transduce'.")
+        return self.data
+
+    @property
+    def example_task(self) -> ExampleTaskConfig:
+        """The task of a recipe that learns from examples. RequestError for another."""
+        if isinstance(self.task, TransduceConfig):
+            raise RequestError("The task is 'transduce', expected one that learns from examples.")
+        return self.task
+
+    @property
+    def example_data(self) -> ExampleDataConfig:
+        """The data of a recipe that learns from examples. RequestError for another."""
+        if isinstance(self.data, PairDataConfig):
+            raise RequestError(f"The data are '{self.data.kind}', expected those of a task that learns from examples.")
+        return self.data

@@ -13,7 +13,7 @@ from seqlens.config import parse_config, read_json, sha256_of, to_plain, write_j
 from seqlens.data.readers import read_lines
 from seqlens.decoding import DecodingConfig
 from seqlens.errors import RequestError, WorkError
-from seqlens.inference import Predictor, load
+from seqlens.inference import Predictor, load_transducer
 from seqlens.inference.run_folder import WEIGHTS_FILE
 from seqlens.workflows.preparation import Announce
 
@@ -82,7 +82,7 @@ def backtranslate(
         )
     if not source.is_file():
         raise RequestError(f"There is no input file {source}.")
-    predictor = run if isinstance(run, Predictor) else load(run, device=device)
+    predictor = run if isinstance(run, Predictor) else load_transducer(run, device=device)
     own = to_plain(predictor.task.config.decoding)
     config = parse_config(DecodingConfig, {**own, **(decoding or {})}, where="decoding")
     settings = {

@@ -29,7 +29,7 @@ def claim_folder(folder: Path, config: RunConfig, *, resume: bool, announce: Ann
     if resume and stored.is_file():
         earlier = load_config(RunConfig, stored)
         if (folder / INIT_FILE).is_file():
-            config = replace(config, task=replace(config.task, codec=earlier.task.codec))
+            config = replace(config, task=replace(config.transduce, codec=earlier.transduce.codec))
         _check_same_training(folder, earlier, config)
         return config
     if folder.is_dir() and any(path.name not in _BEFORE_THE_RECIPE for path in folder.iterdir()):

@@ -1,64 +1,23 @@
 """Several models beside each other: scores with intervals, paired tests against the first, cost."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from seqlens.config import write_atomically
 from seqlens.errors import RequestError
-from seqlens.inference import Predictor, describe_machine, load
+from seqlens.inference import ExamplePredictor, Predictor, load
 from seqlens.inference.run_folder import RUN_FILE
-from seqlens.metrics import PairedResult, Score, Statistics
-from seqlens.report import (
-    BarChart,
-    Bars,
-    Examples,
-    Interval,
-    Report,
-    Section,
-    Table,
-    markdown_table,
-    write_report,
-    write_svg,
-)
-from seqlens.report.sections import TableCell
+from seqlens.metrics import Score, Statistics
 from seqlens.tasks.transduce.analysis import By
 from seqlens.tasks.transduce.analysis.statistics import text_statistics
 from seqlens.tasks.transduce.config import ScoreName
 from seqlens.training.observer import Observer
-from seqlens.workflows.compare_by import BucketComparison, PairedTest, compare_by, difference, paired_test
-from seqlens.workflows.evaluate import Evaluation, evaluate, run_corpus
+from seqlens.workflows.compare_by import BucketComparison, PairedTest, compare_by, paired_test
+from seqlens.workflows.compare_examples import compare_examples
+from seqlens.workflows.contest import Comparison, Contestant, comparison_report, comparison_table
+from seqlens.workflows.evaluate import Evaluation, evaluate_pairs, run_corpus
 from seqlens.workflows.preparation import Announce
 from seqlens.workflows.recipes import find_recipe
 from seqlens.workflows.train import RECIPE_FILE, train
-
-_NUM_EXAMPLES = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Contestant:
-    """A model in the comparison: answers, scores by the first one's measures, paired tests against the first.
-
-    The first has no tests. `randomisation` holds the p-values of another paired test of the same differences.
-    """
-
-    name: str
-    evaluation: Evaluation
-    scores: Mapping[str, Score]
-    tests: Mapping[str, PairedResult]
-    randomisation: Mapping[str, float]
-    num_parameters: int
-    training_seconds: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """The contestants in the order asked for, the table of them, and a report; `by` the same bucket by bucket."""
-
-    contestants: tuple[Contestant, ...]
-    table: Table
-    report: Report
-    by: BucketComparison | None = None
 
 
 def compare(
@@ -97,68 +56,42 @@ def compare(
     if overrides and runs:
         raise RequestError(f"{runs[0]} is trained already, so its settings cannot be changed; leave --set for recipes.")
     folder = Path(out) if out is not None else Path("runs") / "compare"
-    predictors = {}
+    predictors: dict[str, Predictor | ExamplePredictor] = {}
     for name in names:
         if name in runs:
             predictors[str(name)] = load(name, device=device)
         else:
             observer = observe(str(name)) if observe is not None else None
             predictors[str(name)] = _train(name, folder, overrides, device, announce, observer)
+    pairs, others = _by_kind(predictors)
+    if others:
+        if by is not None:
+            raise RequestError("Buckets of sentences (--by) are for runs of the task 'transduce'.")
+        return compare_examples(others, split=split, data=data, announce=announce)
     evaluations: dict[str, Evaluation] = {}
-    for name, predictor in predictors.items():
+    for name, predictor in pairs.items():
         announce(f"Evaluating {name}.")
-        evaluations[name] = evaluate(predictor, split=split, data=data, announce=announce)
+        evaluations[name] = evaluate_pairs(predictor, split=split, data=data, announce=announce)
         _check_same_data(evaluations)
-    statistics = _statistics(predictors, evaluations)
-    contestants = _test(predictors, evaluations, statistics)
+    statistics = _statistics(pairs, evaluations)
+    contestants = _test(pairs, evaluations, statistics)
     table = comparison_table(contestants)
-    by_buckets = None if by is None else _compare_by(by, statistics, predictors, contestants)
-    return Comparison(contestants, table, _report(contestants, table, by_buckets), by_buckets)
+    by_buckets = None if by is None else _compare_by(by, statistics, pairs, next(iter(evaluations.values())).sources)
+    return Comparison(contestants, table, comparison_report(contestants, table, by_buckets), by_buckets)
 
 
-def comparison_table(contestants: Sequence[Contestant]) -> Table:
-    """One row a model: every score with its interval, the paired test of the first score, cost."""
-    first = contestants[0]
-    tested = next(iter(contestants[1].tests))
-    names = [score.name for score in first.scores.values()]
-    columns = ["model", *names, f"{first.scores[tested].name} against the first", "parameters", "training seconds"]
-    rows: list[list[TableCell]] = []
-    for contestant in contestants:
-        seconds = contestant.training_seconds
-        rows.append(
-            [
-                contestant.name,
-                *(_interval(contestant.scores[name]) for name in first.scores),
-                None if contestant is first else difference(contestant.tests[tested]),
-                contestant.num_parameters,
-                None if seconds is None else round(seconds),
-            ]
+def _by_kind(
+    predictors: Mapping[str, Predictor | ExamplePredictor],
+) -> tuple[dict[str, Predictor], dict[str, ExamplePredictor]]:
+    """The runs that write texts, and those of the other tasks; one of the two is empty."""
+    pairs = {name: one for name, one in predictors.items() if isinstance(one, Predictor)}
+    others = {name: one for name, one in predictors.items() if isinstance(one, ExamplePredictor)}
+    if pairs and others:
+        name, other = next(iter(others.items()))
+        raise RequestError(
+            f"{next(iter(pairs))} is a run of 'transduce' and {name} of '{other.record['kind']}', expected one task."
         )
-    evaluation = first.evaluation
-    note = (
-        "95 % bootstrap intervals; the difference to the first model with its interval and p-value by the paired "
-        "bootstrap on the same inputs (two-sided). Perplexities compare only between equal vocabularies."
-    )
-    title = f"{evaluation.data}, split {evaluation.split}, {len(evaluation.sources):,} pairs"
-    return Table(title, columns, rows, note=note)
-
-
-def write_comparison(comparison: Comparison, path: Path) -> None:
-    """Writes the report as HTML, the tables as Markdown where the name ends in `.md`, the picture where in `.svg`.
-
-    Raises:
-        RequestError: there is no picture. WorkError: the file could not be written.
-    """
-    if path.suffix == ".md":
-        tables = [comparison.table, *([] if comparison.by is None else [comparison.by.table])]
-        parts = [f"{table.title}\n\n{markdown_table(table)}" for table in tables]
-        write_atomically(path, "# Comparison\n\n" + "\n".join(parts))
-    elif path.suffix == ".svg":
-        if comparison.by is None:
-            raise RequestError(f"{path} would be a picture of scores by kinds of sentences; say which with --by.")
-        write_svg(comparison.by.chart, path)
-    else:
-        write_report(comparison.report, path)
+    return pairs, others
 
 
 def _check_names(names: Sequence[str | Path]) -> None:
@@ -191,7 +124,7 @@ def _train(
     device: str,
     announce: Announce,
     observer: Observer | None,
-) -> Predictor:
+) -> Predictor | ExamplePredictor:
     recipe = find_recipe(name)
     folder = out / recipe.name
     there = (folder / RECIPE_FILE).is_file()
@@ -269,59 +202,14 @@ def _compare_by(
     by: By,
     statistics: Mapping[str, Mapping[ScoreName, Statistics]],
     predictors: Mapping[str, Predictor],
-    contestants: Sequence[Contestant],
+    sources: Sequence[str],
 ) -> BucketComparison:
     corpus = run_corpus(next(iter(predictors.values())))
     needed = by in ("rarest", "unknown")
     return compare_by(
         by,
         statistics,
-        contestants[0].evaluation.sources,
+        sources,
         training_sources=[pair.source for pair in corpus.read("train")] if needed else None,
         language=corpus.source_name,
     )
-
-
-def _report(contestants: Sequence[Contestant], table: Table, by: BucketComparison | None) -> Report:
-    first = contestants[0]
-    sections: list[Section] = [table]
-    if by is not None:
-        sections += [by.chart, by.table]
-    rows = [
-        (
-            contestant.name,
-            test.name,
-            Interval(test.difference, test.low, test.high),
-            test.p_value,
-            contestant.randomisation[score],
-            test.share_higher,
-        )
-        for contestant in contestants[1:]
-        for score, test in contestant.tests.items()
-    ]
-    columns = ("model", "measure", "difference", "p", "p (randomisation)", "share of resamples where it is higher")
-    sections.append(Table(f"Paired tests against {first.name}", columns, rows))
-    names = [contestant.name for contestant in contestants]
-    for name, score in first.scores.items():
-        bars = [_interval(contestant.scores[name]) for contestant in contestants]
-        sections.append(BarChart(score.name, "", score.name, names, [Bars(score.name, bars)], note=score.signature))
-    answers = [
-        (source, reference, *(contestant.evaluation.answers[number].text for contestant in contestants))
-        for number, (source, reference) in enumerate(
-            zip(first.evaluation.sources[:_NUM_EXAMPLES], first.evaluation.references, strict=False)
-        )
-    ]
-    sections.append(Examples("Answers", ("input", "expected", *names), answers))
-    machine = describe_machine()
-    facts = {
-        "data": f"{first.evaluation.data}, split {first.evaluation.split}, fingerprint {first.evaluation.fingerprint}",
-        "command": f"seqlens compare {' '.join(names)}",
-        "machine": f"{machine['processor']}, {machine['cores']} cores",
-        "versions": f"torch {machine['torch']}, Python {machine['python']}",
-    }
-    summary = f"{len(contestants)} models on the same {len(first.evaluation.sources):,} pairs."
-    return Report("Comparison", summary, sections, facts)
-
-
-def _interval(score: Score) -> Interval:
-    return Interval(score.value, score.low, score.high)

@@ -15,9 +15,11 @@ from seqlens.metrics import Score, exact_match
 from seqlens.tasks.transduce.answer import Translation
 from seqlens.training.observer import FitResult, Observer, Observers, Progress, Validation
 from seqlens.training.run_config import RunConfig
+from seqlens.workflows.claim import RECIPE_FILE
+from seqlens.workflows.finishing import finish_run
+from seqlens.workflows.fitting import fresh_model, run_fit
 from seqlens.workflows.preparation import Prepared
 from seqlens.workflows.recipes import find_recipe
-from seqlens.workflows.train import RECIPE_FILE, finish_run, fresh_model, run_fit
 
 GOAL = 0.97
 VALIDATION_EXAMPLES = 300
@@ -61,7 +63,7 @@ def contend(
     pairs = [(pair.source, pair.target or "") for pair in prepared.corpus.read("test")]
     run_folder = folder / name
     _clear(run_folder)
-    prepared = replace(prepared, task=replace(prepared.task, config=config.task))
+    prepared = replace(prepared, task=replace(prepared.task, config=config.transduce))
     task = prepared.task
     write_atomically(run_folder / RECIPE_FILE, dump_config(config))
     model = fresh_model(task, config.seed)

@@ -1,4 +1,4 @@
-"""Score a run on a split or on a user's own data, with intervals and the strongest cheap baseline beside it."""
+"""Score a run that writes texts, with intervals and the strongest cheap baseline beside it."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from seqlens.data.download import cache_folder
 from seqlens.data.encoded import cache_key, encode_pairs
 from seqlens.decoding import DecodingConfig
 from seqlens.errors import RequestError
-from seqlens.inference import describe_machine, load
+from seqlens.inference import describe_machine, load_transducer
 from seqlens.inference.predictor import Predictor
 from seqlens.metrics import Perplexity, Score
 from seqlens.report import write_report
@@ -59,8 +59,13 @@ class Evaluation(Mapping[str, Score]):
     def __len__(self) -> int:
         return len(self.scores)
 
+    @property
+    def size(self) -> str:
+        """How much was answered, in words."""
+        return f"{len(self.sources):,} {'pair' if len(self.sources) == 1 else 'pairs'}"
 
-def evaluate(
+
+def evaluate_pairs(
     run: str | Path | Predictor,
     *,
     split: str = "test",
@@ -73,7 +78,7 @@ def evaluate(
     announce: Announce | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Scores a run.
+    """Scores a run of the task `transduce`.
 
     Args:
         run: a run folder, or one that is loaded; several that were loaded together are scored as they answer together.
@@ -91,7 +96,7 @@ def evaluate(
         RequestError: no such run, split or data. WorkError: a file of the run is damaged.
     """
     announce = announce or (lambda text: None)
-    predictor = run if isinstance(run, Predictor) else load(run)
+    predictor = run if isinstance(run, Predictor) else load_transducer(run)
     if analyse and predictor.others:
         raise RequestError("An analysis looks into one run: leave out the other runs, or the analysis.")
     corpus, split = _open(predictor, split, data)
@@ -212,18 +217,18 @@ def _perplexity(log_probs: Sequence[Sequence[float]]) -> Score:
 def run_corpus(predictor: Predictor) -> Corpus:
     """The run's own data. RequestError where they are not there any more."""
     config = load_config(RunConfig, predictor.path / RECIPE_FILE)
-    return open_corpus(config.data, base=predictor.path)
+    return open_corpus(config.pair_data, base=predictor.path)
 
 
 def _open(predictor: Predictor, split: str, data: str | Path | None) -> tuple[Corpus, str]:
     recipe_path = predictor.path / RECIPE_FILE
     config = load_config(RunConfig, recipe_path)
     if data is None:
-        corpus = open_corpus(config.data, base=predictor.path)
+        corpus = open_corpus(config.pair_data, base=predictor.path)
         if split not in corpus.splits:
             corpus.read(split)
         return corpus, split
-    own = config.data if isinstance(config.data, PairsData) else PairsData()
+    own = config.pair_data if isinstance(config.pair_data, PairsData) else PairsData()
     path = Path(data)
     if path.is_file():
         corpus = open_corpus(_like(own, test=str(path.resolve())), base=Path(), require_train=False)

@@ -54,20 +54,20 @@ class Initial:
         Raises:
             RequestError: the run's model is not the recipe's, or its vocabulary is kept and lacks a tag of the data.
         """
-        path = first_difference("task.model", _shape(self.run.task.config.model), _shape(config.task.model))
+        path = first_difference("task.model", _shape(self.run.task.config.model), _shape(config.transduce.model))
         if path is not None:
-            theirs, ours = _at(self.run.task.config.model, path), _at(config.task.model, path)
+            theirs, ours = _at(self.run.task.config.model, path), _at(config.transduce.model, path)
             raise RequestError(
                 f"The recipe's '{path}' is {ours}, but that of {self.run.path} is {theirs}, expected the same: its "
                 f"weights would not fit. Try --set {path}={theirs}."
             )
         if self.vocabulary == "kept":
             self._check_tags(config)
-        return replace(config, task=replace(config.task, codec=self.run.task.config.codec))
+        return replace(config, task=replace(config.transduce, codec=self.run.task.config.codec))
 
     def _check_tags(self, config: RunConfig) -> None:
         known = self.run.task.source_codec.tags
-        parts = config.data.parts if isinstance(config.data, MixtureData) else ()
+        parts = config.pair_data.parts if isinstance(config.pair_data, MixtureData) else ()
         for name in (part.tag_name for part in parts):
             if name is not None and name not in known:
                 raise RequestError(
@@ -77,14 +77,14 @@ class Initial:
 
     def fit_task(self, config: RunConfig, corpus: Corpus) -> Task:
         """The task with the run's codecs, which are extended by what is new in the corpus if that is asked for."""
-        task = replace(self.run.task, config=config.task)
+        task = replace(self.run.task, config=config.transduce)
         if self.vocabulary == "kept":
             return task
 
         def pairs() -> Iterable[Pair]:
             return corpus.read("train")
 
-        codec = config.task.codec
+        codec = config.transduce.codec
         if isinstance(codec, SharedCodec):
             shared = _extended(
                 task.source_codec, codec.text, lambda: (side for pair in pairs() for side in _sides(pair))

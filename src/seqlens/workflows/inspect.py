@@ -78,7 +78,7 @@ def sample_pairs(predictor: Predictor, count: int) -> list[Pair]:
         RequestError: the data are not where they were.
     """
     config = load_config(RunConfig, predictor.path / RECIPE_FILE)
-    corpus = open_corpus(config.data, base=predictor.path)
+    corpus = open_corpus(config.pair_data, base=predictor.path)
     split = "test" if "test" in corpus.splits else "validation"
     return list(islice(corpus.read(split), count))
 

@@ -7,14 +7,17 @@ from torch import nn
 
 from seqlens._version import __version__
 from seqlens.config import dump_config
-from seqlens.tasks.build import Task
 from seqlens.training.run_config import RunConfig
 
 
-def model_card(name: str, config: RunConfig, task: Task, model: nn.Module, facts: Mapping[str, Any]) -> str:
-    """Markdown, from the facts alone."""
+def model_card(
+    name: str, config: RunConfig, describe: Mapping[str, str], model: nn.Module, facts: Mapping[str, Any]
+) -> str:
+    """Markdown, from the facts alone; `describe` are rows of the table that the task knows."""
     data, training, weights = facts["data"], facts["training"], facts["weights"]
     left_out = f" ({data['num_left_out']:,} longer ones left out)" if data["num_left_out"] else ""
+    examples = data.get("examples", "pairs")
+    rows = "\n".join(f"| {key} | {value} |" for key, value in describe.items())
     validation = "\n".join(f"| {key} | {_number(value)} |" for key, value in weights["validation"].items())
     init = facts.get("init")
     started = f"| started from | the run {init['name']}, weights {init['weights_sha256'][:12]} |\n" if init else ""
@@ -27,10 +30,9 @@ Trained with seqlens {__version__} (recipe `{name}`, seed {config.seed}).
 
 | | |
 |---|---|
-| task | {task.config.kind}: {data["source"]} to {data["target"]} |
-| data | {data["name"]}, {data["num_train"]:,} training pairs{left_out} |
+{rows}
+| data | {data["name"]}, {data["num_train"]:,} training {examples}{left_out} |
 | parameters | {parameters:,} |
-| vocabulary | {task.source_codec.size:,} source, {task.target_codec.size:,} target |
 | training | {training["steps"]:,} steps, {training["epochs"]} epochs, {training["seconds"]:.0f} s, \
 ended by {training["stop_reason"]} |
 {started}| weights | {_weights(weights)} |
@@ -53,7 +55,7 @@ seqlens predict {"PATH/OF/THIS/FOLDER"} "a text"
 import seqlens
 
 model = seqlens.load("PATH/OF/THIS/FOLDER")
-print(model.predict("a text").text)
+print(model.predict("a text"))
 ```
 
 ## Model

@@ -1,16 +1,14 @@
 """From a recipe to what the loop needs: a fitted task, encoded splits, batches."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, final
 
 import numpy as np
 from jaxtyping import Int64
 
 from seqlens.data.batch import PairBatch
-from seqlens.data.catalogue import catalogue_names
-from seqlens.data.corpus import Corpus, DataConfig, FilePair, MixtureData, PairsData, open_corpus
+from seqlens.data.corpus import Corpus, open_corpus
 from seqlens.data.download import cache_folder
 from seqlens.data.encoded import EncodedPairs, cache_key, encode_pairs
 from seqlens.data.loader import Loader
@@ -19,33 +17,9 @@ from seqlens.data.subword_dropout import SubwordDropout, build_subword_dropout
 from seqlens.errors import RequestError
 from seqlens.tasks.build import Task, fit_task, load_task
 from seqlens.training.run_config import RunConfig
+from seqlens.workflows.training_batches import TrainingBatches
 
 Announce = Callable[[str], None]
-Data = TypeVar("Data", bound=DataConfig)
-
-
-@final
-class TrainingBatches:
-    """The endless source of training batches: a loader with the sampler's epoch beside it."""
-
-    def __init__(self, loader: Loader[PairBatch]) -> None:
-        self._loader = loader
-
-    @property
-    def epoch(self) -> int:
-        return int(self._loader.state_dict()["epochs_ended"])
-
-    def __next__(self) -> PairBatch:
-        return next(self._loader)
-
-    def state_dict(self) -> dict[str, Any]:
-        return self._loader.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._loader.load_state_dict(state)
-
-    def close(self) -> None:
-        self._loader.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +48,15 @@ def prepare(
     """Opens the data, fits the task (by `fit`, where it is given; or loads it from `codec_folder`), encodes, plans
     batches.
     """
-    corpus = open_corpus(config.data, base=Path(), announce=announce)
+    corpus = open_corpus(config.pair_data, base=Path(), announce=announce)
     fingerprints = {split: corpus.fingerprint(split) for split in ("train", "validation")}
     if codec_folder is not None:
-        task = load_task(config.task, codec_folder)
+        task = load_task(config.transduce, codec_folder)
     elif fit is not None:
         task = fit(corpus)
     else:
         announce(f"Fitting the codec on {corpus.name}.")
-        task = fit_task(config.task, lambda: corpus.read("train"))
+        task = fit_task(config.transduce, lambda: corpus.read("train"))
     max_length = _max_length(config)
     dropout = build_subword_dropout(
         task.source_codec,
@@ -126,7 +100,7 @@ def prepare(
 def _max_length(config: RunConfig) -> int | None:
     """The most tokens on a side of a training pair: `batches.max_length`, and what learned positions reach."""
     limits = [] if config.batches.max_length is None else [config.batches.max_length]
-    for part in (config.task.model.encoder, config.task.model.decoder):
+    for part in (config.transduce.model.encoder, config.transduce.model.decoder):
         if part.kind == "transformer" and part.positions == "learned":
             limits.append(part.max_length)
     return min(limits, default=None)
@@ -159,46 +133,3 @@ def make_batches(prepared: Prepared, *, prefetch: int) -> TrainingBatches:
         return dropout.batch(pairs, indices, sampler.epoch)
 
     return TrainingBatches(Loader(cut_anew, sampler, prefetch=prefetch))
-
-
-def with_absolute_paths(config: RunConfig, base: Path, written: DataConfig | None = None) -> RunConfig:
-    """The recipe with its data files' paths made absolute, since the run folder may move.
-
-    Paths that stand in the recipe (`written` is its data before any override) are taken from its folder `base`, those
-    of an override from the working folder, where it was typed.
-    """
-    return replace(config, data=_absolute_data(config.data, base, written))
-
-
-def _absolute_data(data: Data, base: Path, written: DataConfig | None) -> Data:
-    """The same for the data alone, and for the parts of a mixture."""
-    if isinstance(data, MixtureData):
-        known = written.parts if isinstance(written, MixtureData) else ()
-        # Without overrides nothing was typed; with them, what the recipe has not in that place was.
-        typed = None if written is None else PairsData()
-        befores = [known[place].data if place < len(known) else typed for place in range(len(data.parts))]
-        return replace(
-            data,
-            parts=tuple(
-                replace(part, data=_absolute_data(part.data, base, before))
-                for part, before in zip(data.parts, befores, strict=True)
-            ),
-        )
-    if not isinstance(data, PairsData):
-        return data
-
-    def folder_of(name: str) -> Path:
-        return base if written is None or getattr(data, name) == getattr(written, name, None) else Path()
-
-    def absolute(name: str, path: str) -> str:
-        return str((folder_of(name) / path).resolve())
-
-    def given(name: str) -> str | FilePair | None:
-        value: str | FilePair | None = getattr(data, name)
-        if isinstance(value, FilePair):
-            return FilePair(absolute(name, value.source), absolute(name, value.target))
-        return None if value is None else absolute(name, value)
-
-    path = data.path if data.path is None or data.path in catalogue_names() else absolute("path", data.path)
-    files = {name: given(name) for name in ("train", "validation", "test")}
-    return replace(data, path=path, **files)  # type: ignore[arg-type]

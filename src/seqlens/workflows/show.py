@@ -71,7 +71,7 @@ def show_batch(
     if recipe is None and is_recipe(name_or_path):
         recipe = name_or_path
         config = _load(recipe)
-        corpus = open_corpus(config.data, base=find_recipe(recipe).path.parent, announce=announce)
+        corpus = open_corpus(config.pair_data, base=find_recipe(recipe).path.parent, announce=announce)
     else:
         recipes = [known.name for known in list_recipes()]
         corpus = open_corpus(data_config(name_or_path, also_valid=recipes), base=Path(), announce=announce)
@@ -113,7 +113,7 @@ def _fit(corpus: Corpus, recipe: str | None, announce: Announce) -> tuple[Task, 
     """A task with its codec, and what that codec is in words."""
     if recipe is not None:
         announce(f"Fitting the codec of {recipe} on {corpus.name}.")
-        return fit_task(_load(recipe).task, lambda: corpus.read("train")), f"the codec of the recipe {recipe}"
+        return fit_task(_load(recipe).transduce, lambda: corpus.read("train")), f"the codec of the recipe {recipe}"
     text = CharactersConfig() if corpus.name == "dates" else WordsConfig(min_count=2)
     task = fit_task(
         TransduceConfig(codec=SeparateCodecs(source=text, target=text)),

@@ -1,44 +1,28 @@
 """Train a recipe into a run folder."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import nn
 
-from seqlens.config import dump_config, load_config, write_atomically, write_json
-from seqlens.data.corpus import DataConfig
-from seqlens.data.sampler import length_batches
+from seqlens.config import dump_config, load_config, write_atomically
+from seqlens.data.data_config import DataConfig
 from seqlens.errors import RequestError
-from seqlens.inference import choose_device, load, write_run
-from seqlens.inference.predictor import Predictor
+from seqlens.inference import ExamplePredictor, Predictor, choose_device, load
 from seqlens.inference.run_folder import CODEC_FOLDER
-from seqlens.inspection import gradient_through_time, gradient_warning
-from seqlens.models.encoders import RecurrentEncoder
-from seqlens.models.transducer import Transducer
-from seqlens.tasks.build import Task
-from seqlens.tasks.transduce.validation import validate
-from seqlens.training.loop import fit
 from seqlens.training.observer import FitResult, Observer
 from seqlens.training.run_config import RunConfig
 from seqlens.workflows.claim import RECIPE_FILE as RECIPE_FILE
 from seqlens.workflows.claim import claim_folder
-from seqlens.workflows.initial import (
-    INIT_WEIGHTS_FILE,
-    Initial,
-    forget_initial,
-    put_stored_weights,
-    read_init_record,
-    read_initial,
-)
-from seqlens.workflows.model_card import model_card
-from seqlens.workflows.preparation import Announce, Prepared, make_batches, prepare, with_absolute_paths
+from seqlens.workflows.data_paths import with_absolute_paths
+from seqlens.workflows.example_preparation import prepare_examples
+from seqlens.workflows.finishing import finish_example_run, finish_run
+from seqlens.workflows.fitting import fit_examples, fresh_model, run_fit
+from seqlens.workflows.initial import Initial, forget_initial, put_stored_weights, read_init_record, read_initial
+from seqlens.workflows.preparation import Announce, Prepared, prepare
 from seqlens.workflows.recipes import find_recipe
 
-METRICS_FILE = "metrics.json"
 _NAME_COMMENT = "# recipe: "
 
 
@@ -48,7 +32,7 @@ class TrainedRun:
 
     path: Path
     result: FitResult
-    predictor: Predictor
+    predictor: Predictor | ExamplePredictor
 
 
 def train(
@@ -85,9 +69,59 @@ def train(
     name, config = _read_recipe(recipe, out, overrides, resume=resume)
     folder = Path(out) if out is not None else Path("runs") / name
     config = claim_folder(folder, config, resume=resume, announce=announce)
+    if config.learns_from_pairs:
+        start = _Start(name, config, folder, resume, observer, announce, target_device)
+        result = _train_on_pairs(start, init, init_vocabulary)
+    else:
+        if init is not None:
+            raise RequestError(f"--init is for runs of the task 'transduce', but the task is '{config.task.kind}'.")
+        result = _train_on_examples(_Start(name, config, folder, resume, observer, announce, target_device))
+    return TrainedRun(folder, result, load(folder, device=target_device))
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What a training starts with."""
+
+    name: str
+    config: RunConfig
+    folder: Path
+    resume: bool
+    observer: Observer | None
+    announce: Announce
+    device: torch.device
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether there is a training to go on with: the recipe is written after the codec, so that is whole then."""
+        return self.resume and (self.folder / RECIPE_FILE).is_file()
+
+    def write_recipe(self, config: RunConfig) -> None:
+        write_atomically(self.folder / RECIPE_FILE, f"{_NAME_COMMENT}{self.name}\n{dump_config(config)}")
+
+
+def _train_on_examples(start: _Start) -> FitResult:
+    config, folder = start.config, start.folder
     codec_folder = folder / CODEC_FOLDER
-    # The weights belong to the codec that was fitted first. The recipe is written after it, so that codec is whole.
-    resumed = resume and (folder / RECIPE_FILE).is_file()
+    prepared = prepare_examples(
+        config, codec_folder=codec_folder if start.is_resumed else None, announce=start.announce
+    )
+    start.announce(prepared.summary)
+    model = fresh_model(prepared.task, config.seed)
+    prepared.task.save(codec_folder)
+    start.write_recipe(config)
+    result = fit_examples(
+        model, prepared, config, folder, resume=start.resume, observer=start.observer, device=start.device
+    )
+    finish_example_run(start.name, prepared, config, model, result, folder, start.device)
+    return result
+
+
+def _train_on_pairs(start: _Start, init: str | Path | None, init_vocabulary: str) -> FitResult:
+    config, folder, announce, resume = start.config, start.folder, start.announce, start.resume
+    codec_folder = folder / CODEC_FOLDER
+    # The weights belong to the codec that was fitted first.
+    resumed = start.is_resumed
     initial = _find_initial(init, init_vocabulary, folder, resumed=resumed)
     if initial is not None:
         config = initial.settings(config)
@@ -108,99 +142,10 @@ def train(
         put_stored_weights(model, folder)
     else:
         forget_initial(folder)
-    write_atomically(folder / RECIPE_FILE, f"{_NAME_COMMENT}{name}\n{dump_config(config)}")
-    result = run_fit(model, prepared, config, folder, resume=resume, observer=observer, device=target_device)
-    finish_run(name, prepared, config, model, result, folder)
-    return TrainedRun(folder, result, load(folder, device=target_device))
-
-
-def run_fit(
-    model: Transducer,
-    prepared: Prepared,
-    config: RunConfig,
-    folder: Path,
-    *,
-    resume: bool = False,
-    observer: Observer | None = None,
-    device: torch.device | str = "cpu",
-    score_pairs: Sequence[tuple[str, str]] | None = None,
-) -> FitResult:
-    """Trains a prepared recipe's model in `folder`.
-
-    `score_pairs` are the inputs and targets of the validation scores; by default the first of the validation split,
-    as many as the recipe says.
-    """
-    task = prepared.task
-    source = make_batches(prepared, prefetch=config.batches.prefetch)
-    validation_batches = length_batches(prepared.validation.lengths, config.batches.max_tokens)
-    if score_pairs is None:
-        score_pairs = _first(prepared, task.config.validation_examples) if task.config.validation_scores else []
-
-    def validation(module: nn.Module) -> Mapping[str, float]:
-        assert isinstance(module, Transducer)
-        # Longer pairs than learned positions reach are cut, as `evaluate` cuts them.
-        fitting = (task.fit_positions(module, prepared.validation.batch(indices)) for indices in validation_batches)
-        batches = (batch.to(device) for batch in fitting)
-        return validate(task, module, batches, score_pairs)
-
-    try:
-        return fit(
-            model,
-            compute_loss=task.loss,  # type: ignore[arg-type]
-            loss_at=task.loss_at if task.config.scheduled_sampling is not None else None,  # type: ignore[arg-type]
-            batches=source,
-            batches_per_epoch=prepared.batches_per_epoch,
-            validate=validation,
-            config=config.training,
-            folder=folder,
-            seed=config.seed,
-            resume=resume,
-            observer=observer,
-            watch=_watch(model),
-            device=device,
-        )
-    finally:
-        source.close()
-
-
-def finish_run(
-    name: str, prepared: Prepared, config: RunConfig, model: Transducer, result: FitResult, folder: Path
-) -> None:
-    """Makes the folder of a training a run that can be loaded: weights, record, scores, model card."""
-    model.to("cpu")
-    facts = run_facts(name, prepared, config, result)
-    init = read_init_record(folder)
-    if init is not None:
-        facts["init"] = init
-    write_json(folder / METRICS_FILE, {"validation": dict(result.best_metrics), "step": result.best_step})
-    write_atomically(folder / "README.md", model_card(name, config, prepared.task, model, facts))
-    write_run(folder, prepared.task, model, facts)
-    if result.stop_reason != "interrupted":
-        (folder / INIT_WEIGHTS_FILE).unlink(missing_ok=True)
-
-
-def run_facts(name: str, prepared: Prepared, config: RunConfig, result: FitResult) -> dict[str, Any]:
-    """What `run.json` says of a training beyond its files."""
-    return {
-        "recipe": name,
-        "seed": config.seed,
-        "data": {
-            "name": prepared.corpus.name,
-            "source": prepared.corpus.source_name,
-            "target": prepared.corpus.target_name,
-            "num_train": len(prepared.train),
-            "num_left_out": prepared.num_left_out,
-            "fingerprints": prepared.fingerprints,
-            "context_sentences": prepared.corpus.context_sentences,
-        },
-        "training": {
-            "steps": result.steps,
-            "epochs": round(result.epochs, 3),
-            "seconds": round(result.seconds, 1),
-            "stop_reason": result.stop_reason,
-        },
-        "weights": {"kind": result.weights, "step": result.best_step, "validation": dict(result.best_metrics)},
-    }
+    start.write_recipe(config)
+    result = run_fit(model, prepared, config, folder, resume=resume, observer=start.observer, device=start.device)
+    finish_run(start.name, prepared, config, model, result, folder)
+    return result
 
 
 def _find_initial(init: str | Path | None, vocabulary: str, folder: Path, *, resumed: bool) -> Initial | None:
@@ -264,36 +209,6 @@ def _stored_name(stored: Path) -> str:
     """The name of the recipe that a run folder was made from; that of the folder if it is not told."""
     first_line = stored.read_bytes().partition(b"\n")[0].decode("utf-8", errors="replace")
     return first_line.removeprefix(_NAME_COMMENT) if first_line.startswith(_NAME_COMMENT) else stored.parent.name
-
-
-def fresh_model(task: Task, seed: int) -> Transducer:
-    """The model of a task with the first weights that `seed` gives; the global random state is left as it is.
-
-    Raises:
-        RequestError: the parts of the model do not fit each other.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        try:
-            return task.build_model()
-        except ValueError as error:  # sizes of which each is valid, but not with the others
-            raise RequestError(f"The model of 'task.model' cannot be built: {error}.") from error
-
-
-def _first(prepared: Prepared, count: int) -> list[tuple[str, str]]:
-    return [(pair.source, pair.target or "") for pair in islice(prepared.corpus.read("validation"), count)]
-
-
-def _watch(model: Transducer) -> Callable[[nn.Module, Any], str | None] | None:
-    """Only what reads step after step can lose its gradient on the way."""
-    if not isinstance(model.encoder, RecurrentEncoder):
-        return None
-
-    def look(module: nn.Module, batch: Any) -> str | None:
-        assert isinstance(module, Transducer)
-        return gradient_warning(gradient_through_time(module, batch))
-
-    return look
 
 
 def _summary(prepared: Prepared) -> str:

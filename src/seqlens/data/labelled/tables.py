@@ -1,0 +1,103 @@
+"""Labelled texts with one a line: `label text`, columns, JSON objects. Lazy, gzipped or not."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from seqlens.data.examples import Place
+from seqlens.data.labelled.records import LabelledText
+from seqlens.data.readers import read_jsonl, read_lines
+from seqlens.errors import RequestError, did_you_mean
+
+Column = int | str
+_FASTTEXT = "__label__"
+
+
+def read_labelled_lines(path: Path) -> Iterator[LabelledText]:
+    """Yields the lines of a file whose first word is the label; fastText's `__label__` before it is dropped.
+
+    Raises:
+        RequestError: as `read_lines`; a line that has no text after its label; an empty file.
+    """
+    number = 0
+    for number, line in read_lines(path):
+        label, _, text = line.strip().partition(" ")
+        place = Place(str(path), number)
+        if not text.strip():
+            raise RequestError(f"{place} has {_found(line)}, expected a label, a space and a text.")
+        yield LabelledText(text.strip(), label.removeprefix(_FASTTEXT), place)
+    _check_not_empty(path, number, "a label and a text on each line")
+
+
+def read_columns(
+    path: Path, *, text_column: Column, label_column: Column, separator: str, quoted: bool
+) -> Iterator[LabelledText]:
+    """Yields the rows of a table; columns are counted from 0, or named as in the first line, which then is a header.
+
+    `quoted` reads quotes as CSV has them, in which case a text may hold line breaks; without it a quote is a quote.
+
+    Raises:
+        RequestError: as `read_lines`; no such column; a row that has too few; an empty file.
+    """
+    rows = _quoted_rows(path, separator) if quoted else _plain_rows(path, separator)
+    places: list[int] | None = None
+    number = 0
+    for number, row in rows:
+        if places is None:
+            places = [_place_of(column, row, path) for column in (text_column, label_column)]
+            if isinstance(text_column, str) or isinstance(label_column, str):
+                continue
+        if len(row) <= max(places):
+            found = "1 column" if len(row) == 1 else f"{len(row)} columns"
+            raise RequestError(f"{Place(str(path), number)} has {found}, expected at least {max(places) + 1}.")
+        text, label = (row[place] for place in places)
+        if not label.strip():
+            raise RequestError(f"{Place(str(path), number)} has no label in column {label_column!r}.")
+        yield LabelledText(text, label.strip(), Place(str(path), number))
+    _check_not_empty(path, number, "a text and a label in each row")
+
+
+def read_labelled_jsonl(path: Path, *, text_key: str, label_key: str) -> Iterator[LabelledText]:
+    """Yields the objects of a JSON Lines file.
+
+    Raises:
+        RequestError: as `read_jsonl`, with the line.
+    """
+    for pair in read_jsonl(path, source_key=text_key, target_key=label_key):
+        yield LabelledText(pair.source, pair.target or "", pair.place)
+
+
+def _plain_rows(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
+    for number, line in read_lines(path):
+        yield number, line.split(separator)
+
+
+def _quoted_rows(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
+    # `csv` wants line ends to tell those inside quotes from those of rows.
+    reader = csv.reader((f"{line}\n" for _, line in read_lines(path)), delimiter=separator, strict=True)
+    first = 1
+    try:
+        for row in reader:
+            if row:
+                yield first, row
+            first = reader.line_num + 1
+    except csv.Error as error:
+        raise RequestError(f"{Place(str(path), first)} cannot be read as CSV: {error}.") from error
+
+
+def _place_of(column: Column, header: list[str], path: Path) -> int:
+    if isinstance(column, int):
+        return column
+    if column not in header:
+        names = ", ".join(f"'{name}'" for name in header)
+        raise RequestError(f"{path} has no column '{column}', its columns are {names}.{did_you_mean(column, header)}")
+    return header.index(column)
+
+
+def _found(line: str) -> str:
+    return f"only '{line.strip()}'" if line.strip() else "nothing"
+
+
+def _check_not_empty(path: Path, number: int, expected: str) -> None:
+    if not number:
+        raise RequestError(f"{path} is empty, expected {expected}.")

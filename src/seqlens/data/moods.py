@@ -1,0 +1,107 @@
+"""Generated opinions in English for the task `classify`: nothing to download, and harder than a bag of words.
+
+An opinion praises or blames one or two things, by words that mean so by themselves, negated (`not at all dull`),
+wished for (`if only it were funny`), or taken back (`the plot is dull , but the ending is superb`). The label is what
+is meant in the end. Words do not tell it: each adjective stands as often in praise as in blame, as it is negated half
+of the time. Validation and test have things and openings that training has not.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Literal, final
+
+from pydantic import Field
+
+from seqlens.data.labelled.corpus import fingerprint_labelled
+from seqlens.data.labelled.records import LabelledText
+from seqlens.data.splits import unknown_split
+
+MOOD_SPLITS = ("train", "validation", "test")
+GOOD, BAD = "positive", "negative"
+_GOOD = [
+    "funny",
+    "superb",
+    "moving",
+    "clever",
+    "fresh",
+    "gripping",
+    "charming",
+    "honest",
+    "bright",
+    "warm",
+    "witty",
+    "lively",
+]
+_BAD = ["dull", "clumsy", "boring", "shallow", "stale", "silly", "noisy", "cold", "lazy", "tedious", "empty", "grim"]
+_THINGS = ["plot", "ending", "cast", "music", "dialogue", "hero", "story", "camera", "pace", "film", "scene", "script"]
+_HELD_OUT_THINGS = ["finale", "acting", "soundtrack", "humour", "drama"]
+_OPENINGS = ("i must say ,", "to be honest ,", "well ,", "frankly ,", "as for me ,", "believe me ,")
+_HELD_OUT_OPENINGS = ("all in all ,", "looking back ,")
+_PLAIN = ("the {thing} is {word}", "what a {word} {thing}", "i found the {thing} {word}", "the {thing} was so {word}")
+_TURNED = (
+    "the {thing} is not at all {word}",
+    "i would not call the {thing} {word}",
+    "there is nothing {word} about the {thing}",
+    "if only the {thing} were {word}",
+    "the {thing} is anything but {word}",
+    "nobody could find the {thing} {word}",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MoodsData:
+    """Generated opinions: see `seqlens.data.moods`. `num_train` of them in train; the other splits have 1,000 each."""
+
+    kind: Literal["moods"] = "moods"
+    num_train: Annotated[int, Field(ge=10)] = 4000
+    num_test: Annotated[int, Field(ge=10)] = 1000
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class MoodsCorpus:
+    """Generated opinions as a corpus."""
+
+    config: MoodsData
+    name: str = "moods"
+    noun: tuple[str, str] = ("opinion", "opinions")
+    splits: tuple[str, ...] = MOOD_SPLITS
+
+    def read(self, split: str) -> Iterator[LabelledText]:
+        if split not in self.splits:
+            raise unknown_split(split, self.name, self.splits)
+        return generate_moods(self.config, split)
+
+    def fingerprint(self, split: str) -> str:
+        return fingerprint_labelled(self.read(split))
+
+
+def generate_moods(config: MoodsData, split: str) -> Iterator[LabelledText]:
+    """Yields the opinions of a split, the same for the same settings; none of train stands in another split."""
+    held_out = split != "train"
+    count = config.num_test if held_out else config.num_train
+    draw = random.Random(f"moods {config.seed} {split}")
+    for _ in range(count):
+        good = draw.random() < 0.5
+        text = _opinion(draw, good, held_out=held_out)
+        yield LabelledText(text, GOOD if good else BAD)
+
+
+def _opinion(draw: random.Random, good: bool, *, held_out: bool) -> str:
+    things = draw.sample(_HELD_OUT_THINGS if held_out else _THINGS, 2)
+    parts = [_clause(draw, things[0], good)]
+    if draw.random() < 0.5:
+        # What comes after "but" is what is meant.
+        parts = [_clause(draw, things[1], not good), "but", *parts]
+        parts[1:1] = [","]
+    if draw.random() < 0.5:
+        parts.insert(0, draw.choice(_HELD_OUT_OPENINGS if held_out else _OPENINGS))
+    return f"{' '.join(parts)} {draw.choice(['.', '!', '...'])}"
+
+
+def _clause(draw: random.Random, thing: str, good: bool) -> str:
+    turned = draw.random() < 0.5
+    word = draw.choice(_GOOD if good != turned else _BAD)
+    return draw.choice(_TURNED if turned else _PLAIN).format(thing=thing, word=word)

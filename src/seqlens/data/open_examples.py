@@ -1,0 +1,23 @@
+"""From the `data` of a recipe to a corpus of examples."""
+
+from pathlib import Path
+from typing import Any
+
+from seqlens.data.data_config import ExampleDataConfig
+from seqlens.data.download import Announce
+from seqlens.data.example_corpus import ExampleCorpus
+from seqlens.data.labelled.corpus import LabelledData, open_labelled
+from seqlens.data.moods import MoodsCorpus, MoodsData
+
+
+def open_examples(config: ExampleDataConfig, *, base: Path, announce: Announce | None = None) -> ExampleCorpus[Any]:
+    """Opens a corpus; relative paths are taken from `base`. Files of the catalogue are fetched if they are not there.
+
+    Raises:
+        RequestError: a path or a choice of files does not fit. WorkError: a download failed.
+    """
+    match config:
+        case LabelledData():
+            return open_labelled(config, base=base, announce=announce)
+        case MoodsData():
+            return MoodsCorpus(config)

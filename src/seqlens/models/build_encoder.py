@@ -1,0 +1,38 @@
+"""From the settings of an encoder to the encoder."""
+
+from seqlens.layers import TransformerEncoder
+from seqlens.layers.build import build_recurrent
+from seqlens.models.config import EncoderConfig, RecurrentEncoderConfig, TransformerEncoderConfig
+from seqlens.models.encoders import Encoder, RecurrentEncoder, SelfAttentionEncoder
+
+
+def build_encoder(config: EncoderConfig, input_dim: int) -> Encoder:
+    """Builds the encoder that a recipe describes, for inputs of this size."""
+    match config:
+        case RecurrentEncoderConfig():
+            layer = build_recurrent(
+                config.cell,
+                input_dim,
+                config.hidden_dim,
+                num_layers=config.num_layers,
+                bidirectional=config.bidirectional,
+                dropout_p=config.dropout_p,
+            )
+            return RecurrentEncoder(layer)
+        case TransformerEncoderConfig():
+            stack = TransformerEncoder(
+                input_dim,
+                num_layers=config.num_layers,
+                num_heads=config.num_heads,
+                feed_forward_dim=config.feed_forward_dim,
+                dropout_p=config.dropout_p,
+                attention_dropout_p=config.attention_dropout_p,
+                norm=config.norm,
+                rotary=config.positions == "rotary",
+            )
+            return SelfAttentionEncoder(
+                stack,
+                positions=None if config.positions == "rotary" else config.positions,
+                max_length=config.max_length,
+                dropout_p=config.dropout_p,
+            )

@@ -1,0 +1,72 @@
+"""Many-to-one over symbols: from a text to the logits of its classes."""
+
+from typing import final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from seqlens.layers.dropout import Dropout
+from seqlens.models.build_encoder import build_encoder
+from seqlens.models.classifier_config import ClassifierConfig
+from seqlens.models.encoders import Encoder
+from seqlens.models.shapes import ClassifierOutput, Pooling, SequenceClassifier
+
+
+@final
+class TokenClassifier(nn.Module):
+    """Embeddings in front of a `SequenceClassifier`."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        vocab_size: int,
+        embedding_dim: int,
+        num_classes: int,
+        pooling: Pooling = "summary",
+        dropout_p: float = 0.0,
+        token_dropout_p: float = 0.0,
+        unknown_id: int = 1,
+    ) -> None:
+        """`token_dropout_p`: in training each token becomes `unknown_id` with this probability."""
+        super().__init__()
+        self.embedding = nn.Embedding(vocab_size, embedding_dim)
+        self.dropout = Dropout(dropout_p)
+        self.classifier = SequenceClassifier(encoder, num_classes=num_classes, pooling=pooling, dropout_p=dropout_p)
+        self.token_dropout_p = token_dropout_p
+        self.unknown_id = unknown_id
+
+    @property
+    def max_length(self) -> int | None:
+        """The longest input that learned positions reach; None where there is no such limit."""
+        return self.classifier.encoder.max_length
+
+    def forward(self, ids: Int[Tensor, "batch time"], lengths: Int[Tensor, " batch"]) -> ClassifierOutput:
+        """Classifies whole sequences."""
+        if self.training and self.token_dropout_p:
+            dropped = torch.rand(ids.shape, device=ids.device) < self.token_dropout_p
+            ids = ids.masked_fill(dropped, self.unknown_id)
+        return self.classify_embedded(self.embedding(ids), lengths)
+
+    def classify_embedded(
+        self, embedded: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]
+    ) -> ClassifierOutput:
+        """The same from embeddings, for looking at what counts in them."""
+        return self.classifier(self.dropout(embedded), lengths)
+
+
+def build_classifier(
+    config: ClassifierConfig, *, vocab_size: int, num_classes: int, unknown_id: int = 1
+) -> TokenClassifier:
+    """Builds the model that a recipe describes, for a vocabulary of this size."""
+    return TokenClassifier(
+        build_encoder(config.encoder, config.embedding_dim),
+        vocab_size=vocab_size,
+        embedding_dim=config.embedding_dim,
+        num_classes=num_classes,
+        pooling=config.pooling,
+        dropout_p=config.dropout_p,
+        token_dropout_p=config.token_dropout_p,
+        unknown_id=unknown_id,
+    )

@@ -1,0 +1,1 @@
+"""A sequence in, one label out."""

@@ -1,0 +1,28 @@
+"""Settings of the task `classify`: a sequence in, one label out."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from seqlens.data.text import TextCodecConfig, WordsConfig
+from seqlens.models.classifier_config import ClassifierConfig
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifyConfig:
+    """What is learnt.
+
+    `class_weights`: what the loss of an example of each class is multiplied by; `balanced` makes all classes count as
+    much. `sample_classes`: `balanced` shows the examples of all classes equally often in an epoch, the rare ones again
+    and again, the common ones in turn. `calibrate`: after training a temperature is fitted on the validation split, by
+    which logits are divided (Guo et al. 2017), so that probabilities mean what they say.
+    """
+
+    kind: Literal["classify"] = "classify"
+    codec: TextCodecConfig = field(default_factory=WordsConfig)
+    model: ClassifierConfig = field(default_factory=ClassifierConfig)
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0)]] = "none"
+    sample_classes: Literal["natural", "balanced"] = "natural"
+    calibrate: bool = True

@@ -1,0 +1,175 @@
+"""Score a run of a task that learns from examples, with intervals and the strongest cheap systems beside it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from seqlens.config import load_config, write_atomically, write_json
+from seqlens.data.data_config import ExampleDataConfig
+from seqlens.data.example_cards import example_card_names
+from seqlens.data.example_corpus import ExampleCorpus
+from seqlens.data.open_examples import open_examples
+from seqlens.errors import RequestError, did_you_mean
+from seqlens.inference import ExamplePredictor, describe_machine
+from seqlens.metrics import Score, Statistics
+from seqlens.tasks.transduce.analysis.results import score_fields
+from seqlens.training.run_config import RunConfig
+from seqlens.workflows.claim import RECIPE_FILE
+from seqlens.workflows.example_preparation import Announce
+
+_AT_ONCE = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleEvaluation(Mapping[str, Score]):
+    """Scores by name, such as `evaluation["accuracy"].value`; those of the baselines; examples and their answers.
+
+    `statistics` is what the scores are made of, for paired tests. `folder` is where answers and scores were written.
+    """
+
+    run: Path
+    data: str
+    split: str
+    noun: tuple[str, str]
+    scores: dict[str, Score]
+    statistics: dict[str, Statistics]
+    baseline_scores: dict[str, dict[str, Score]]
+    examples: tuple[Any, ...]
+    answers: tuple[Any, ...]
+    fingerprint: str
+    folder: Path | None
+
+    def __getitem__(self, name: str) -> Score:
+        return self.scores[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.scores)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @property
+    def size(self) -> str:
+        """How much was answered, in words."""
+        return f"{len(self.examples):,} {self.noun[0] if len(self.examples) == 1 else self.noun[1]}"
+
+
+def evaluate_examples(
+    predictor: ExamplePredictor,
+    *,
+    split: str = "test",
+    data: str | Path | None = None,
+    batch_size: int = 64,
+    write: bool = True,
+    with_baselines: bool = True,
+    announce: Announce | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> ExampleEvaluation:
+    """Scores a run.
+
+    Args:
+        predictor: the run.
+        split: a split of the run's own data, or of `data`.
+        data: other data instead, read as the run's own are: a file, a folder, or a name of the catalogue.
+        batch_size: inputs answered at a time.
+        write: write predictions and scores to `evaluation/` in the run folder.
+        with_baselines: fit the baselines on the run's own training data, where these are there.
+        announce: told, a sentence each, of what happens; `progress` of how many inputs are answered, and of how many.
+
+    Raises:
+        RequestError: no such split or data.
+    """
+    announce = announce or (lambda text: None)
+    own = open_examples(_run_data(predictor), base=predictor.path)
+    corpus, split = (own, split) if data is None else _open_other(predictor, data, split)
+    examples = list(corpus.read(split))
+    if not examples:
+        raise RequestError(f"{corpus.name} has no {corpus.noun[1]} in its split '{split}'.")
+    task = predictor.task
+    name = corpus.name if data is None else str(data)
+    announce(f"Answering {len(examples):,} {corpus.noun[1]} of {name}, split {split}.")
+    answers: list[Any] = []
+    for first in range(0, len(examples), _AT_ONCE):
+        inputs = [task.input_of(example) for example in examples[first : first + _AT_ONCE]]
+        answers += task.predict(predictor.model, inputs, batch_size=batch_size)
+        if progress is not None:
+            progress(len(answers), len(examples))
+    statistics = task.statistics(examples, answers)
+    baselines: dict[str, dict[str, Statistics]] = {}
+    if with_baselines:
+        announce(f"Fitting the baselines on the training {own.noun[1]} of {own.name}.")
+        baselines = task.baselines(list(own.read("train")), examples)
+    result = ExampleEvaluation(
+        run=predictor.path,
+        data=name,
+        split=split,
+        noun=corpus.noun,
+        scores={key: value.score() for key, value in statistics.items()},
+        statistics=statistics,
+        baseline_scores={
+            baseline: {key: value.score() for key, value in measures.items()}
+            for baseline, measures in baselines.items()
+        },
+        examples=tuple(examples),
+        answers=tuple(answers),
+        fingerprint=corpus.fingerprint(split),
+        folder=None,
+    )
+    if not write:
+        return result
+    folder = predictor.path / "evaluation" / (split if data is None else f"{Path(str(data)).name}-{split}")
+    _write(result, folder, task.prediction_files(examples, answers), predictor)
+    return replace(result, folder=folder)
+
+
+def sample_input(predictor: ExamplePredictor) -> str:
+    """An input of the run's own data that it was not trained on, if it is a text; else "an input"."""
+    corpus = open_examples(_run_data(predictor), base=predictor.path)
+    found = predictor.task.input_of(next(iter(corpus.read("validation"))))
+    return found if isinstance(found, str) else "an input"
+
+
+def _run_data(predictor: ExamplePredictor) -> ExampleDataConfig:
+    return load_config(RunConfig, predictor.path / RECIPE_FILE).example_data
+
+
+def _open_other(predictor: ExamplePredictor, data: str | Path, split: str) -> tuple[ExampleCorpus[Any], str]:
+    """Other data, read as the run's own: a file is a test split, a folder or a data set has its own splits."""
+    own: Any = _run_data(predictor)
+    if not hasattr(own, "path"):
+        raise RequestError(f"{predictor.path} was trained on generated data ('{own.kind}'), so it reads no other.")
+    others = dict.fromkeys(("train", "validation", "test"))
+    path = Path(data)
+    if path.is_file():
+        return open_examples(replace(own, path=None, **{**others, "test": str(path.resolve())}), base=Path()), "test"
+    names = example_card_names()
+    if not path.is_dir() and str(data) not in names:
+        raise RequestError(
+            f"There is no data set, folder or file '{data}', the data sets are {', '.join(names)}."
+            f"{did_you_mean(str(data), names)}"
+        )
+    corpus = open_examples(replace(own, path=str(data), **others), base=Path())
+    return corpus, split
+
+
+def _write(result: ExampleEvaluation, folder: Path, files: Mapping[str, str], predictor: ExamplePredictor) -> None:
+    for name, content in files.items():
+        write_atomically(folder / name, content)
+    write_json(
+        folder / "scores.json",
+        {
+            "scores": {name: score_fields(score) for name, score in result.scores.items()},
+            "baselines": {
+                baseline: {name: score_fields(score) for name, score in scores.items()}
+                for baseline, scores in result.baseline_scores.items()
+            },
+            "data": result.data,
+            "split": result.split,
+            "fingerprint": result.fingerprint,
+            "seed": predictor.record.get("seed"),
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "machine": describe_machine(),
+        },
+    )

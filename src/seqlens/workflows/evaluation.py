@@ -1,0 +1,63 @@
+"""Score a run of any task."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from seqlens.errors import RequestError
+from seqlens.inference import ExamplePredictor, Predictor, load
+from seqlens.workflows.evaluate import Evaluation, evaluate_pairs
+from seqlens.workflows.evaluate_examples import ExampleEvaluation, evaluate_examples
+from seqlens.workflows.preparation import Announce
+
+
+def evaluate(
+    run: str | Path | Sequence[str | Path] | Predictor | ExamplePredictor,
+    *,
+    split: str = "test",
+    data: str | Path | None = None,
+    decoding: Mapping[str, object] | None = None,
+    batch_size: int = 64,
+    workers: int = 1,
+    write: bool = True,
+    analyse: bool = False,
+    announce: Announce | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation | ExampleEvaluation:
+    """Scores a run.
+
+    Args:
+        run: a run folder, or one that is loaded; several that write texts are scored as they answer together.
+        split: a split of the run's own data: `test`, `validation`, or another that the data have.
+        data: other data instead: a file, a folder, or a name of the catalogue (then its split `split`).
+        decoding: settings of the search that differ from the run's, such as `{"beam_width": 1}`.
+        batch_size: inputs answered at a time.
+        workers: processes that answer side by side, as for `Predictor.predict`.
+        write: write predictions and scores to `evaluation/` in the run folder.
+        analyse: look beside the score too; see `evaluate_pairs`.
+        announce: told, a sentence each, of what happens; `progress` of how many inputs are answered, and of how many.
+
+    Raises:
+        RequestError: no such run, split or data, or a search, workers or an analysis for a run that writes no texts.
+        WorkError: a file of the run is damaged.
+    """
+    predictor = run if isinstance(run, Predictor | ExamplePredictor) else load(run)
+    if isinstance(predictor, Predictor):
+        return evaluate_pairs(
+            predictor,
+            split=split,
+            data=data,
+            decoding=decoding,
+            batch_size=batch_size,
+            workers=workers,
+            write=write,
+            analyse=analyse,
+            announce=announce,
+            progress=progress,
+        )
+    kind = predictor.record["kind"]
+    for name, given in (("A search", bool(decoding)), ("Several workers", workers != 1), ("An analysis", analyse)):
+        if given:
+            raise RequestError(f"{name} is for runs of the task 'transduce', but {predictor.path} is of '{kind}'.")
+    return evaluate_examples(
+        predictor, split=split, data=data, batch_size=batch_size, write=write, announce=announce, progress=progress
+    )

@@ -1,0 +1,118 @@
+"""From a recipe that learns from examples to what the loop needs: a fitted task, encoded splits, batches."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
+
+from seqlens.data.example_corpus import ExampleCorpus
+from seqlens.data.loader import Loader
+from seqlens.data.open_examples import open_examples
+from seqlens.errors import RequestError
+from seqlens.tasks.build import fit_example_task, load_example_task
+from seqlens.tasks.dataset import Dataset, Sampler
+from seqlens.tasks.example_task import ExampleTask
+from seqlens.training.run_config import RunConfig
+from seqlens.workflows.training_batches import TrainingBatches
+
+Announce = Callable[[str], None]
+LEAST_SPLITS = ("train", "validation")
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedExamples:
+    """A recipe made ready; `num_left_out` examples are longer than `max_length`."""
+
+    corpus: ExampleCorpus[Any]
+    task: ExampleTask[Any, Any]
+    train: Dataset
+    validation: Dataset
+    sampler: Sampler
+    batches_per_epoch: int
+    max_length: int | None
+    num_left_out: int
+    fingerprints: dict[str, str]
+
+    def batches(self, *, prefetch: int) -> TrainingBatches:
+        """The training batches, made in the background."""
+        data, sampler = self.train, self.sampler
+
+        def make(indices: Int64[np.ndarray, "batch"]) -> Any:
+            # The loader calls this right after it took the indices, in one thread: so the epoch is that of the indices.
+            return data.batch(indices, sampler.epoch)
+
+        return TrainingBatches(Loader(make, sampler, prefetch=prefetch))
+
+    @property
+    def summary(self) -> str:
+        """A sentence on what is trained on."""
+        one, several = self.corpus.noun
+        left_out = ""
+        if self.num_left_out:
+            count = f"1 {one}" if self.num_left_out == 1 else f"{self.num_left_out:,} {several}"
+            verb = "is" if self.num_left_out == 1 else "are"
+            left_out = f" {count} longer than {self.max_length} positions {verb} left out of training."
+        return (
+            f"{self.corpus.name}: {len(self.train):,} training {several} in {self.batches_per_epoch:,} batches an "
+            f"epoch, padding waste {self.sampler.padding_waste(0):.1%}.{left_out}"
+        )
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What `run.json` says of the data."""
+        return {
+            "name": self.corpus.name,
+            "examples": self.corpus.noun[1],
+            "num_train": len(self.train),
+            "num_left_out": self.num_left_out,
+            "fingerprints": self.fingerprints,
+        }
+
+
+def prepare_examples(config: RunConfig, *, codec_folder: Path | None, announce: Announce) -> PreparedExamples:
+    """Opens the data, fits the task or loads it from `codec_folder`, encodes, plans batches.
+
+    Raises:
+        RequestError: the data are not as they must be.
+    """
+    corpus = open_examples(config.example_data, base=Path(), announce=announce)
+    missing = [split for split in LEAST_SPLITS if split not in corpus.splits]
+    if missing:
+        raise RequestError(f"{corpus.name} has no split '{missing[0]}', only {', '.join(corpus.splits)}.")
+    fingerprints = {split: corpus.fingerprint(split) for split in LEAST_SPLITS}
+    if codec_folder is not None:
+        task = load_example_task(config.example_task, codec_folder)
+    else:
+        announce(f"Reading the training {corpus.noun[1]} of {corpus.name}.")
+        task = fit_example_task(config.example_task, lambda: corpus.read("train"))
+    examples = list(corpus.read("train"))
+    train = task.encode(examples, training=True, seed=config.seed)
+    limit = config.batches.max_length
+    kept = [example for example, length in zip(examples, _longest(train), strict=True) if length <= (limit or np.inf)]
+    if len(kept) < len(examples):
+        train = task.encode(kept, training=True, seed=config.seed)
+    validation = task.encode(list(corpus.read("validation")), training=False, seed=config.seed)
+    for split, data in (("train", train), ("validation", validation)):
+        if not len(data):
+            shorter = f" of at most {limit} positions" if examples and split == "train" else ""
+            raise RequestError(f"{corpus.name} has no {corpus.noun[1]}{shorter} in its split '{split}'.")
+    sampler = train.sampler(max_tokens=config.batches.max_tokens, seed=config.seed)
+    return PreparedExamples(
+        corpus=corpus,
+        task=task,
+        train=train,
+        validation=validation,
+        sampler=sampler,
+        batches_per_epoch=len(sampler.epoch_batches(0)),
+        max_length=limit,
+        num_left_out=len(examples) - len(kept),
+        fingerprints=fingerprints,
+    )
+
+
+def _longest(data: Dataset) -> Int64[np.ndarray, "examples"]:
+    lengths = np.asarray(data.lengths)
+    return lengths if lengths.ndim == 1 else lengths.max(axis=1)

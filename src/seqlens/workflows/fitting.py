@@ -1,0 +1,138 @@
+"""From something prepared to a fitted model: what the loop needs, put together for every kind of task."""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import torch
+from torch import nn
+
+from seqlens.data.sampler import length_batches
+from seqlens.errors import RequestError
+from seqlens.inspection import gradient_through_time, gradient_warning
+from seqlens.models.encoders import RecurrentEncoder
+from seqlens.models.transducer import Transducer
+from seqlens.tasks.transduce.validation import validate
+from seqlens.training.loop import fit
+from seqlens.training.observer import FitResult, Observer
+from seqlens.training.run_config import RunConfig
+from seqlens.workflows.example_preparation import PreparedExamples
+from seqlens.workflows.preparation import Prepared, make_batches
+
+Model = TypeVar("Model", bound=nn.Module, covariant=True)
+
+
+class Buildable(Protocol[Model]):
+    """A task, as far as its model is concerned."""
+
+    def build_model(self) -> Model: ...
+
+
+def fresh_model(task: Buildable[Model], seed: int) -> Model:
+    """The model of a task with the first weights that `seed` gives; the global random state is left as it is.
+
+    Raises:
+        RequestError: the parts of the model do not fit each other.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            return task.build_model()
+        except ValueError as error:  # sizes of which each is valid, but not with the others
+            raise RequestError(f"The model of 'task.model' cannot be built: {error}.") from error
+
+
+def run_fit(
+    model: Transducer,
+    prepared: Prepared,
+    config: RunConfig,
+    folder: Path,
+    *,
+    resume: bool = False,
+    observer: Observer | None = None,
+    device: torch.device | str = "cpu",
+    score_pairs: Sequence[tuple[str, str]] | None = None,
+) -> FitResult:
+    """Trains a prepared recipe's model in `folder`.
+
+    `score_pairs` are the inputs and targets of the validation scores; by default the first of the validation split,
+    as many as the recipe says.
+    """
+    task = prepared.task
+    source = make_batches(prepared, prefetch=config.batches.prefetch)
+    validation_batches = length_batches(prepared.validation.lengths, config.batches.max_tokens)
+    if score_pairs is None:
+        score_pairs = _first(prepared, task.config.validation_examples) if task.config.validation_scores else []
+
+    def validation(module: nn.Module) -> Mapping[str, float]:
+        assert isinstance(module, Transducer)
+        # Longer pairs than learned positions reach are cut, as `evaluate` cuts them.
+        fitting = (task.fit_positions(module, prepared.validation.batch(indices)) for indices in validation_batches)
+        batches = (batch.to(device) for batch in fitting)
+        return validate(task, module, batches, score_pairs)
+
+    try:
+        return fit(
+            model,
+            compute_loss=task.loss,  # type: ignore[arg-type]
+            loss_at=task.loss_at if task.config.scheduled_sampling is not None else None,  # type: ignore[arg-type]
+            batches=source,
+            batches_per_epoch=prepared.batches_per_epoch,
+            validate=validation,
+            config=config.training,
+            folder=folder,
+            seed=config.seed,
+            resume=resume,
+            observer=observer,
+            watch=_watch(model),
+            device=device,
+        )
+    finally:
+        source.close()
+
+
+def fit_examples(
+    model: nn.Module,
+    prepared: PreparedExamples,
+    config: RunConfig,
+    folder: Path,
+    *,
+    resume: bool = False,
+    observer: Observer | None = None,
+    device: torch.device | str = "cpu",
+) -> FitResult:
+    """Trains the model of a recipe that learns from examples in `folder`."""
+    source = prepared.batches(prefetch=config.batches.prefetch)
+    try:
+        return fit(
+            model,
+            compute_loss=prepared.task.loss,
+            batches=source,
+            batches_per_epoch=prepared.batches_per_epoch,
+            validate=lambda module: prepared.task.validate(module, prepared.validation, device),
+            config=config.training,
+            folder=folder,
+            seed=config.seed,
+            resume=resume,
+            observer=observer,
+            device=device,
+        )
+    finally:
+        source.close()
+
+
+def _first(prepared: Prepared, count: int) -> list[tuple[str, str]]:
+    return [(pair.source, pair.target or "") for pair in islice(prepared.corpus.read("validation"), count)]
+
+
+def _watch(model: Transducer) -> Callable[[nn.Module, Any], str | None] | None:
+    """Only what reads step after step can lose its gradient on the way."""
+    if not isinstance(model.encoder, RecurrentEncoder):
+        return None
+
+    def look(module: nn.Module, batch: Any) -> str | None:
+        assert isinstance(module, Transducer)
+        return gradient_warning(gradient_through_time(module, batch))
+
+    return look
