@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from seqlens.cells import Cell, CellState, Masks, Stage, Values, zone_out
-from seqlens.layers.executors.products import BackwardProduct, ForwardProduct, buffer_of, write
+from seqlens.layers.executors.products import BackwardProduct, ForwardProduct, InputRooms, StateRooms, operands_of
 from seqlens.layers.precision import product_dtype
 
 
@@ -69,6 +69,10 @@ class _Run:
     def operand_mask(self, number: int) -> Tensor | None:
         return self.masks.operand if self.stages[number].gates else None
 
+    def shares_states(self, number: int) -> bool:
+        """Whether what a stage multiplies is the hidden state as it was put out."""
+        return self.stages[number].operand == "hidden" and self.operand_mask(number) is None
+
 
 class _Sequence(torch.autograd.Function):
     """All steps of one cell in one direction."""
@@ -79,39 +83,50 @@ class _Sequence(torch.autograd.Function):
         weights, rest = tensors[:count], tensors[count:]
         vectors = dict(zip(run.vectors, rest, strict=False))
         running = dict(zip(run.names, rest[len(vectors) :], strict=True))
-        sizes, state_dtype, steps = run.batch_sizes, running["hidden"].dtype, input_part.shape[0]
-        products = [
-            ForwardProduct(weight, run.operand_mask(number), steps, sizes, state_dtype, run.keep)
-            for number, weight in enumerate(weights)
+        sizes, state_dtype, names = run.batch_sizes, running["hidden"].dtype, run.saved
+        parts = [
+            (
+                stage,
+                ForwardProduct(weights[n], run.operand_mask(n), sizes, state_dtype, run.keep),
+                run.shares_states(n),
+                input_part[:, run.rows[n]].split(sizes),
+            )
+            for n, stage in enumerate(run.stages)
         ]
+        rooms = StateRooms(running["hidden"], sizes, weights[0], lowers=weights[0].dtype != state_dtype)
         ended: dict[str, list[Tensor]] = {name: [] for name in run.names}
-        outputs = input_part.new_empty(steps, weights[0].shape[1], dtype=weights[0].dtype)
         saved: list[Tensor] = []
-        names, first, zones = run.saved, 0, bool(run.masks.zoneout)
-        for input_t, output, size in zip(input_part.split(sizes), outputs.split(sizes), sizes, strict=True):
-            for name, tensor in running.items():
-                if tensor.shape[0] > size:
+        first, last, zones = 0, running["hidden"].shape[0], bool(run.masks.zoneout)
+        casts = input_part.dtype != state_dtype
+        for step, size in enumerate(sizes):
+            if size != last:
+                for name, tensor in running.items():
                     ended[name].append(tensor[size:])
                     running[name] = tensor[:size]
-            if input_t.dtype != state_dtype:
-                input_t = input_t.to(state_dtype)
+                last = size
             values: Values = {**vectors, **running}
-            for stage, product, rows in zip(run.stages, products, run.rows, strict=True):
-                input_rows = input_t if count == 1 else input_t[:, rows]
-                values.update(stage.forward(input_rows, product(values[stage.operand], first), values))
-            if run.keep:
-                saved += [values[name] for name in names]
-            running = {name: values["new_" + name] for name in run.names}
+            for stage, product, shares, inputs in parts:
+                input_t = inputs[step].to(state_dtype) if casts else inputs[step]
+                if shares:
+                    multiplied = product.of_room(rooms.operand(step), size, state_dtype)
+                else:
+                    multiplied = product(values[stage.operand])
+                values.update(stage.forward(input_t, multiplied, values))
+            new = {name: values["new_" + name] for name in run.names}
             if zones:
                 for name, mask in run.masks.of_step(first, size).zoneout.items():
-                    running[name] = zone_out(running[name], values[name], mask)
-            output.copy_(running["hidden"])
-            first += size
+                    new[name] = zone_out(new[name], running[name], mask)
+                first += size
+            kept = rooms.write(step, new["hidden"])
+            if run.keep:
+                # A value that is the new hidden state itself is kept once, where it was written.
+                saved += [kept if values[name] is new["hidden"] else values[name] for name in names]
+            running = {**new, "hidden": kept}
         ctx.run, ctx.kinds = run, (input_part.shape, input_part.dtype, state_dtype)
         # Saved by autograd, they are freed by the backward pass, and a weight changed before it is an error.
-        ctx.save_for_backward(*weights, *vectors.values(), *(product.operands for product in products), *saved)
+        ctx.save_for_backward(*weights, *vectors.values(), rooms.buffer, *(part[1].operands for part in parts), *saved)
         final = [torch.cat([running[name], *reversed(ended[name])]) for name in run.names]
-        return (outputs, *final)
+        return (rooms.outputs, *final)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
@@ -121,49 +136,63 @@ class _Sequence(torch.autograd.Function):
         count, tensors = len(run.stages), ctx.saved_tensors
         weights, rest = tensors[:count], tensors[count:]
         vectors = dict(zip(run.vectors, rest, strict=False))
-        operands, saved = rest[len(vectors) : len(vectors) + count], rest[len(vectors) + count :]
-        (steps, rows), input_dtype, state_dtype = ctx.kinds
+        buffer, *operands = rest[len(vectors) : len(vectors) + 1 + count]
+        saved = rest[len(vectors) + 1 + count :]
+        shape, input_dtype, state_dtype = ctx.kinds
         sizes, names, zones = run.batch_sizes, run.saved, bool(run.masks.zoneout)
-        products = [BackwardProduct(weights[n], run.operand_mask(n), steps, state_dtype) for n in range(count)]
-        input_gradient = buffer_of(weights[0], steps, rows, input_dtype)
+        parts = [
+            (
+                stage,
+                BackwardProduct(weights[n], run.operand_mask(n), sizes, state_dtype),
+                InputRooms(sizes, input_dtype, weights[n].dtype),
+            )
+            for n, stage in enumerate(run.stages)
+        ]
         final = dict(zip(run.names, gradients[1:], strict=True))
         output_gradients = gradients[0].split(sizes)
         vector_gradients: Values = {}
-        first, last = steps, sizes[-1] if sizes else 0
+        first, last = shape[0], sizes[-1] if sizes else 0
         running = {name: gradient[:last] for name, gradient in final.items()}
         for step in range(len(sizes) - 1, -1, -1):
             size = sizes[step]
-            first -= size
-            for name, gradient in running.items():
-                if gradient.shape[0] < size:
-                    running[name] = torch.cat((gradient, final[name][gradient.shape[0] : size]))
+            if size != last:
+                for name, gradient in running.items():
+                    running[name] = torch.cat((gradient, final[name][last:size]))
+                last = size
             found: Values = {"new_" + name: gradient for name, gradient in running.items()}
             found["new_hidden"] = found["new_hidden"] + output_gradients[step]
-            direct = _zoned(found, run.masks.of_step(first, size)) if zones else {}
+            direct: Values = {}
+            if zones:
+                first -= size
+                direct = _zoned(found, run.masks.of_step(first, size))
             values = {**vectors, **dict(zip(names, saved[step * len(names) : (step + 1) * len(names)], strict=True))}
-            for number in range(count - 1, -1, -1):
-                stage, product = run.stages[number], products[number]
+            for stage, product, rooms in reversed(parts):
                 result = stage.backward(found, values)
                 for name, gradient in result.values.items():
                     _accumulate(vector_gradients if name in vectors else found, name, gradient)
-                room = input_gradient if count == 1 else input_gradient[:, run.rows[number]]
-                write(room[first : first + size], result.input_part)
-                if result.product is result.input_part and input_dtype == weights[number].dtype:
-                    product.share(room)
-                else:
-                    product.write(result.product, first, size)
-                _accumulate(found, stage.operand, product.operand_gradient(first, size, state_dtype))
+                rooms.write(result, step)
+                _accumulate(found, stage.operand, product.operand_gradient(result.product, step))
             running = {name: found[name] for name in run.names}
             for name, gradient in direct.items():
                 running[name] = running[name] + gradient
         initial = [torch.cat((running[name], final[name][running[name].shape[0] :])) for name in run.names]
+        if any(run.shares_states(n) for n in range(count)):
+            shifted = operands_of(buffer, sizes)
+            operands = [shifted if run.shares_states(n) else operand for n, operand in enumerate(operands)]
+        no_input = weights[0].new_zeros(shape, dtype=input_dtype) if not sizes else None
         return (
             None,
-            input_gradient[:steps],
-            *(product.weight_gradient(operand) for product, operand in zip(products, operands, strict=True)),
+            _side_by_side([rooms.gradients(product) for _, product, rooms in parts]) if sizes else no_input,
+            *(product.weight_gradient(operand) for (_, product, _), operand in zip(parts, operands, strict=True)),
             *(vector_gradients.get(name, torch.zeros_like(vector)) for name, vector in vectors.items()),
             *initial,
         )
+
+
+def _side_by_side(parts: list[Tensor | None]) -> Tensor:
+    """The stages' gradients of the input part as one; a stage without gates has none."""
+    found = [part for part in parts if part is not None]
+    return found[0] if len(found) == 1 else torch.cat(found, dim=1)
 
 
 def _zoned(gradients: Values, masks: Masks) -> Values:
