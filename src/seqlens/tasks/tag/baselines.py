@@ -1,7 +1,7 @@
 """What costs next to nothing: the entities of training, looked up; and for every word the tag that it mostly had."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import final
 
 from seqlens.data.tagged.records import TaggedText
@@ -14,7 +14,7 @@ Words = tuple[str, ...]
 class Gazetteer:
     """The entities of training by their words, each with its commonest label; the longest match from the left.
 
-    One that is in training as often without being an entity as being one is not looked for.
+    One that in training stands outside of entities at least as often as it is one is not looked for.
     """
 
     def __init__(self, train: Sequence[TaggedText]) -> None:
@@ -25,9 +25,9 @@ class Gazetteer:
                 labels[tuple(tokens[first:end])][label] += 1
         self._labels = {words: min(of, key=lambda name: (-of[name], name)) for words, of in labels.items()}
         self._longest = max(map(len, self._labels), default=0)
-        seen = Counter(match for example in train for match in self._matches(example.words()))
-        for words, count in seen.items():
-            if 2 * sum(labels[words].values()) <= count:
+        outside = Counter(match for example in train for match in self._outside(example))
+        for words, count in outside.items():
+            if sum(labels[words].values()) <= count:
                 del self._labels[words]
 
     def spans(self, words: Sequence[str]) -> list[TokenSpan]:
@@ -43,10 +43,16 @@ class Gazetteer:
             place += 1
         return found
 
-    def _matches(self, words: Sequence[str]) -> list[Words]:
-        lengths = range(1, self._longest + 1)
-        stretches = (tuple(words[at : at + length]) for at in range(len(words)) for length in lengths)
-        return [stretch for stretch in stretches if stretch in self._labels]
+    def _outside(self, example: TaggedText) -> Iterator[Words]:
+        """What would be found in a sentence of training where no entity is."""
+        words = example.words()
+        taken = {place for first, end, _ in example.token_spans() for place in range(first, end)}
+        for first in range(len(words)):
+            for end in range(first + 1, min(first + self._longest, len(words)) + 1):
+                if end - 1 in taken:
+                    break
+                if tuple(words[first:end]) in self._labels:
+                    yield tuple(words[first:end])
 
 
 @final

@@ -35,6 +35,7 @@ class FormTable:
 
     def __init__(self, codec: FormsCodec) -> None:
         self._codec = codec
+        self._num_features = len(codec.features)
         self._numbers: dict[str, int] = {}
         self._words: list[int] = []
         self._letters: list[list[int]] = []
@@ -59,7 +60,7 @@ class FormTable:
             torch.tensor([self._words[row] for row in rows], dtype=torch.int64),
             letters.ids,
             letters.lengths,
-            torch.from_numpy(features.reshape(len(rows), -1)),
+            torch.from_numpy(features.reshape(len(rows), self._num_features)),
         )
 
 
