@@ -10,7 +10,6 @@ from seqlens.tasks.generate.ngrams import KneserNey
 
 Ids = Int64[np.ndarray, "_"]
 _HELD_OUT = 0.1
-_WORSE = 2
 
 
 class Chosen(NamedTuple):
@@ -27,16 +26,15 @@ def fit_ngrams(sequences: Sequence[Ids], *, num_symbols: int, num_predicted: int
     The order is chosen by the last tenth of the sequences (of the only one, if it is one), after which all are counted.
     """
     fitted, held_out = _divide(sequences)
-    losses: dict[int, float] = {}
-    for order in range(1, largest_order + 1):
-        model = KneserNey(fitted, order=order, num_symbols=num_symbols, num_predicted=num_predicted)
-        total = -sum(float(model.log_probs(one).sum()) for one in held_out)
-        losses[order] = total / max(sum(map(len, held_out)), 1)
-        if order > _WORSE and losses[order] > losses[order - 1] > losses[order - _WORSE]:
-            break
+    tried = KneserNey(fitted, order=largest_order, num_symbols=num_symbols, num_predicted=num_predicted)
+    count = max(sum(map(len, held_out)), 1)
+    losses = {
+        order: -sum(float(tried.log_probs(one, order=order).sum()) for one in held_out) / count
+        for order in range(1, tried.order + 1)
+    }
     best = min(losses, key=losses.__getitem__)
     model = KneserNey(sequences, order=best, num_symbols=num_symbols, num_predicted=num_predicted)
-    return Chosen(model, best, losses)
+    return Chosen(model, model.order, losses)
 
 
 def _divide(sequences: Sequence[Ids]) -> tuple[list[Ids], list[Ids]]:

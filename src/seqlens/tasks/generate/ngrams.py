@@ -39,7 +39,10 @@ class _Level:
 
 @final
 class KneserNey:
-    """A model of sequences of symbols from 0 up to `num_symbols`, each begun by a start symbol of its own."""
+    """Models of sequences of symbols from 0 up to `num_symbols`, each begun by a start symbol of its own.
+
+    One count gives the models of all orders up to the largest: they differ in the counts of their highest order only.
+    """
 
     def __init__(
         self,
@@ -56,29 +59,30 @@ class KneserNey:
         """
         if order < 1:
             raise ValueError(f"`order` must be 1 or more, but is {order}")
-        self.order = order
         self._width = num_symbols + 1  # the start symbol comes after all others
         self._uniform = 1.0 / (num_symbols if num_predicted is None else num_predicted)
-        text, starts = self._flat(sequences)
+        text, places = self._flat(sequences)
         if len(text) == len(sequences):
             raise ValueError("there is no symbol to count")
-        self._levels: list[_Level] = []
-        self._count(text, starts)
+        # No longer n-gram is there to be seen.
+        self.order = min(order, int(places.max()) + 1)
+        self._lower: list[_Level] = []
+        self._highest: list[_Level] = []
+        self._count(text, places)
 
-    def log_probs(self, sequence: Sequence[int] | Ids) -> Float64[np.ndarray, "symbols"]:
-        """The natural log-probability of every symbol of a sequence."""
-        text, starts = self._flat([sequence])
-        contexts = self._contexts(text, starts)
+    def log_probs(self, sequence: Sequence[int] | Ids, *, order: int | None = None) -> Float64[np.ndarray, "symbols"]:
+        """The natural log-probability of every symbol of a sequence, by the model of an order: the largest if None."""
+        text, places = self._flat([sequence])
+        contexts = self._contexts(text, places)
         # The context of a place is what ends right before it.
-        probabilities = self._probabilities([found[:-1] for found in contexts], text[1:])
-        return np.log(probabilities)
+        return np.log(self._probabilities([found[:-1] for found in contexts], text[1:], order))
 
-    def distribution(self, context: Sequence[int] | Ids) -> Float64[np.ndarray, "symbols"]:
+    def distribution(self, context: Sequence[int] | Ids, *, order: int | None = None) -> Float64[np.ndarray, "symbols"]:
         """The probability of every symbol after a sequence that began with the start symbol."""
-        text, starts = self._flat([context])
-        contexts = self._contexts(text, starts)
+        text, places = self._flat([context])
+        contexts = self._contexts(text, places)
         symbols = np.arange(self._width - 1)
-        return self._probabilities([np.repeat(found[-1:], len(symbols)) for found in contexts], symbols)
+        return self._probabilities([np.repeat(found[-1:], len(symbols)) for found in contexts], symbols, order)
 
     def _flat(self, sequences: Sequence[Sequence[int] | Ids]) -> tuple[Ids, Ids]:
         """All sequences in one array, each after a start symbol, and how many symbols of its own each place has had."""
@@ -89,28 +93,26 @@ class KneserNey:
 
     def _count(self, text: Ids, places: Ids) -> None:
         """Fills the levels. Numbers of n-grams go up order by order: that of the context, then the symbol."""
-        predicted = places > 0
-        # The number of the n-gram of each order that ends at each place; -1 where the sequence is too short for it.
-        numbers = [np.zeros(len(text), dtype=np.int64)]
-        counted: list[tuple[Ids, Float64[np.ndarray, "_"]]] = []
+        predicted = (places > 0).astype(np.float64)
+        # The number of the n-gram of an order that ends at each place; -1 where the sequence is too short for it.
+        own = np.zeros(len(text), dtype=np.int64)
+        below: tuple[Ids, Float64[np.ndarray, "_"], int] | None = None
         for order in range(1, self.order + 1):
-            before = np.concatenate(([0], numbers[-1][:-1]))
-            valid = (places >= order - 1) & (before >= 0 if order > 1 else True)
-            keys = np.where(valid, before * self._width + text, -1)
-            seen, inverse = np.unique(keys[valid], return_inverse=True)
-            number = np.full(len(text), -1, dtype=np.int64)
-            number[valid] = inverse
-            numbers.append(number)
+            valid = places >= order - 1
+            before = np.concatenate(([0], own[:-1]))
+            keys, inverse = np.unique(before[valid] * self._width + text[valid], return_inverse=True)
+            longer = np.full(len(text), -1, dtype=np.int64)
+            longer[valid] = inverse
+            num_contexts = 1
+            if below is not None:
+                own_keys, own_counts, own_contexts = below
+                counts = self._continuations(own, longer, own_counts, places, order - 1)
+                self._lower.append(_level(own_keys, counts, own_contexts, self._width))
+                num_contexts = len(own_keys)
             # The start symbol itself is never predicted: it is an n-gram only as a context.
-            raw = np.bincount(inverse, weights=predicted[valid].astype(np.float64), minlength=len(seen))
-            counted.append((seen, raw))
-        for order in range(1, self.order + 1):
-            keys, raw = counted[order - 1]
-            counts = raw
-            if order < self.order:
-                counts = self._continuations(numbers[order], numbers[order + 1], raw, places, order)
-            num_contexts = 1 if order == 1 else len(counted[order - 2][0])
-            self._levels.append(_level(keys, counts, num_contexts, self._width))
+            raw = np.bincount(inverse, weights=predicted[valid], minlength=len(keys))
+            self._highest.append(_level(keys, raw, num_contexts, self._width))
+            own, below = longer, (keys, raw, num_contexts)
 
     def _continuations(
         self, own: Ids, longer: Ids, raw: Float64[np.ndarray, "_"], places: Ids, order: int
@@ -132,13 +134,14 @@ class KneserNey:
             before = np.concatenate(([0], found[-1][:-1]))
             known = (before >= 0) & (places >= order - 1)
             keys = np.where(known, before * self._width + text, -1)
-            numbers = self._levels[order - 1].find(keys)
-            found.append(np.where(known, numbers, -1))
+            found.append(np.where(known, self._highest[order - 1].find(keys), -1))
         return found
 
-    def _probabilities(self, contexts: Sequence[Ids], symbols: Ids) -> Float64[np.ndarray, "_"]:
+    def _probabilities(self, contexts: Sequence[Ids], symbols: Ids, order: int | None) -> Float64[np.ndarray, "_"]:
+        highest = min(order or self.order, self.order)
+        levels = [*self._lower[: highest - 1], self._highest[highest - 1]]
         probabilities = np.full(len(symbols), self._uniform)
-        for level, context in zip(self._levels, contexts, strict=True):
+        for level, context in zip(levels, contexts, strict=False):
             known = context >= 0
             known[known] = level.totals[context[known]] > 0
             own = context[known]

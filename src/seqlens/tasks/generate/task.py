@@ -132,7 +132,7 @@ class GenerateTask:
         )
         for indices in sampler.epoch_batches(0):
             loss = self.loss(model, data.batch(indices).to(device), carried)
-            total, count = total + float(loss.total), count + loss.count
+            total, count = total + loss.total.item(), count + loss.count
         characters = sum(size.characters for size in data.sizes)
         bits = (total + sum(size.unknown_nats for size in data.sizes)) / math.log(2)
         mean = total / count
