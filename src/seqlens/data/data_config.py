@@ -6,11 +6,16 @@ from pydantic import Field
 
 from seqlens.data.corpus import MixtureData, PairsData, PronounsData
 from seqlens.data.dates import DatesData
+from seqlens.data.dna.corpus import DnaData
+from seqlens.data.dna.genes import GenesData
+from seqlens.data.dna.windows_corpus import DnaWindowsData
 from seqlens.data.labelled.corpus import LabelledData
 from seqlens.data.moods import MoodsData
+from seqlens.data.tagged.corpus import SpansData
+from seqlens.data.tagged.people import PeopleData
 
 PairDataConfig = PairsData | DatesData | PronounsData | MixtureData
-ExampleDataConfig = LabelledData | MoodsData
+ExampleDataConfig = LabelledData | MoodsData | DnaWindowsData | DnaData | GenesData | SpansData | PeopleData
 DataConfig = Annotated[PairDataConfig | ExampleDataConfig, Field(discriminator="kind")]
 
 TASK_OF_DATA: dict[str, str] = {
@@ -20,6 +25,11 @@ TASK_OF_DATA: dict[str, str] = {
     "mixture": "transduce",
     "labelled": "classify",
     "moods": "classify",
+    "dna_windows": "classify",
+    "dna": "mark",
+    "genes": "mark",
+    "spans": "tag",
+    "people": "tag",
 }
 """For each kind of data, the kind of task that learns from it."""
 

@@ -4,10 +4,15 @@ from pathlib import Path
 from typing import Any
 
 from seqlens.data.data_config import ExampleDataConfig
+from seqlens.data.dna.corpus import DnaData, open_dna
+from seqlens.data.dna.genes import GenesCorpus, GenesData
+from seqlens.data.dna.windows_corpus import DnaWindowsData, open_windows
 from seqlens.data.download import Announce
 from seqlens.data.example_corpus import ExampleCorpus
 from seqlens.data.labelled.corpus import LabelledData, open_labelled
 from seqlens.data.moods import MoodsCorpus, MoodsData
+from seqlens.data.tagged.corpus import SpansData, open_spans
+from seqlens.data.tagged.people import PeopleCorpus, PeopleData
 
 
 def open_examples(config: ExampleDataConfig, *, base: Path, announce: Announce | None = None) -> ExampleCorpus[Any]:
@@ -21,3 +26,13 @@ def open_examples(config: ExampleDataConfig, *, base: Path, announce: Announce |
             return open_labelled(config, base=base, announce=announce)
         case MoodsData():
             return MoodsCorpus(config)
+        case DnaWindowsData():
+            return open_windows(config, base=base, announce=announce)
+        case DnaData():
+            return open_dna(config, base=base, announce=announce)
+        case GenesData():
+            return GenesCorpus(config)
+        case SpansData():
+            return open_spans(config, base=base, announce=announce)
+        case PeopleData():
+            return PeopleCorpus(config)

@@ -10,13 +10,15 @@ from seqlens.data.examples import Pair
 from seqlens.tasks.classify.config import ClassifyConfig
 from seqlens.tasks.classify.task import ClassifyTask
 from seqlens.tasks.example_task import ExampleTask
+from seqlens.tasks.tag.config import TagConfig
+from seqlens.tasks.tag.task import TagTask
 from seqlens.tasks.transduce.config import TransduceConfig
 from seqlens.tasks.transduce.task import TransduceTask
 
-ExampleTaskConfig = ClassifyConfig
+ExampleTaskConfig = ClassifyConfig | TagConfig
 """The kinds that learn from examples; all others learn from pairs."""
 
-TaskConfig = Annotated[TransduceConfig | ClassifyConfig, Field(discriminator="kind")]
+TaskConfig = Annotated[TransduceConfig | ClassifyConfig | TagConfig, Field(discriminator="kind")]
 
 Task = TransduceTask
 """A task that learns from pairs."""
@@ -37,6 +39,8 @@ def fit_example_task(config: ExampleTaskConfig, read: Callable[[], Iterable[Any]
     match config:
         case ClassifyConfig():
             return ClassifyTask.fit(config, read)
+        case TagConfig():
+            return TagTask.fit(config, read)
 
 
 def load_example_task(config: ExampleTaskConfig, folder: Path) -> ExampleTask[Any, Any]:
@@ -44,3 +48,5 @@ def load_example_task(config: ExampleTaskConfig, folder: Path) -> ExampleTask[An
     match config:
         case ClassifyConfig():
             return ClassifyTask.load(config, folder)
+        case TagConfig():
+            return TagTask.load(config, folder)

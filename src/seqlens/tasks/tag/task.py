@@ -144,7 +144,7 @@ class TagTask:
             total = -path_score(emissions, lengths, tags, ChainScores.zeros(model.crf.num_tags)).sum()
         return LossSum(total.float(), int(lengths.sum()), {"nll": total.item()})
 
-    def validate(self, model: nn.Module, data: TagDataset, device: torch.device | str) -> dict[str, float]:
+    def validate(self, model: nn.Module, data: Any, device: torch.device | str) -> dict[str, float]:
         """`loss` a token, and `f1`, `precision` and `recall` of entities, as seqeval counts them."""
         assert isinstance(model, WordTagger)
         total, count = 0.0, 0
@@ -162,7 +162,7 @@ class TagTask:
         measures = measure(truth, found)
         return {"loss": total / max(count, 1), **{name: of.value() for name, of in measures.items()}}
 
-    def finished(self, model: nn.Module, data: TagDataset, device: torch.device | str) -> "TagTask":
+    def finished(self, model: nn.Module, data: Any, device: torch.device | str) -> "TagTask":
         return self
 
     def input_of(self, example: TaggedText) -> TaggedText:
