@@ -17,6 +17,7 @@ from seqlens.cells.rnn import Activation, RNNCell
 from seqlens.cells.stage import (
     CellState,
     CellStep,
+    LinearCellStage,
     Recurrence,
     Rows,
     ScanStage,
@@ -38,6 +39,7 @@ __all__ = [
     "LayerNormGRUCell",
     "LayerNormLSTMCell",
     "LayerNormRNNCell",
+    "LinearCellStage",
     "Masks",
     "MinGRUCell",
     "MinLSTMCell",

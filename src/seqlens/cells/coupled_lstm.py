@@ -52,6 +52,10 @@ class CoupledLSTMStage:
         )
         return StageGradient(gradient, gradient, {"cell": cell_gradient - written})
 
+    def cell_decay(self, values: Values) -> Tensor:
+        """The share of the old cell that is kept: `1 - i_t`."""
+        return 1 - values["input"]
+
 
 @final
 class CoupledLSTMCell(Cell):

@@ -83,6 +83,10 @@ class LayerNormLSTMStage:
             read["cell_bias"] = cell_bias
         return StageGradient(gradient, product, read)
 
+    def cell_decay(self, values: Values) -> Tensor:
+        """The share of the old cell that is kept: `f_t`."""
+        return values["forget"]
+
 
 @final
 class LayerNormLSTMCell(Cell):

@@ -55,6 +55,10 @@ class LSTMStage:
         )
         return StageGradient(gradient, gradient, {"cell": cell_gradient * forget_gate})
 
+    def cell_decay(self, values: Values) -> Tensor:
+        """The share of the old cell that is kept: `f_t`."""
+        return values["forget"]
+
 
 @final
 class LSTMCell(Cell):

@@ -30,6 +30,10 @@ class MemoryStage:
     def backward(self, gradients: Values, values: Values) -> StageGradient:
         return LSTMStage().backward({**gradients, "new_hidden": gradients["cell_output"]}, values)
 
+    def cell_decay(self, values: Values) -> Tensor:
+        """The share of the old cell that is kept: `f_t`."""
+        return values["forget"]
+
 
 @final
 class ProjectionStage:

@@ -79,6 +79,15 @@ class ScanStage(Stage, Protocol):
         ...
 
 
+@runtime_checkable
+class LinearCellStage(Stage, Protocol):
+    """A stage whose gates do not read the state `cell` and which is linear in it: `new_cell = decay * cell + rest`."""
+
+    def cell_decay(self, values: Values) -> Float[Tensor, "batch cell"]:
+        """What multiplies the old `cell`, from the values that `forward` returned."""
+        ...
+
+
 class Recurrence(NamedTuple):
     """All that executors know of a cell: its stages, what each multiplies by, vectors they read, rows of a gate.
 

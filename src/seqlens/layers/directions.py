@@ -16,6 +16,7 @@ from seqlens.layers.packing import Packing
 from seqlens.layers.precision import product_dtype
 from seqlens.layers.projection import linear
 from seqlens.layers.randomness import Randomness
+from seqlens.layers.recompute import recompute
 from seqlens.layers.state import LayerState
 from seqlens.layers.trace import LayerTrace, gather_trace
 
@@ -119,14 +120,19 @@ def _run_cell(
     if packing.padding is not None:
         masks = masks._replace(ended=packing.padding[:, None])
     given = circumstances(cell, packing, call.randomness, training=call.training)
-    name = "reference" if trace is not None else choose_executor(call.executor, cell, given).name
-    if name == "fused":
+    name = choose_executor(call.executor, cell, given).name
+    if name == "fused" and trace is None:
         return run_fused(cell, packed, sizes, state, masks.weight)
     input_part = cell.input_part(packed, linear)
     match name:
         case "reference":
             return run_reference(cell, input_part, sizes, state, masks, trace)
         case "generic":
-            return run_generic(cell, input_part, sizes, state, masks)
+            outputs, final = run_generic(cell, input_part, sizes, state, masks)
         case "scan":
-            return run_scan(cell, input_part, sizes, state, masks)
+            outputs, final = run_scan(cell, input_part, sizes, state, masks)
+        case "fused":
+            outputs, final = run_fused(cell, packed, sizes, state, masks.weight)
+    if trace is not None and sizes:
+        trace.append(recompute(cell, input_part, sizes, state, outputs, masks))
+    return outputs, final

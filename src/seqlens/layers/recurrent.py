@@ -132,7 +132,11 @@ class RecurrentLayer(Convertible, ABC):
         lengths: Int[Tensor, " batch"] | None = None,
         state: RecurrentState | None = None,
     ) -> RecurrentTrace:
-        """Every gate and state of every step, `[batch, time, dim]` each, zero at padding."""
+        """Every gate and state of every step, `[batch, time, dim]` each, zero at padding.
+
+        Recomputed from what the executor has put out, so that it costs little more than `forward`; gradients flow
+        through them.
+        """
         traces: list[LayerTrace] = []
         output = self._run(inputs, lengths, state, traces)
         return RecurrentTrace(output, tuple(traces))
