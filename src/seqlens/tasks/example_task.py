@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import nn
@@ -15,12 +15,14 @@ Example = TypeVar("Example", contravariant=True)
 Answer_ = TypeVar("Answer_")
 
 
+@runtime_checkable
 class Answer(Protocol):
     """What comes back for an input: `str()` is a line for a person, `to_plain()` what JSON can hold."""
 
     def to_plain(self) -> dict[str, Any]: ...
 
 
+@runtime_checkable
 class TaskSettings(Protocol):
     """The part of a recipe that a task owns."""
 
@@ -31,6 +33,7 @@ class TaskSettings(Protocol):
     def model(self) -> Any: ...
 
 
+@runtime_checkable
 class ExampleTask(Protocol[Example, Answer_]):
     """A fitted task: settings, codecs, names of labels. Models are passed in, never held."""
 
