@@ -75,7 +75,8 @@ PLAN: tuple[Entry, ...] = (
         seeds=(1,),
         splits=MULTI30K_TESTS,
         decoding=BEAM_5,
-        overrides={"data.source": "en", "data.target": "de", "training.max_seconds": 2640},
+        # All 16 epochs, whatever the machine: the learning rate falls to its end with the last.
+        overrides={"data.source": "en", "data.target": "de", "training.max_seconds": 5400},
         goals=(
             Goal(
                 split="test",
