@@ -10,12 +10,26 @@ from seqlens.data.dna.corpus import DnaData
 from seqlens.data.dna.genes import GenesData
 from seqlens.data.dna.windows_corpus import DnaWindowsData
 from seqlens.data.labelled.corpus import LabelledData
+from seqlens.data.language.corpus import TextData
+from seqlens.data.language.names import NamesData
+from seqlens.data.language.prose import ProseData
 from seqlens.data.moods import MoodsData
 from seqlens.data.tagged.corpus import SpansData
 from seqlens.data.tagged.people import PeopleData
 
 PairDataConfig = PairsData | DatesData | PronounsData | MixtureData
-ExampleDataConfig = LabelledData | MoodsData | DnaWindowsData | DnaData | GenesData | SpansData | PeopleData
+ExampleDataConfig = (
+    LabelledData
+    | MoodsData
+    | DnaWindowsData
+    | DnaData
+    | GenesData
+    | SpansData
+    | PeopleData
+    | TextData
+    | NamesData
+    | ProseData
+)
 DataConfig = Annotated[PairDataConfig | ExampleDataConfig, Field(discriminator="kind")]
 
 TASK_OF_DATA: dict[str, str] = {
@@ -25,6 +39,9 @@ TASK_OF_DATA: dict[str, str] = {
     "mixture": "transduce",
     "labelled": "classify",
     "moods": "classify",
+    "text": "generate",
+    "names": "generate",
+    "prose": "generate",
     "dna_windows": "classify",
     "dna": "mark",
     "genes": "mark",

@@ -10,6 +10,9 @@ from seqlens.data.dna.windows_corpus import DnaWindowsData, open_windows
 from seqlens.data.download import Announce
 from seqlens.data.example_corpus import ExampleCorpus
 from seqlens.data.labelled.corpus import LabelledData, open_labelled
+from seqlens.data.language.corpus import TextData, open_text
+from seqlens.data.language.names import NamesCorpus, NamesData
+from seqlens.data.language.prose import ProseCorpus, ProseData
 from seqlens.data.moods import MoodsCorpus, MoodsData
 from seqlens.data.tagged.corpus import SpansData, open_spans
 from seqlens.data.tagged.people import PeopleCorpus, PeopleData
@@ -26,6 +29,12 @@ def open_examples(config: ExampleDataConfig, *, base: Path, announce: Announce |
             return open_labelled(config, base=base, announce=announce)
         case MoodsData():
             return MoodsCorpus(config)
+        case TextData():
+            return open_text(config, base=base)
+        case NamesData():
+            return NamesCorpus(config)
+        case ProseData():
+            return ProseCorpus(config)
         case DnaWindowsData():
             return open_windows(config, base=base, announce=announce)
         case DnaData():

@@ -10,15 +10,21 @@ from seqlens.data.examples import Pair
 from seqlens.tasks.classify.config import ClassifyConfig
 from seqlens.tasks.classify.task import ClassifyTask
 from seqlens.tasks.example_task import ExampleTask
+from seqlens.tasks.generate.config import GenerateConfig
+from seqlens.tasks.generate.task import GenerateTask
+from seqlens.tasks.mark.config import MarkConfig
+from seqlens.tasks.mark.task import MarkTask
 from seqlens.tasks.tag.config import TagConfig
 from seqlens.tasks.tag.task import TagTask
 from seqlens.tasks.transduce.config import TransduceConfig
 from seqlens.tasks.transduce.task import TransduceTask
 
-ExampleTaskConfig = ClassifyConfig | TagConfig
+ExampleTaskConfig = ClassifyConfig | TagConfig | MarkConfig | GenerateConfig
 """The kinds that learn from examples; all others learn from pairs."""
 
-TaskConfig = Annotated[TransduceConfig | ClassifyConfig | TagConfig, Field(discriminator="kind")]
+TaskConfig = Annotated[
+    TransduceConfig | ClassifyConfig | TagConfig | MarkConfig | GenerateConfig, Field(discriminator="kind")
+]
 
 Task = TransduceTask
 """A task that learns from pairs."""
@@ -39,6 +45,10 @@ def fit_example_task(config: ExampleTaskConfig, read: Callable[[], Iterable[Any]
     match config:
         case ClassifyConfig():
             return ClassifyTask.fit(config, read)
+        case GenerateConfig():
+            return GenerateTask.fit(config, read)
+        case MarkConfig():
+            return MarkTask.fit(config, read)
         case TagConfig():
             return TagTask.fit(config, read)
 
@@ -48,5 +58,9 @@ def load_example_task(config: ExampleTaskConfig, folder: Path) -> ExampleTask[An
     match config:
         case ClassifyConfig():
             return ClassifyTask.load(config, folder)
+        case GenerateConfig():
+            return GenerateTask.load(config, folder)
+        case MarkConfig():
+            return MarkTask.load(config, folder)
         case TagConfig():
             return TagTask.load(config, folder)

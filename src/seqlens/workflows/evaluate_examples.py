@@ -91,8 +91,8 @@ def evaluate_examples(
     name = corpus.name if data is None else str(data)
     announce(f"Answering {len(examples):,} {corpus.noun[1]} of {name}, split {split}.")
     answers: list[Any] = []
-    for first in range(0, len(examples), _AT_ONCE):
-        inputs = [task.input_of(example) for example in examples[first : first + _AT_ONCE]]
+    for part in _parts(examples):
+        inputs = [task.input_of(example) for example in part]
         answers += task.predict(predictor.model, inputs, batch_size=batch_size)
         if progress is not None:
             progress(len(answers), len(examples))
@@ -122,6 +122,17 @@ def evaluate_examples(
     folder = predictor.path / "evaluation" / (split if data is None else f"{Path(str(data)).name}-{split}")
     _write(result, folder, task.prediction_files(examples, answers), predictor)
     return replace(result, folder=folder)
+
+
+def _parts(examples: list[Any]) -> Iterator[list[Any]]:
+    """The examples, some at a time; none is parted from those before it that it continues."""
+    first = 0
+    while first < len(examples):
+        end = first + _AT_ONCE
+        while end < len(examples) and getattr(examples[end], "continues", False):
+            end += 1
+        yield examples[first:end]
+        first = end
 
 
 def sample_input(predictor: ExamplePredictor) -> str:

@@ -1,6 +1,7 @@
 """From something prepared to a fitted model: what the loop needs, put together for every kind of task."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -12,11 +13,16 @@ from seqlens.data.sampler import length_batches
 from seqlens.errors import RequestError
 from seqlens.inspection import gradient_through_time, gradient_warning
 from seqlens.models.encoders import RecurrentEncoder
+from seqlens.models.language_model import LanguageModel
 from seqlens.models.transducer import Transducer
+from seqlens.tasks.example_task import ExampleTask
+from seqlens.tasks.generate.task import GenerateTask
+from seqlens.tasks.loss_sum import LossSum
 from seqlens.tasks.transduce.validation import validate
 from seqlens.training.loop import fit
 from seqlens.training.observer import FitResult, Observer
 from seqlens.training.run_config import RunConfig
+from seqlens.training.state import Carried
 from seqlens.workflows.example_preparation import PreparedExamples
 from seqlens.workflows.preparation import Prepared, make_batches
 
@@ -104,10 +110,12 @@ def fit_examples(
 ) -> FitResult:
     """Trains the model of a recipe that learns from examples in `folder`."""
     source = prepared.batches(prefetch=config.batches.prefetch)
+    compute_loss, carried = _loss_of(prepared.task, model)
     try:
         return fit(
             model,
-            compute_loss=prepared.task.loss,
+            compute_loss=compute_loss,
+            carried=carried,
             batches=source,
             batches_per_epoch=prepared.batches_per_epoch,
             validate=lambda module: prepared.task.validate(module, prepared.validation, device),
@@ -120,6 +128,16 @@ def fit_examples(
         )
     finally:
         source.close()
+
+
+def _loss_of(
+    task: ExampleTask[Any, Any], model: nn.Module
+) -> tuple[Callable[[nn.Module, Any], LossSum], Carried | None]:
+    """The loss of training, and what it carries from batch to batch: the state of a language model's running text."""
+    if not isinstance(task, GenerateTask) or not isinstance(model, LanguageModel):
+        return task.loss, None
+    carried = task.carried_state(model)
+    return partial(task.loss, carried=carried), carried
 
 
 def _first(prepared: Prepared, count: int) -> list[tuple[str, str]]:

@@ -130,9 +130,11 @@ def test_what_cannot_be_opened_is_said(config: TextData, message: str, tmp_path:
         list(open_text(config, base=tmp_path).read("train"))
 
 
-def test_no_file_at_all_is_refused() -> None:
-    with pytest.raises(ValueError, match="no text is named; give 'path'"):
-        TextData()
+def test_no_file_at_all_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"No text is named: give 'data\.path'"):
+        open_text(TextData(), base=tmp_path)
+    write(tmp_path / "test.txt", "one\n")
+    assert open_text(TextData(test="test.txt"), base=tmp_path).splits == ("test",)
 
 
 def test_an_unknown_split_is_refused(tmp_path: Path) -> None:

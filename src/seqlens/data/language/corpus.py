@@ -44,8 +44,6 @@ class TextData:
     def __post_init__(self) -> None:
         if self.validation_fraction + self.test_fraction >= 1:
             raise ValueError("'validation_fraction' and 'test_fraction' must leave something to train on")
-        if self.path is None and self.train is None:
-            raise ValueError("no text is named; give 'path' (a file, or a folder with train.txt) or 'train'")
 
 
 @final
@@ -80,17 +78,15 @@ def open_text(config: TextData, *, base: Path) -> TextCorpus:
     for split, name in ((TRAIN, config.train), (VALIDATION, config.validation), (TEST, config.test)):
         if name is not None:
             readers[split] = _reader(base / name, config)
-    if TRAIN not in readers:
-        raise RequestError(
-            f"{base / str(config.path)} has no train split, expected 'train.txt', or 'data.train' to be set."
-        )
-    if VALIDATION not in readers:
+    if not readers:
+        raise RequestError("No text is named: give 'data.path' (a file, or a folder with train.txt) or 'data.train'.")
+    if TRAIN in readers and VALIDATION not in readers:
         divide = _divide_lines if config.unit == "line" else _divide_running_text
         parts = divide(readers[TRAIN], config, with_test=TEST not in readers)
         readers = {**readers, **parts}
     noun = ("line", "lines") if config.unit == "line" else ("block", "blocks")
     ordered = {split: readers[split] for split in (TRAIN, VALIDATION, TEST) if split in readers}
-    return TextCorpus(config.path or str(config.train), ordered, noun)
+    return TextCorpus(config.path or config.train or next(iter(readers)), ordered, noun)
 
 
 def _open_path(config: TextData, base: Path) -> dict[str, Reader]:

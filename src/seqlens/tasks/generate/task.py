@@ -116,7 +116,7 @@ class GenerateTask:
         """What training carries from batch to batch: something for a running text only."""
         return CarriedState(model) if self.running else None
 
-    def validate(self, model: nn.Module, data: TextDataset, device: torch.device | str) -> dict[str, float]:
+    def validate(self, model: nn.Module, data: Any, device: torch.device | str) -> dict[str, float]:
         """`loss`, nats a token; `bits_per_character`; `perplexity`.
 
         A running text is read in a few parallel parts, so that each begins without what was before it; a score is of
@@ -138,7 +138,7 @@ class GenerateTask:
         mean = total / count
         return {"loss": mean, "bits_per_character": bits / characters, "perplexity": math.exp(min(mean, 700.0))}
 
-    def finished(self, model: nn.Module, data: TextDataset, device: torch.device | str) -> "GenerateTask":
+    def finished(self, model: nn.Module, data: Any, device: torch.device | str) -> "GenerateTask":
         return self
 
     def input_of(self, example: Document) -> Document:
