@@ -31,6 +31,7 @@ EXAMPLES = """Examples:
   seqlens predict runs/de-en --rerank-by runs/en-de --rerank-weight 0.5 --input news.de
   seqlens predict runs/moods "There is nothing to like in this movie."
   seqlens predict runs/moods --json --set explain=true "There is nothing to like in this movie."
+  seqlens predict runs/genes --input genome.fa.gz --output genes.gff3
 """
 
 
@@ -103,6 +104,7 @@ def predict(
     from seqlens.cli.decoding import decoding_changes
     from seqlens.cli.lines import answer_line, output_to
     from seqlens.cli.predict_examples import predict_examples
+    from seqlens.cli.predict_sequences import predict_sequences
     from seqlens.cli.progress import counting
     from seqlens.data.documents import document_chunks
     from seqlens.inference import ExamplePredictor, load
@@ -123,7 +125,10 @@ def predict(
                 "--workers": workers != 1,
             },
         )
-        predict_examples(predictor, chunks, settings, output=output, as_json=as_json, batch_size=batch_size)
+        if predictor.record["kind"] == "mark":
+            predict_sequences(predictor, texts, input, settings, output=output, as_json=as_json)
+        else:
+            predict_examples(predictor, chunks, settings, output=output, as_json=as_json, batch_size=batch_size)
         return
     if tag is None:
         _warn_of_missing_tag(predictor)

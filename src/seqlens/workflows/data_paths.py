@@ -2,16 +2,17 @@
 
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from seqlens.data.catalogue import catalogue_names
 from seqlens.data.corpus import FilePair, MixtureData, PairsData
 from seqlens.data.data_config import DataConfig
+from seqlens.data.dna.corpus import AnnotatedFiles
 from seqlens.data.example_cards import example_card_names
 from seqlens.training.run_config import RunConfig
 
 Data = TypeVar("Data", bound=DataConfig)
-_FILE_FIELDS = ("path", "train", "validation", "test")
+_FILE_FIELDS = ("path", "train", "validation", "test", "classes")
 """The settings, in every kind of data that has them, that name files."""
 
 
@@ -46,12 +47,16 @@ def _absolute_data(data: Data, base: Path, written: DataConfig | None) -> Data:
     def absolute(name: str, path: str) -> str:
         return str((folder_of(name) / path).resolve())
 
-    def resolved(name: str) -> str | FilePair | None:
-        value: str | FilePair | None = getattr(data, name)
+    def resolved(name: str) -> Any:
+        value: str | FilePair | AnnotatedFiles | dict[str, str] | None = getattr(data, name)
         if isinstance(value, FilePair):
             return FilePair(absolute(name, value.source), absolute(name, value.target))
+        if isinstance(value, AnnotatedFiles):
+            return AnnotatedFiles(absolute(name, value.sequences), absolute(name, value.genes))
+        if isinstance(value, dict):
+            return {label: absolute(name, file) for label, file in value.items()}
         if value is None or (name == "path" and value in (*catalogue_names(), *example_card_names())):
             return value
         return absolute(name, value)
 
-    return replace(data, **{name: resolved(name) for name in given})  # type: ignore[arg-type]
+    return replace(data, **{name: resolved(name) for name in given})

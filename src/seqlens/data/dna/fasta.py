@@ -10,17 +10,19 @@ from seqlens.data.readers import read_lines
 from seqlens.errors import RequestError
 
 
-def read_fasta(path: Path) -> Iterator[DnaRecord]:
+def read_fasta(path: Path, *, unique: bool = True) -> Iterator[DnaRecord]:
     """Yields the sequences of a file, without genes; a name is the first word of its line.
+
+    With `unique=False` a name may come again: where nothing is looked up by it.
 
     Raises:
         RequestError: as `read_lines`; a letter that is no base, a record without a sequence, bases before the first
         name, a name that comes twice, an empty file. The sentence names file and line.
     """
-    yield from parse_fasta(read_lines(path), str(path))
+    yield from parse_fasta(read_lines(path), str(path), unique=unique)
 
 
-def parse_fasta(lines: Iterable[tuple[int, str]], file: str) -> Iterator[DnaRecord]:
+def parse_fasta(lines: Iterable[tuple[int, str]], file: str, *, unique: bool = True) -> Iterator[DnaRecord]:
     """The same from numbered lines, such as those at the end of a GFF3 file."""
     name: str | None = None
     place = Place(file, 1)
@@ -34,7 +36,7 @@ def parse_fasta(lines: Iterable[tuple[int, str]], file: str) -> Iterator[DnaReco
                 yield _record(name, parts, place)
             place, parts = Place(file, number), []
             name = (line[1:].split() or [f"sequence {len(seen) + 1}"])[0]
-            if name in seen:
+            if unique and name in seen:
                 raise RequestError(f"{place} has the name '{name}' a second time, expected each sequence once.")
             seen.add(name)
         elif line and not line.startswith(";"):

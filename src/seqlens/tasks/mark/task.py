@@ -101,7 +101,7 @@ class MarkTask:
         count = int(lengths.sum())
         return LossSum(total, count, {"nll": float(total.detach())})
 
-    def validate(self, model: nn.Module, data: MarkDataset, device: torch.device | str) -> dict[str, float]:
+    def validate(self, model: nn.Module, data: Any, device: torch.device | str) -> dict[str, float]:
         """`loss` by base, and the measures of whole records."""
         scores = self._scores(model, [record.sequence for record in data.records], device)
         loss = 0.0
@@ -119,7 +119,7 @@ class MarkTask:
         num_bases = sum(len(record.sequence) for record in data.records)
         return {"loss": loss / max(num_bases, 1), **{name: measures[name].value() for name in names}}
 
-    def finished(self, model: nn.Module, data: MarkDataset, device: torch.device | str) -> "MarkTask":
+    def finished(self, model: nn.Module, data: Any, device: torch.device | str) -> "MarkTask":
         return self
 
     def input_of(self, example: DnaRecord) -> DnaInput:

@@ -1,0 +1,96 @@
+"""`seqlens predict` for the task `mark`: sequences of DNA in, regions out, as lines, JSON, GFF3 or BED."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+
+from seqlens.cli.lines import output_to
+from seqlens.cli.progress import counting
+from seqlens.config import apply_overrides
+from seqlens.data.dna.fasta import parse_fasta
+from seqlens.data.dna.records import DnaRecord
+from seqlens.data.readers import read_lines
+from seqlens.errors import RequestError
+from seqlens.inference import ExamplePredictor
+from seqlens.tasks.mark.answer import Marking, to_bed, to_gff3
+from seqlens.tasks.mark.inputs import read_dna_input
+
+_BASES_AT_ONCE = 2_000_000
+
+
+def predict_sequences(
+    predictor: ExamplePredictor,
+    texts: Sequence[str],
+    path: Path | None,
+    settings: Sequence[str],
+    *,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Marks sequences: texts, or those of a file or of stdin in FASTA (or one a line, where there is no '>').
+
+    What is written goes by the ending of `output`: `.gff3` or `.gff`, `.bed`, otherwise a line a sequence.
+    """
+    changes = predictor.task.read_settings(apply_overrides({}, settings))
+    write = _writer(output, as_json)
+    done, first = 0, True
+    with output_to(output) as file, counting("written", hidden=output is None and sys.stdout.isatty()) as progress:
+        for chunk in _chunks(_sequences(texts, path)):
+            written = write(predictor.predict(chunk, **changes))
+            file.write(written if first else written.removeprefix("##gff-version 3\n"))
+            file.flush()
+            done, first = done + len(chunk), False
+            progress(done, None)
+
+
+def _writer(output: Path | None, as_json: bool) -> Callable[[list[Marking]], str]:
+    ending = "" if output is None else output.suffix
+    if ending in (".gff3", ".gff", ".bed") and as_json:
+        raise RequestError(f"--json is given and {output} is to be {ending[1:].upper()}, expected one of them.")
+    if ending in (".gff3", ".gff"):
+        return to_gff3
+    if ending == ".bed":
+        return to_bed
+    if as_json:
+        return lambda answers: "".join(json.dumps(one.to_plain(), ensure_ascii=False) + "\n" for one in answers)
+    return lambda answers: "".join(f"{one}\n" for one in answers)
+
+
+def _sequences(texts: Sequence[str], path: Path | None) -> Iterator[DnaRecord]:
+    if texts and texts != ["-"]:
+        yield from _plain(texts)
+        return
+    if path is None or str(path) == "-":
+        lines, name = enumerate(iter(sys.stdin.readline, ""), 1), "stdin"
+    else:
+        lines, name = read_lines(path), str(path)  # type: ignore[assignment]
+    filled = ((number, line) for number, line in lines if line.strip())
+    start = next(filled, None)
+    if start is None:
+        return
+    whole = chain([start], filled)
+    if start[1].lstrip().startswith((">", ";")):
+        yield from parse_fasta(whole, name)
+    else:
+        yield from _plain(line for _, line in whole)
+
+
+def _plain(lines: Iterable[str]) -> Iterator[DnaRecord]:
+    for number, line in enumerate(lines, 1):
+        read = read_dna_input(line, number)
+        yield DnaRecord(read.name, read.sequence)
+
+
+def _chunks(records: Iterable[DnaRecord]) -> Iterator[list[DnaRecord]]:
+    chunk: list[DnaRecord] = []
+    bases = 0
+    for record in records:
+        chunk.append(record)
+        bases += len(record.sequence)
+        if bases >= _BASES_AT_ONCE:
+            yield chunk
+            chunk, bases = [], 0
+    if chunk:
+        yield chunk
