@@ -1,88 +1,93 @@
-"""Forward and backward of RNN, LSTM and GRU layers beside torch's fused layers and a Python loop over cells."""
+"""Recurrent layers: every figure of theirs, each held against equal outputs first.
 
-from collections.abc import Callable
-from typing import get_args
+What is measured where: beside torch's fused layers here; a Python loop, variants of a cell and bfloat16 in
+`recurrent_cells`; lengths in `recurrent_ragged`; other libraries in `recurrent_peers`; memory in `recurrent_memory`.
+"""
 
-import torch
-
+from benchmarks.speed import recurrent_cells, recurrent_memory, recurrent_peers, recurrent_ragged
 from benchmarks.speed.figures import Figure, Result
-from benchmarks.speed.recurrent_variants import Kind, Size, Trio
+from benchmarks.speed.recurrent_figures import LARGE, milliseconds, rounds_of, times_over
+from benchmarks.speed.recurrent_variants import WITH_TORCH, Case, Size, fastest_product
 from benchmarks.speed.timing import Times, interleave, ratio
+from seqlens.cells import CellKind
 
-SIZES = (Size(128, 32, 256), Size(128, 32, 512), Size(128, 32, 512, ragged=True), Size(512, 64, 512))
-QUICK_SIZES = (Size(5, 3, 8), Size(5, 3, 8, ragged=True))
-ROUNDS = 7
+SIZES = (Size(128, 32, 256), Size(128, 32, 512), Size(512, 64, 512), Size(64, 1, 512))
+QUICK_SIZES = (Size(5, 3, 8),)
 PEAK_SIDE, QUICK_PEAK_SIDE = 2048, 64
-_NAMES: dict[Kind, str] = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
+BAR, GRU_BAR = 0.97, 1.3
 
 
 def measure(*, quick: bool) -> Result:
-    """Asserts equal outputs and gradients at every size before it times anything there."""
-    rounds = 2 if quick else ROUNDS
-    side = QUICK_PEAK_SIDE if quick else PEAK_SIDE
-    figures: list[Figure] = []
-    explanations: dict[str, None] = {}
-    worst, best_peak = 0.0, 0.0
-    kinds: tuple[Kind, ...] = get_args(Kind)
-    for size in QUICK_SIZES if quick else SIZES:
-        for kind in kinds:
-            trio = Trio(kind, size)
-            worst = max(worst, trio.assert_equal())
-            explanations[trio.layer.explain()] = None
-            times = interleave({**trio.variants, "product": _product(side)}, rounds=rounds)
-            figures += _figures(trio, times, side)
-            best_peak = max(best_peak, 2 * side**3 / times["product"].median)
-    facts = {
-        "equality": "outputs and the gradients of inputs and weights against torch's fused layer in float32: largest "
-        f"difference {worst:.1e} of the largest entry, asserted ≤ 1e-5 at every size before anything was timed",
-        "time": f"one layer, one direction, input as wide as the state, float32, steps × sequences × width, {rounds} "
-        "interleaved rounds; a ratio is the median of the rounds' own ratios; GRU resets after the product, as "
-        "torch's; torch's ragged batches are packed",
-        "share of the peak": "matrix-product operations of forward and backward, over the real steps, in a second, of "
-        f"those of a {side} × {side} × {side} float32 product timed in the same rounds "
-        f"(at best {best_peak / 1e9:,.0f} GFLOP/s)",
-        "executor": " ".join(explanations),
-    }
+    """Asserts equal outputs and gradients of whatever is compared before it times it."""
+    sizes = QUICK_SIZES if quick else SIZES
+    figures, facts = _beside_torch(sizes, quick=quick)
+    for part in (recurrent_cells, recurrent_ragged, recurrent_peers, recurrent_memory):
+        more, told = part.measure(sizes, quick=quick)
+        figures += more
+        facts |= told
     return Result(name="recurrent", title="Recurrent layers", figures=tuple(figures), facts=facts)
 
 
-def _figures(trio: Trio, times: dict[str, Times], side: int) -> list[Figure]:
-    label = f"{_NAMES[trio.kind]}, {trio.size}"
-    ours = times["ours"]
+def _beside_torch(sizes: tuple[Size, ...], *, quick: bool) -> tuple[list[Figure], dict[str, str]]:
+    side = QUICK_PEAK_SIDE if quick else PEAK_SIDE
+    figures: list[Figure] = []
+    explanations: dict[str, None] = {}
+    worst, peak = 0.0, 0.0
+    for size in sizes:
+        for kind in WITH_TORCH:
+            # A projected LSTM is four LSTMs of its width; two sizes tell enough.
+            if kind == "lstm_projected" and size.steps * size.hidden > LARGE // 5:
+                continue
+            case = Case(kind, size)
+            worst = max(worst, case.assert_equal(loop=False))
+            explanations[f"{kind}: {case.check_executor()}"] = None
+            times = interleave(
+                {
+                    "ours": case.train,
+                    "torch": case.train_torch,
+                    "our forward": case.forward,
+                    "torch's forward": case.forward_torch,
+                    **fastest_product(side),
+                },
+                rounds=rounds_of(size, quick=quick),
+            )
+            products = min((times[name] for name in fastest_product(1)), key=lambda found: found.median)
+            figures += _figures(case, kind, times, products, side)
+            peak = max(peak, 2 * side**3 / products.median)
+    facts = {
+        "equality": "outputs, with gradients and without, and the gradients of inputs and weights against torch's "
+        f"fused layer in float32: largest difference {worst:.1e} of the largest entry, asserted ≤ 1e-5 at every size "
+        "before anything was timed",
+        "time": "one layer, one direction, input as wide as the state, float32, steps × sequences × width, 9 "
+        "interleaved rounds (3 of the largest size); a ratio is the median of the rounds' own ratios",
+        "share of the peak": "matrix-product operations over the real steps in a second, of those of a "
+        f"{side} × {side} × {side} float32 product timed in the same rounds, by MKL or oneDNN, whichever is faster "
+        f"(at best {peak / 1e9:,.0f} GFLOP/s)",
+        "executor": " ".join(explanations),
+    }
+    return figures, facts
+
+
+def _figures(case: Case, kind: CellKind, times: dict[str, Times], product: Times, side: int) -> list[Figure]:
     found = []
-    for variant, name in (("fused", "torch's fused layer"), ("loop", "a Python loop over torch's cells")):
-        slower = ratio(times[variant], ours)
-        figure = Figure(
-            name=f"{label}: time of {name} over ours",
-            value=slower.median,
-            unit="×",
-            low=slower.low,
-            high=slower.high,
-            better="higher",
+    for what, mine, theirs, training in (
+        ("training step", "ours", "torch", True),
+        ("forward", "our forward", "torch's forward", False),
+    ):
+        label = f"{kind}, {case.size}, {what}"
+        bar = GRU_BAR if training and kind == "gru_after" else BAR
+        found.append(times_over(f"{label}: time of torch's fused layer over ours", times[theirs], times[mine], bar))
+        share = ratio(product, times[mine])
+        percent = 100 * case.size.flops(case.cell, training=training) / (2 * side**3)
+        found.append(
+            Figure(
+                name=f"{label}: share of the matrix-product peak",
+                value=percent * share.median,
+                unit="%",
+                low=percent * share.low,
+                high=percent * share.high,
+                better="higher",
+            )
         )
-        found.append(figure)
-    share = ratio(times["product"], ours)
-    percent = 100 * trio.size.flops(trio.kind) / (2 * side**3)
-    return [
-        *found,
-        Figure(
-            name=f"{label}: share of the matrix-product peak",
-            value=percent * share.median,
-            unit="%",
-            low=percent * share.low,
-            high=percent * share.high,
-            better="higher",
-        ),
-        Figure(
-            name=f"{label}: forward and backward",
-            value=1e3 * ours.median,
-            unit="ms",
-            low=1e3 * ours.low,
-            high=1e3 * ours.high,
-        ),
-    ]
-
-
-def _product(side: int) -> Callable[[], torch.Tensor]:
-    one, other = torch.randn(side, side), torch.randn(side, side)
-    return lambda: one @ other
+        found.append(milliseconds(label, times[mine]))
+    return found

@@ -1,26 +1,30 @@
-"""One recurrent layer three times, with the same weights: ours, torch's fused one, a Python loop over torch's cells."""
+"""One recurrent layer several times, with the same weights: ours, torch's fused one, a Python loop over its cell."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, final
+from typing import NamedTuple, final
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from seqlens.cells import Cell
-from seqlens.layers import GRU, LSTM, RNN, RecurrentLayer
+from seqlens.cells import Cell, CellKind
+from seqlens.layers.build import build_recurrent
+from seqlens.layers.product import rows_product
 
-Kind = Literal["rnn", "lstm", "gru"]
 TOLERANCE = 1e-5
-_GATES: dict[Kind, int] = {"rnn": 1, "lstm": 4, "gru": 3}
+LOW_TOLERANCE = 5e-2
+"""Of products in bfloat16 over hundreds of steps."""
+WITH_TORCH: tuple[CellKind, ...] = ("rnn", "lstm", "lstm_projected", "gru_after")
+"""The cells that torch has a fused layer for."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Steps, sequences, and the width of both input and state; `ragged` gives lengths from a quarter of `time` on."""
+    """Steps, sequences, and the width of both input and state; `ragged` draws lengths evenly from 1 to `time`."""
 
     time: int
     batch: int
@@ -31,184 +35,178 @@ class Size:
         """Random ones, the longest of them `time`; None where all are."""
         if not self.ragged:
             return None
-        random = torch.Generator().manual_seed(1)
-        lengths = torch.randint(max(1, self.time // 4), self.time + 1, (self.batch,), generator=random)
+        lengths = torch.randint(1, self.time + 1, (self.batch,), generator=torch.Generator().manual_seed(1))
         lengths[0] = self.time
         return lengths
 
-    def flops(self, kind: Kind) -> float:
-        """Of all matrix products, forward and backward, over the real steps; the pointwise part is not counted."""
+    @property
+    def steps(self) -> int:
+        """The real ones of all sequences."""
         lengths = self.lengths()
-        steps = self.time * self.batch if lengths is None else int(lengths.sum())
-        return 3 * 2 * steps * _GATES[kind] * self.hidden * 2 * self.hidden
+        return self.time * self.batch if lengths is None else int(lengths.sum())
+
+    def flops(self, cell: Cell, *, training: bool) -> float:
+        """Of all matrix products over the real steps, twice as many backward; the pointwise part is not counted."""
+        weights = sum(parameter.numel() for parameter in cell.parameters() if parameter.ndim == 2)
+        return (3 if training else 1) * 2 * self.steps * weights
 
     def __str__(self) -> str:
         return f"{self.time} steps × {self.batch} × {self.hidden}{', ragged' if self.ragged else ''}"
 
 
-class OutputAndGradients(NamedTuple):
-    """What a variant gives; the gradients of its weights in the layout of torch."""
+class Trained(NamedTuple):
+    """What a training step gives: outputs, and the gradients of inputs and weights by name."""
 
     outputs: Float[Tensor, "batch time hidden"]
     inputs: Float[Tensor, "batch time hidden"]
-    weights: tuple[Tensor, ...]
-
-
-Variant = Callable[[], OutputAndGradients]
+    weights: dict[str, Tensor]
 
 
 @final
-class Trio:
-    """The three variants of one kind at one size, on one batch."""
+class Case:
+    """One cell at one size, on one batch."""
 
-    def __init__(self, kind: Kind, size: Size) -> None:
+    def __init__(self, kind: CellKind, size: Size) -> None:
         torch.manual_seed(0)
-        self.kind = kind
-        self.size = size
-        dims = (size.hidden, size.hidden)
-        layers: dict[Kind, Callable[[], nn.RNNBase]] = {
-            "rnn": lambda: nn.RNN(*dims, batch_first=True),
-            "lstm": lambda: nn.LSTM(*dims, batch_first=True),
-            "gru": lambda: nn.GRU(*dims, batch_first=True),
-        }
-        cells: dict[Kind, Callable[[], nn.RNNCellBase]] = {
-            "rnn": lambda: nn.RNNCell(*dims),
-            "lstm": lambda: nn.LSTMCell(*dims),
-            "gru": lambda: nn.GRUCell(*dims),
-        }
-        self._fused = layers[kind]()
-        self._cell = cells[kind]()
-        self.layer = _ours(kind, size.hidden)
-        weights = [parameter.detach() for parameter in self._fused.parameters()]
+        self.kind, self.size = kind, size
+        self.layer = build_recurrent(kind, size.hidden, size.hidden)
         with torch.no_grad():
-            for parameter, weight in zip(self._cell.parameters(), weights, strict=True):
-                parameter.copy_(weight)
-            _copy_from_torch(kind, self._our_cell, weights)
-        self._inputs = torch.randn(size.batch, size.time, size.hidden).requires_grad_()
-        self._lengths = size.lengths()
-        self._mask = _mask(self._lengths, size)
-        self._gradient = torch.randn(size.batch, size.time, size.hidden) * self._mask
+            for name, parameter in self.layer.named_parameters():
+                if parameter.ndim == 1 and not name.endswith("gain"):
+                    parameter.add_(0.1 * torch.randn_like(parameter))
+        self.torch_layer: nn.RNNBase | None = self.layer.to_torch() if kind in WITH_TORCH else None
+        self.inputs = torch.randn(size.batch, size.time, size.hidden).requires_grad_()
+        self.lengths = size.lengths()
+        self.gradient = torch.randn(size.batch, size.time, size.hidden)
+        if self.lengths is not None:
+            running = torch.arange(size.time)[None, :] < self.lengths[:, None]
+            self.gradient *= running[:, :, None]
 
     @property
-    def variants(self) -> dict[str, Variant]:
-        """Forward and backward of each."""
-        return {"ours": self.run_ours, "fused": self.run_fused, "loop": self.run_loop}
-
-    def run_ours(self) -> OutputAndGradients:
-        """The layer of seqlens, with the executor it chooses."""
-        outputs = self.layer(self._inputs, self._lengths).outputs
-        gradients = self._backward(outputs, tuple(self.layer.parameters()))
-        names = [name.rsplit(".", 1)[1] for name, _ in self.layer.named_parameters()]
-        ours = dict(zip(names, gradients.weights, strict=True))
-        return gradients._replace(weights=_as_torch(self.kind, ours))
-
-    def run_fused(self) -> OutputAndGradients:
-        """torch's layer; ragged sequences packed, as its documentation has it."""
-        if self._lengths is None:
-            outputs, _ = self._fused(self._inputs)
-        else:
-            packed = pack_padded_sequence(self._inputs, self._lengths, batch_first=True, enforce_sorted=False)
-            padded, _ = self._fused(packed)
-            outputs, _ = pad_packed_sequence(padded, batch_first=True, total_length=self.size.time)
-        return self._backward(outputs, tuple(self._fused.parameters()))
-
-    def run_loop(self) -> OutputAndGradients:
-        """torch's cell, a step at a time; a sequence that has ended keeps its state."""
-        hidden = self._inputs.new_zeros(self.size.batch, self.size.hidden)
-        memory = hidden
-        steps = []
-        for number in range(self.size.time):
-            x_t, keep = self._inputs[:, number], self._mask[:, number]
-            if self.kind == "lstm":
-                new_hidden, new_memory = self._cell(x_t, (hidden, memory))
-            else:
-                new_hidden, new_memory = self._cell(x_t, hidden), memory
-            if self._lengths is None:
-                hidden, memory = new_hidden, new_memory
-                steps.append(hidden)
-            else:
-                hidden, memory = torch.where(keep, new_hidden, hidden), torch.where(keep, new_memory, memory)
-                steps.append(torch.where(keep, new_hidden, 0.0))
-        return self._backward(torch.stack(steps, dim=1), tuple(self._cell.parameters()))
-
-    def assert_equal(self) -> float:
-        """Compares outputs and gradients with the fused ones; returns the largest difference.
-
-        Differences are shares of a tensor's largest entry.
-
-        Raises:
-            AssertionError: one is above 1e-5.
-        """
-        expected = self.run_fused()
-        worst = 0.0
-        for name in ("ours", "loop"):
-            found = self.variants[name]()
-            pairs = zip(_flat(found), _flat(expected), strict=True)
-            for number, (mine, theirs) in enumerate(pairs):
-                difference = ((mine - theirs).abs().max() / theirs.abs().max()).item()
-                if not difference <= TOLERANCE:
-                    what = "outputs" if number == 0 else f"gradient {number}"
-                    raise AssertionError(f"{self.kind} {self.size}: {what} of '{name}' differ by {difference:.1e}")
-                worst = max(worst, difference)
-        return worst
-
-    @property
-    def _our_cell(self) -> Cell:
+    def cell(self) -> Cell:
+        """The one cell of the layer."""
         cell = self.layer.get_submodule("layers.0.forward_cell")
         assert isinstance(cell, Cell)
         return cell
 
-    def _backward(self, outputs: Tensor, parameters: Sequence[Tensor]) -> OutputAndGradients:
-        inputs, *weights = torch.autograd.grad(outputs, (self._inputs, *parameters), self._gradient)
-        return OutputAndGradients(outputs.detach(), inputs, tuple(weights))
+    def check_executor(self) -> str:
+        """What `explain()` says.
+
+        Raises:
+            AssertionError: the reference unroll would run.
+        """
+        said = self.layer.explain(self.inputs, self.lengths)
+        assert not said.startswith("The reference"), f"{self.kind} {self.size}: {said}"
+        return said
+
+    def forward(self) -> Tensor:
+        """Ours, without gradients."""
+        with torch.no_grad():
+            return self.layer(self.inputs, self.lengths).outputs
+
+    def forward_torch(self) -> Tensor:
+        """torch's, without gradients."""
+        with torch.no_grad():
+            return self._run_torch()
+
+    def forward_loop(self) -> Tensor:
+        """The Python loop, without gradients."""
+        with torch.no_grad():
+            return self._run_loop()
+
+    def train(self) -> Trained:
+        """Ours, with the executor that the layer chooses."""
+        return self._backward(self.layer(self.inputs, self.lengths).outputs, self.layer)
+
+    def train_low(self) -> Trained:
+        """Ours, under autocast to bfloat16."""
+        with torch.autocast("cpu", torch.bfloat16):
+            outputs = self.layer(self.inputs, self.lengths).outputs
+        return self._backward(outputs, self.layer)
+
+    def train_torch(self) -> Trained:
+        """torch's layer; ragged sequences packed, as its documentation has it."""
+        assert self.torch_layer is not None
+        return self._backward(self._run_torch(), self.torch_layer)
+
+    def train_loop(self) -> Trained:
+        """The cell called a step at a time, and autograd."""
+        return self._backward(self._run_loop(), self.layer)
+
+    def assert_equal(self, *, loop: bool, training: bool = True) -> float:
+        """Compares ours with torch's layer, or with the loop; returns the largest difference as a share.
+
+        Raises:
+            AssertionError: one is above 1e-5 of a tensor's largest entry.
+        """
+        name = "the loop" if loop else "torch's layer"
+        other = self._run_loop if loop else self._run_torch
+        with torch.no_grad():
+            worst = self._compare({"outputs": (self.forward(), other())}, name)
+        if training:
+            ours, theirs = self.train(), self.train_loop() if loop else self.train_torch()
+            weights = ours.weights if loop else self._as_torch(ours.weights)
+            pairs = {name: (gradient, theirs.weights[name][-len(gradient) :]) for name, gradient in weights.items()}
+            pairs |= {"outputs in training": ours[:1] + theirs[:1], "inputs": (ours.inputs, theirs.inputs)}
+            worst = max(worst, self._compare(pairs, name))
+        return worst
+
+    def assert_low_near(self) -> float:
+        """Compares outputs under autocast with those in float32.
+
+        Raises:
+            AssertionError: the difference is above 5e-2 of the largest entry.
+        """
+        return self._compare({"outputs": (self.train_low().outputs, self.forward())}, "float32", LOW_TOLERANCE)
+
+    def _compare(self, pairs: dict[str, tuple[Tensor, Tensor]], other: str, tolerance: float = TOLERANCE) -> float:
+        worst = 0.0
+        for name, (mine, theirs) in pairs.items():
+            difference = ((mine - theirs).abs().max() / theirs.abs().max()).item()
+            if not difference <= tolerance:
+                raise AssertionError(f"{self.kind} {self.size}: {name} differ from {other} by {difference:.1e}")
+            worst = max(worst, difference)
+        return worst
+
+    def _as_torch(self, gradients: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Our gradients by torch's names: rows change places and signs, as those of the weights do."""
+        holder = build_recurrent(self.kind, self.size.hidden, self.size.hidden)
+        with torch.no_grad():
+            for name, parameter in holder.named_parameters():
+                parameter.copy_(gradients[name])
+        theirs = {name: parameter.detach() for name, parameter in holder.to_torch().named_parameters()}
+        # The second bias does what the first one does but for a GRU's candidate, the last of its gates.
+        second = theirs.pop("bias_hh_l0")
+        return theirs | ({"bias_hh_l0": second[-self.size.hidden :]} if self.kind == "gru_after" else {})
+
+    def _run_torch(self) -> Tensor:
+        assert self.torch_layer is not None
+        if self.lengths is None:
+            with warnings.catch_warnings():
+                # That oneDNN has no projection is what the figure is about.
+                warnings.filterwarnings("ignore", "LSTM with projections")
+                return self.torch_layer(self.inputs)[0]
+        packed = pack_padded_sequence(self.inputs, self.lengths, batch_first=True, enforce_sorted=False)
+        return pad_packed_sequence(self.torch_layer(packed)[0], batch_first=True, total_length=self.size.time)[0]
+
+    def _run_loop(self) -> Tensor:
+        cell = self.cell
+        state = cell.initial_state(self.size.batch)
+        outputs = []
+        for x_t in self.inputs.unbind(1):
+            step = cell(x_t, state)
+            state = step.state
+            outputs.append(step.output)
+        return torch.stack(outputs, dim=1)
+
+    def _backward(self, outputs: Tensor, module: nn.Module) -> Trained:
+        named = dict(module.named_parameters())
+        leaves: Sequence[Tensor] = (self.inputs, *named.values())
+        inputs, *weights = torch.autograd.grad(outputs, leaves, self.gradient.to(outputs.dtype))
+        return Trained(outputs.detach(), inputs, dict(zip(named, weights, strict=True)))
 
 
-def _ours(kind: Kind, hidden: int) -> RecurrentLayer:
-    match kind:
-        case "rnn":
-            return RNN(hidden, hidden)
-        case "lstm":
-            return LSTM(hidden, hidden)
-        case "gru":
-            return GRU(hidden, hidden, reset="after")
-
-
-def _turned(kind: Kind, rows: Tensor) -> Tensor:
-    """A GRU's rows with the update gate in the other sense: ours lets the new state in, torch's keeps the old one."""
-    if kind != "gru":
-        return rows
-    reset, update, candidate = rows.chunk(3)
-    return torch.cat((reset, -update, candidate))
-
-
-def _copy_from_torch(kind: Kind, cell: Cell, weights: Sequence[Tensor]) -> None:
-    """torch has two biases; only a GRU's candidate needs both, since its reset gate multiplies one of them."""
-    input_weight, recurrent_weight, input_bias, recurrent_bias = (_turned(kind, weight) for weight in weights)
-    values = {"input_weight": input_weight, "recurrent_weight": recurrent_weight, "bias": input_bias + recurrent_bias}
-    if kind == "gru":
-        reset, update, _ = values["bias"].chunk(3)
-        values["bias"] = torch.cat((reset, update, input_bias.chunk(3)[2]))
-        values["candidate_bias"] = recurrent_bias.chunk(3)[2]
-    for name, value in values.items():
-        cell.get_parameter(name).copy_(value)
-
-
-def _as_torch(kind: Kind, gradients: dict[str, Tensor]) -> tuple[Tensor, ...]:
-    """Gradients by our names as those of torch's four parameters."""
-    input_bias = recurrent_bias = gradients["bias"]
-    if kind == "gru":
-        reset, update, _ = recurrent_bias.chunk(3)
-        recurrent_bias = torch.cat((reset, update, gradients["candidate_bias"]))
-    rows = (gradients["input_weight"], gradients["recurrent_weight"], input_bias, recurrent_bias)
-    return tuple(_turned(kind, part) for part in rows)
-
-
-def _mask(lengths: Tensor | None, size: Size) -> Tensor:
-    """`[batch, time, 1]`, True where there is a step."""
-    if lengths is None:
-        return torch.ones(size.batch, size.time, 1, dtype=torch.bool)
-    return (torch.arange(size.time)[None, :] < lengths[:, None])[:, :, None]
-
-
-def _flat(found: OutputAndGradients) -> list[Tensor]:
-    return [found.outputs, found.inputs, *found.weights]
+def fastest_product(side: int) -> dict[str, Callable[[], Tensor]]:
+    """A product of two square matrices by each library that torch has: the peak is that of the faster one."""
+    one, other = torch.randn(side, side), torch.randn(side, side)
+    return {"product": lambda: one @ other, "product by oneDNN": lambda: rows_product(one, other)}

@@ -6,14 +6,17 @@ from typing import get_args
 import pytest
 import torch
 
-from benchmarks.speed import NAMES
+from benchmarks.speed import NAMES, recurrent_ragged
 from benchmarks.speed.__main__ import measure
 from benchmarks.speed.decoding import QUICK_SHAPE
 from benchmarks.speed.decoding_peers import make_model, make_task, make_texts, missing_peers
 from benchmarks.speed.decoding_systems import Ours, Search
-from benchmarks.speed.recurrent_variants import Kind, Size, Trio
+from benchmarks.speed.recurrent_ragged import cost_of_steps
+from benchmarks.speed.recurrent_variants import WITH_TORCH, Case, Size
+from benchmarks.speed.timing import Times
 from benchmarks.speed.vocabulary_loss_variants import Size as LossSize
 from benchmarks.speed.vocabulary_loss_variants import assert_equal, make_inputs, run_plain
+from seqlens.cells import CellKind
 from seqlens.errors import RequestError
 from seqlens.inference import load, write_run
 
@@ -21,7 +24,7 @@ BARS = {
     "startup": 2,
     "vocabulary_loss": 1,
     "padding": 1,
-    "recurrent": 0,
+    "recurrent": 57,
     "training": 2,
     "decoding": 4,
     "demo": 3,
@@ -55,26 +58,52 @@ def test_our_answers_have_the_length_that_all_are_to_have(width: int, tmp_path: 
     assert [len(answer.tokens) for answer in answers] == [7] * 6
 
 
-@pytest.mark.parametrize("kind", get_args(Kind))
-@pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
-def test_recurrent_variants_are_one_function_and_a_wrong_weight_is_noticed(kind: Kind, ragged: bool) -> None:
-    trio = Trio(kind, Size(6, 4, 5, ragged))
-    assert trio.assert_equal() < 1e-5
-    with torch.no_grad():
-        next(iter(trio.layer.parameters()))[0, 0] += 0.1
-    with pytest.raises(AssertionError, match="'ours' differ"):
-        trio.assert_equal()
+COMPARED = [
+    *((kind, False, False) for kind in WITH_TORCH),
+    *((kind, False, True) for kind in recurrent_ragged.CELLS if kind in WITH_TORCH),
+    *((kind, True, False) for kind in get_args(CellKind)),
+]
+
+
+@pytest.mark.parametrize(("kind", "loop", "ragged"), COMPARED)
+def test_recurrent_variants_are_one_function_and_a_wrong_one_is_noticed(
+    kind: CellKind, loop: bool, ragged: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = Case(kind, Size(6, 4, 5, ragged))
+    assert case.assert_equal(loop=loop) < 1e-5
+    assert case.check_executor()
+    wrong = case.forward()
+    wrong[0, 0, 0] += 0.1
+    monkeypatch.setattr(Case, "forward", lambda self: wrong)
+    with pytest.raises(AssertionError, match="differ from"):
+        case.assert_equal(loop=loop)
+
+
+def test_a_recurrent_layer_on_the_reference_is_a_failure() -> None:
+    case = Case("gru", Size(6, 4, 5))
+    case.layer.executor = "reference"
+    with pytest.raises(AssertionError, match="reference unroll runs"):
+        case.check_executor()
 
 
 def test_recurrent_operations_are_counted_over_real_steps() -> None:
     # A step of a GRU: three gates, each a product of a row of 8 (state and input of 4) by 4 columns, a multiplication
     # and an addition each; backward costs twice as much.
-    assert Size(time=5, batch=3, hidden=4).flops("gru") == 15 * 3 * (3 * 8 * 4 * 2)
+    cell = Case("gru_after", Size(time=5, batch=3, hidden=4)).cell
+    assert Size(time=5, batch=3, hidden=4).flops(cell, training=True) == 15 * 3 * (3 * 8 * 4 * 2)
+    assert Size(time=5, batch=3, hidden=4).flops(cell, training=False) == 15 * (3 * 8 * 4 * 2)
     ragged = Size(time=5, batch=3, hidden=4, ragged=True)
     lengths = ragged.lengths()
     assert lengths is not None
     assert lengths.max() == 5
-    assert ragged.flops("gru") == int(lengths.sum()) * 3 * (3 * 8 * 4 * 2)
+    assert lengths.min() >= 1
+    assert ragged.flops(cell, training=True) == int(lengths.sum()) * 3 * (3 * 8 * 4 * 2)
+
+
+def test_steps_cost_what_was_measured_and_between_it_what_lies_between() -> None:
+    costs = {1: Times((10.0, 20.0)), 2: Times((12.0, 24.0)), 4: Times((20.0, 40.0))}
+    # Two steps were timed; batches of 4, 3 and 1 then cost 10, 8 and 5 a step.
+    assert cost_of_steps([4, 3, 1], costs, 2).seconds == (23.0, 46.0)
 
 
 def test_a_loss_that_differs_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

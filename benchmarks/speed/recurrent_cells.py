@@ -1,0 +1,106 @@
+"""Every cell beside a Python loop over it; reset before the product and layer norm beside plain cells; bfloat16."""
+
+from collections.abc import Callable
+from typing import Any, get_args
+
+from benchmarks.speed.figures import Figure
+from benchmarks.speed.recurrent_figures import milliseconds, rounds_of, times_over
+from benchmarks.speed.recurrent_variants import Case, Size
+from benchmarks.speed.timing import interleave
+from seqlens.cells import CellKind
+
+LOOP_BAR, LOOP_HIDDEN = 3.0, 256
+PLAIN: dict[CellKind, CellKind] = {
+    "gru": "gru_after",
+    "rnn_layer_norm": "rnn",
+    "lstm_layer_norm": "lstm",
+    "gru_layer_norm": "gru_after",
+}
+"""The plain cell that a costlier one is held against."""
+PLAIN_BAR = 1.3
+LOW_BAR, LOW_HIDDEN = 2.0, 512
+LOW_CELLS: tuple[CellKind, ...] = ("rnn", "lstm", "gru", "gru_after")
+
+
+def measure(sizes: tuple[Size, ...], *, quick: bool) -> tuple[list[Figure], dict[str, str]]:
+    """Asserts that no cell falls back on the reference at any size; then the figures."""
+    worst = 0.0
+    figures: list[Figure] = []
+    for size in sizes:
+        for kind in get_args(CellKind):
+            Case(kind, size).check_executor()
+    for size in sizes:
+        if size.hidden <= LOOP_HIDDEN:
+            found, difference = _beside_a_loop(size, quick=quick)
+            figures += found
+            worst = max(worst, difference)
+    largest = max(sizes, key=lambda size: size.steps * size.hidden)
+    for size in sizes:
+        if len(sizes) == 1 or size != largest:
+            figures += _beside_plain_cells(size, quick=quick)
+    low_worst = 0.0
+    for size in sizes:
+        if quick or (size.hidden == LOW_HIDDEN and size.batch > 1):
+            found, difference = _in_bfloat16(size, quick=quick)
+            figures += found
+            low_worst = max(low_worst, difference)
+    facts = {
+        "Python loop": "the cell called once a step and autograd through it, as one would write it in torch; outputs "
+        f"and all gradients equal to within {worst:.1e} of the largest entry, asserted ≤ 1e-5",
+        "plain cells": "the same layer without layer norm, or the GRU that resets after the product; each cell is held "
+        "against its loop before",
+        "bfloat16": "autocast, float32 weights; outputs within "
+        f"{low_worst:.1e} of the largest entry of those in float32, asserted ≤ 5e-2",
+        "no reference": "asserted for every cell at every size in float32: explain() names a faster executor",
+    }
+    return figures, facts
+
+
+def _beside_a_loop(size: Size, *, quick: bool) -> tuple[list[Figure], float]:
+    figures: list[Figure] = []
+    worst = 0.0
+    for kind in get_args(CellKind):
+        case = Case(kind, size)
+        worst = max(worst, case.assert_equal(loop=True))
+        variants = {
+            "ours": case.train,
+            "loop": case.train_loop,
+            "our forward": case.forward,
+            "loop's forward": case.forward_loop,
+        }
+        times = interleave(variants, rounds=2 if quick else 5)
+        for what, mine, theirs in (
+            ("training step", "ours", "loop"),
+            ("forward", "our forward", "loop's forward"),
+        ):
+            name = f"{kind}, {size}, {what}: time of a Python loop over ours"
+            figures.append(times_over(name, times[theirs], times[mine], LOOP_BAR))
+    return figures, worst
+
+
+def _beside_plain_cells(size: Size, *, quick: bool) -> list[Figure]:
+    cases = {kind: Case(kind, size) for kind in {*PLAIN, *PLAIN.values()}}
+    variants: dict[str, Callable[[], Any]] = {}
+    for kind, case in cases.items():
+        variants |= {f"{kind} training step": case.train, f"{kind} forward": case.forward}
+    times = interleave(variants, rounds=rounds_of(size, quick=quick))
+    figures = []
+    for what in ("training step", "forward"):
+        for kind, plain in PLAIN.items():
+            name = f"{kind}, {size}, {what}: time of ours over that of {plain}"
+            slower, faster = times[f"{kind} {what}"], times[f"{plain} {what}"]
+            figures.append(times_over(name, slower, faster, PLAIN_BAR, lower=True))
+    return figures
+
+
+def _in_bfloat16(size: Size, *, quick: bool) -> tuple[list[Figure], float]:
+    figures: list[Figure] = []
+    worst = 0.0
+    for kind in LOW_CELLS:
+        case = Case(kind, size)
+        worst = max(worst, case.assert_low_near())
+        times = interleave({"float32": case.train, "bfloat16": case.train_low}, rounds=rounds_of(size, quick=quick))
+        name = f"{kind}, {size}, training step: time in float32 over that in bfloat16"
+        figures.append(times_over(name, times["float32"], times["bfloat16"], LOW_BAR))
+        figures.append(milliseconds(f"{kind}, {size}, training step in bfloat16", times["bfloat16"]))
+    return figures, worst
