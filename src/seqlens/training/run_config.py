@@ -31,10 +31,14 @@ class BatchesConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
-    """A recipe as a YAML file holds it; `seed` decides weights, order and dropout."""
+    """A recipe as a YAML file holds it; `seed` decides weights, order and dropout.
+
+    `train_fraction`: only this part of the training data is read, chosen by the seed; a smaller part lies in a larger.
+    """
 
     description: str = ""
     data: DataConfig = field(default_factory=DatesData)
+    train_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     task: TaskConfig = field(default_factory=TransduceConfig)
     batches: BatchesConfig = field(default_factory=BatchesConfig)
     training: TrainingConfig

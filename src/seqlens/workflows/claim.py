@@ -45,7 +45,7 @@ def claim_folder(folder: Path, config: RunConfig, *, resume: bool, announce: Ann
 
 def _check_same_training(folder: Path, earlier: RunConfig, config: RunConfig) -> None:
     """Refuses to resume with a recipe that is not the folder's own in all that a checkpoint depends on."""
-    for part in ("data", "task", "batches", "seed"):
+    for part in ("data", "train_fraction", "task", "batches", "seed"):
         if getattr(earlier, part) != getattr(config, part):
             path = first_difference(part, to_plain(earlier)[part], to_plain(config)[part])
             raise RequestError(

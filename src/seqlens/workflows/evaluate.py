@@ -26,6 +26,7 @@ from seqlens.training.run_config import RunConfig
 from seqlens.workflows.analyse import analyse_answers
 from seqlens.workflows.analyse_report import analysis_report
 from seqlens.workflows.forced import encoded_log_probs, mean_log_probs
+from seqlens.workflows.open_data import open_recipe_pairs
 from seqlens.workflows.preparation import Announce
 from seqlens.workflows.train import RECIPE_FILE
 
@@ -217,14 +218,14 @@ def _perplexity(log_probs: Sequence[Sequence[float]]) -> Score:
 def run_corpus(predictor: Predictor) -> Corpus:
     """The run's own data. RequestError where they are not there any more."""
     config = load_config(RunConfig, predictor.path / RECIPE_FILE)
-    return open_corpus(config.pair_data, base=predictor.path)
+    return open_recipe_pairs(config, base=predictor.path)
 
 
 def _open(predictor: Predictor, split: str, data: str | Path | None) -> tuple[Corpus, str]:
     recipe_path = predictor.path / RECIPE_FILE
     config = load_config(RunConfig, recipe_path)
     if data is None:
-        corpus = open_corpus(config.pair_data, base=predictor.path)
+        corpus = open_recipe_pairs(config, base=predictor.path)
         if split not in corpus.splits:
             corpus.read(split)
         return corpus, split

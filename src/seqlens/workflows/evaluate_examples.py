@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from seqlens.config import load_config, write_atomically, write_json
-from seqlens.data.data_config import ExampleDataConfig
 from seqlens.data.example_cards import example_card_names
 from seqlens.data.example_corpus import ExampleCorpus
 from seqlens.data.open_examples import open_examples
@@ -18,6 +17,7 @@ from seqlens.tasks.transduce.analysis.results import score_fields
 from seqlens.training.run_config import RunConfig
 from seqlens.workflows.claim import RECIPE_FILE
 from seqlens.workflows.example_preparation import Announce
+from seqlens.workflows.open_data import open_recipe_examples
 
 _AT_ONCE = 1024
 
@@ -82,7 +82,7 @@ def evaluate_examples(
         RequestError: no such split or data.
     """
     announce = announce or (lambda text: None)
-    own = open_examples(_run_data(predictor), base=predictor.path)
+    own = open_recipe_examples(_run_config(predictor), base=predictor.path)
     corpus, split = (own, split) if data is None else _open_other(predictor, data, split)
     examples = list(corpus.read(split))
     if not examples:
@@ -137,18 +137,18 @@ def _parts(examples: list[Any]) -> Iterator[list[Any]]:
 
 def sample_input(predictor: ExamplePredictor) -> str:
     """An input of the run's own data that it was not trained on, if it is a text; else "an input"."""
-    corpus = open_examples(_run_data(predictor), base=predictor.path)
+    corpus = open_recipe_examples(_run_config(predictor), base=predictor.path)
     found = predictor.task.input_of(next(iter(corpus.read("validation"))))
     return found if isinstance(found, str) else "an input"
 
 
-def _run_data(predictor: ExamplePredictor) -> ExampleDataConfig:
-    return load_config(RunConfig, predictor.path / RECIPE_FILE).example_data
+def _run_config(predictor: ExamplePredictor) -> RunConfig:
+    return load_config(RunConfig, predictor.path / RECIPE_FILE)
 
 
 def _open_other(predictor: ExamplePredictor, data: str | Path, split: str) -> tuple[ExampleCorpus[Any], str]:
     """Other data, read as the run's own: a file is a test split, a folder or a data set has its own splits."""
-    own: Any = _run_data(predictor)
+    own: Any = _run_config(predictor).example_data
     if not hasattr(own, "path"):
         raise RequestError(f"{predictor.path} was trained on generated data ('{own.kind}'), so it reads no other.")
     others = dict.fromkeys(("train", "validation", "test"))

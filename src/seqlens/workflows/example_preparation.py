@@ -10,12 +10,12 @@ from jaxtyping import Int64
 
 from seqlens.data.example_corpus import ExampleCorpus
 from seqlens.data.loader import Loader
-from seqlens.data.open_examples import open_examples
 from seqlens.errors import RequestError
 from seqlens.tasks.build import fit_example_task, load_example_task
 from seqlens.tasks.dataset import Dataset, Sampler
 from seqlens.tasks.example_task import ExampleTask
 from seqlens.training.run_config import RunConfig
+from seqlens.workflows.open_data import open_recipe_examples
 from seqlens.workflows.training_batches import TrainingBatches
 
 Announce = Callable[[str], None]
@@ -78,7 +78,7 @@ def prepare_examples(config: RunConfig, *, codec_folder: Path | None, announce: 
     Raises:
         RequestError: the data are not as they must be.
     """
-    corpus = open_examples(config.example_data, base=Path(), announce=announce)
+    corpus = open_recipe_examples(config, base=Path(), announce=announce)
     missing = [split for split in LEAST_SPLITS if split not in corpus.splits]
     if missing:
         raise RequestError(f"{corpus.name} has no split '{missing[0]}', only {', '.join(corpus.splits)}.")

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from seqlens.data.batch import PairBatch
-from seqlens.data.corpus import Corpus, open_corpus
+from seqlens.data.corpus import Corpus
 from seqlens.data.download import cache_folder
 from seqlens.data.encoded import EncodedPairs, cache_key, encode_pairs
 from seqlens.data.loader import Loader
@@ -17,6 +17,7 @@ from seqlens.data.subword_dropout import SubwordDropout, build_subword_dropout
 from seqlens.errors import RequestError
 from seqlens.tasks.build import Task, fit_task, load_task
 from seqlens.training.run_config import RunConfig
+from seqlens.workflows.open_data import open_recipe_pairs
 from seqlens.workflows.training_batches import TrainingBatches
 
 Announce = Callable[[str], None]
@@ -48,7 +49,7 @@ def prepare(
     """Opens the data, fits the task (by `fit`, where it is given; or loads it from `codec_folder`), encodes, plans
     batches.
     """
-    corpus = open_corpus(config.pair_data, base=Path(), announce=announce)
+    corpus = open_recipe_pairs(config, base=Path(), announce=announce)
     fingerprints = {split: corpus.fingerprint(split) for split in ("train", "validation")}
     if codec_folder is not None:
         task = load_task(config.transduce, codec_folder)

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 
 from seqlens.config import dump_config, load_config, write_atomically
-from seqlens.data.data_config import DataConfig
 from seqlens.errors import RequestError
 from seqlens.inference import ExamplePredictor, Predictor, choose_device, load
 from seqlens.inference.run_folder import CODEC_FOLDER
@@ -21,7 +20,7 @@ from seqlens.workflows.finishing import finish_example_run, finish_run
 from seqlens.workflows.fitting import fit_examples, fresh_model, run_fit
 from seqlens.workflows.initial import Initial, forget_initial, put_stored_weights, read_init_record, read_initial
 from seqlens.workflows.preparation import Announce, Prepared, prepare
-from seqlens.workflows.recipes import find_recipe
+from seqlens.workflows.recipe_config import resolve_recipe
 
 _NAME_COMMENT = "# recipe: "
 
@@ -192,17 +191,7 @@ def _read_recipe(
         if not stored.is_file():
             raise RequestError(f"{out} holds no training to resume: it has no {RECIPE_FILE}.")
         return _stored_name(stored), load_config(RunConfig, stored, overrides)
-    found = find_recipe(recipe)
-    config = load_config(RunConfig, found.path, overrides)
-    return found.name, with_absolute_paths(config, found.path.parent, _written_data(found.path) if overrides else None)
-
-
-def _written_data(recipe: Path) -> DataConfig | None:
-    """The data that a recipe names itself; None where only overrides make it a valid one."""
-    try:
-        return load_config(RunConfig, recipe).data
-    except RequestError:
-        return None
+    return resolve_recipe(recipe, overrides)
 
 
 def _stored_name(stored: Path) -> str:

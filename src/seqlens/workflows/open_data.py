@@ -1,0 +1,23 @@
+"""The data of a recipe, opened: all of them, or the part of train that it asks for."""
+
+from pathlib import Path
+from typing import Any
+
+from seqlens.data.corpus import Corpus, open_corpus
+from seqlens.data.download import Announce
+from seqlens.data.example_corpus import ExampleCorpus
+from seqlens.data.fractions import PartOfExamples, PartOfPairs
+from seqlens.data.open_examples import open_examples
+from seqlens.training.run_config import RunConfig
+
+
+def open_recipe_pairs(config: RunConfig, *, base: Path, announce: Announce | None = None) -> Corpus:
+    """Opens the pairs of a recipe; errors are those of `open_corpus`."""
+    corpus = open_corpus(config.pair_data, base=base, announce=announce)
+    return corpus if config.train_fraction == 1 else PartOfPairs(corpus, config.train_fraction, config.seed)
+
+
+def open_recipe_examples(config: RunConfig, *, base: Path, announce: Announce | None = None) -> ExampleCorpus[Any]:
+    """Opens the examples of a recipe; errors are those of `open_examples`."""
+    corpus = open_examples(config.example_data, base=base, announce=announce)
+    return corpus if config.train_fraction == 1 else PartOfExamples(corpus, config.train_fraction, config.seed)
