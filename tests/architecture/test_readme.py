@@ -16,9 +16,10 @@ def code_blocks(page: Path, language: str) -> list[str]:
 
 
 def test_the_layers_of_the_readme_run(capsys: pytest.CaptureFixture[str]) -> None:
-    block = next(block for block in code_blocks(ROOT / "README.md", "python") if "seqlens.layers" in block)
+    blocks = code_blocks(ROOT / "README.md", "python")
     names: dict[str, object] = {}
-    exec(block, names)
+    for package in ("seqlens.layers", "seqlens.testing"):
+        exec(next(block for block in blocks if package in block), names)
     assert "executor" in capsys.readouterr().out
     assert tuple(names["out"].outputs.shape) == (3, 10, 256)  # type: ignore[attr-defined]
     assert tuple(names["attended"].context.shape) == (3, 1, 256)  # type: ignore[attr-defined]
@@ -29,6 +30,16 @@ def test_the_score_of_ones_own_runs() -> None:
     names: dict[str, object] = {}
     exec(block, names)
     assert "attention" in names
+
+
+def test_the_assertions_of_the_testing_page_run() -> None:
+    blocks = code_blocks(ROOT / "docs" / "testing.md", "python")
+    names: dict[str, object] = {}
+    exec(blocks[0].rsplit("\n", 2)[0], names)
+    with pytest.raises(AssertionError, match=r"the output of sequence 0 \(7 of 7 steps; padding: nan\) is off by inf"):
+        exec(blocks[0], names)
+    for block in blocks[1:]:
+        exec(block, names)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

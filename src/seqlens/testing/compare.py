@@ -1,5 +1,8 @@
 """How two tensors are compared, and what is said when they differ."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
@@ -14,6 +17,17 @@ def tensors_of(result: object) -> dict[str, Tensor]:
     """
     leaves, _ = pytree.tree_flatten_with_path(result)
     return {pytree.keystr(path) or "the output": leaf for path, leaf in leaves if isinstance(leaf, Tensor)}
+
+
+@contextmanager
+def running(what: str) -> Iterator[None]:
+    """Turns whatever the module raises on `what` into an AssertionError that says so, the error itself behind it."""
+    try:
+        yield
+    except AssertionError:
+        raise
+    except Exception as error:
+        raise AssertionError(f"the module fails on {what}: {type(error).__name__}: {error}") from error
 
 
 def check_names(actual: dict[str, Tensor], expected: dict[str, Tensor], who: tuple[str, str]) -> None:

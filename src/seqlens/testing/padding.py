@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seqlens.testing.compare import check_close, check_names, tensors_of
+from seqlens.testing.compare import check_close, check_names, running, tensors_of
 from seqlens.testing.gradients import evaluating, gradients_of, trainable, weighted_sum
 
 PaddedInput = tuple[Tensor, Tensor]
@@ -44,18 +44,20 @@ def assert_padding_invariant(
         tolerance: largest difference as a part of the largest entry; 1e-10 in float64 and 1e-5 in float32 if None.
 
     Raises:
-        AssertionError: an answer or a gradient depends on the padding or on the other sequences.
+        AssertionError: an answer or a gradient depends on the padding or on the other sequences, or the module raises
+            an error of its own.
     """
     run = _Run(module, call or module, gradients)
     pairs = [(values.detach(), lengths) for values, lengths in inputs]
     batch = len(pairs[0][1])
     rounds = max(len(_fills(values, fills)) for values, _ in pairs)
     with evaluating(module):
-        alone = [run(_row(pairs, row), [row]) for row in range(batch)]
+        alone = [run(f"sequence {row} alone ({_steps(pairs, row)})", _row(pairs, row), [row]) for row in range(batch)]
         for number in range(rounds):
             fill = _fill(pairs[0][0], fills, number)
             filled = [_filled(values, lengths, fills, number, extra_time) for values, lengths in pairs]
-            together = run(filled, list(range(batch)), [result.tensors for result in alone])
+            shapes = [result.tensors for result in alone]
+            together = run(f"the batch (padding: {fill:g})", filled, list(range(batch)), shapes)
             for row, expected in enumerate(alone):
                 _check_row(together, expected, row, pairs, fill, tolerance)
             for name, gradient in together.parameters.items():
@@ -81,11 +83,12 @@ class _Run:
         self.leaves = trainable(module) if gradients else {}
 
     def __call__(
-        self, pairs: Sequence[PaddedInput], seeds: list[int], alone: list[dict[str, Tensor]] | None = None
+        self, what: str, pairs: Sequence[PaddedInput], seeds: list[int], alone: list[dict[str, Tensor]] | None = None
     ) -> _Result:
         values = [given.clone().requires_grad_(self.gradients and given.is_floating_point()) for given, _ in pairs]
         arguments = [part for value, (_, lengths) in zip(values, pairs, strict=True) for part in (value, lengths)]
-        tensors = tensors_of(self.call(*arguments))
+        with running(what):
+            tensors = tensors_of(self.call(*arguments))
         _check_batch_axis(tensors, len(seeds))
         if alone is None:
             rows = [tensors]
@@ -128,6 +131,10 @@ def _row(pairs: Sequence[PaddedInput], row: int) -> list[PaddedInput]:
     return [(values[row : row + 1, : int(lengths[row])], lengths[row : row + 1]) for values, lengths in pairs]
 
 
+def _steps(pairs: Sequence[PaddedInput], row: int) -> str:
+    return " and ".join(f"{int(lengths[row])} of {values.shape[1]} steps" for values, lengths in pairs)
+
+
 def _fills(values: Tensor, fills: Sequence[int | float] | None) -> Sequence[int | float]:
     return fills or (FLOAT_FILLS if values.is_floating_point() else WHOLE_FILLS)
 
@@ -154,8 +161,7 @@ def _check_row(
     fill: int | float,
     tolerance: float | None,
 ) -> None:
-    lengths = " and ".join(f"{int(lengths[row])} of {values.shape[1]} steps" for values, lengths in pairs)
-    who = f"sequence {row} ({lengths}; padding: {fill:g})"
+    who = f"sequence {row} ({_steps(pairs, row)}; padding: {fill:g})"
     for path, expected in alone.tensors.items():
         check_close(together.rows[row][path], expected, tolerance, f"{path} of {who}")
     for number, (gradient, expected_gradient) in enumerate(zip(together.inputs, alone.inputs, strict=True)):

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqlens.testing.compare import check_close, check_names, tensors_of
+from seqlens.testing.compare import check_close, check_names, running, tensors_of
 from seqlens.testing.gradients import evaluating, gradients_of, trainable, weighted_sum
 
 
@@ -38,7 +38,7 @@ def assert_chunks_equal_whole(
         tolerance: largest difference as a part of the largest entry; 1e-10 in float64 and 1e-5 in float32 if None.
 
     Raises:
-        AssertionError: the chunks give something else.
+        AssertionError: the chunks give something else, or the module raises an error of its own.
         ValueError: the chunks do not add up to the inputs.
     """
     if sum(chunk_sizes) != inputs.shape[1]:
@@ -48,12 +48,14 @@ def assert_chunks_equal_whole(
     leaves = {"the inputs": leaf} if leaf.requires_grad else {}
     leaves.update({f"`{name}`": tensor for name, tensor in trainable(module).items()} if gradients else {})
     with evaluating(module):
-        outputs, end = run(leaf, lengths, state)
+        with running("the whole"):
+            outputs, end = run(leaf, lengths, state)
         whole = {"the outputs": outputs, **_state_tensors(end)}
         pieces, first = [], 0
         for chunk, size in zip(leaf.split(list(chunk_sizes), dim=1), chunk_sizes, strict=True):
             own = None if lengths is None else (lengths - first).clamp(0, size)
-            outputs, state = run(chunk, own, state)
+            with running(f"the {size} steps from {first} on"):
+                outputs, state = run(chunk, own, state)
             pieces.append(outputs)
             first += size
         chunked = {"the outputs": torch.cat(pieces, dim=1), **_state_tensors(state)}
@@ -92,11 +94,12 @@ def assert_steps_equal_whole(
         tolerance: largest difference as a part of the largest entry; 1e-10 in float64 and 1e-5 in float32 if None.
 
     Raises:
-        AssertionError: a step gives something else.
+        AssertionError: a step gives something else, or the module raises an error of its own.
     """
     take = step or module.step
     with evaluating(module), torch.no_grad():
-        expected = (whole or module)(inputs)
+        with running("the whole"):
+            expected = (whole or module)(inputs)
         if isinstance(expected, tuple):
             expected = expected[0]
         if state is None:
@@ -105,7 +108,8 @@ def assert_steps_equal_whole(
             found = f"{list(expected.shape)} for inputs {list(inputs.shape)}"
             raise AssertionError(f"the whole must give an output for every step, but gives {found}")
         for number, x_t in enumerate(inputs.unbind(1)):
-            output, state = take(x_t, state)  # type: ignore[operator]
+            with running(f"step {number} of {inputs.shape[1]}"):
+                output, state = take(x_t, state)  # type: ignore[operator]
             for row in range(len(inputs)):
                 said = f"the output of sequence {row} at step {number} of {inputs.shape[1]}"
                 check_close(output[row], expected[row, number], tolerance, said)

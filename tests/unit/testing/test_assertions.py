@@ -234,6 +234,30 @@ def test_steps_of_torchs_cells() -> None:
         assert_steps_equal_whole(gru, random_inputs(), step=step, state=zeros, whole=lambda inputs: inputs[:, 1:])
 
 
+def test_what_a_module_raises_is_told_with_its_place() -> None:
+    def broken(*_: object) -> tuple[Tensor, None]:
+        raise KeyError("hidden")
+
+    gru = torch_gru()
+    with pytest.raises(
+        AssertionError, match=r"fails on sequence 0 alone \(2 of 5 steps\): KeyError: 'hidden'"
+    ) as caught:
+        assert_padding_invariant(gru, (random_inputs(), LENGTHS), call=broken)
+    assert isinstance(caught.value.__cause__, KeyError)
+    with pytest.raises(AssertionError, match="fails on the whole: KeyError"):
+        assert_chunks_equal_whole(gru, random_inputs(), chunk_sizes=(2, 3), call=broken)
+    with pytest.raises(AssertionError, match="fails on step 0 of 5: KeyError"):
+        assert_steps_equal_whole(gru, random_inputs(), step=broken, state=0, whole=lambda inputs: inputs)
+
+    def only_together(inputs: Tensor, _: Tensor) -> Tensor:
+        if len(inputs) > 1:
+            raise ValueError("too many")
+        return inputs
+
+    with pytest.raises(AssertionError, match=r"fails on the batch \(padding: 0\): ValueError: too many"):
+        assert_padding_invariant(gru, (random_inputs(), LENGTHS), call=only_together)
+
+
 # --- one function ------------------------------------------------------------------------------------------------
 
 
