@@ -26,7 +26,8 @@ _AT_ONCE = 1024
 class ExampleEvaluation(Mapping[str, Score]):
     """Scores by name, such as `evaluation["accuracy"].value`; those of the baselines; examples and their answers.
 
-    `statistics` is what the scores are made of, for paired tests. `folder` is where answers and scores were written.
+    `statistics` is what the scores are made of, for paired tests, `baseline_statistics` those of the baselines.
+    `folder` is where answers and scores were written.
     """
 
     run: Path
@@ -36,6 +37,7 @@ class ExampleEvaluation(Mapping[str, Score]):
     scores: dict[str, Score]
     statistics: dict[str, Statistics]
     baseline_scores: dict[str, dict[str, Score]]
+    baseline_statistics: dict[str, dict[str, Statistics]]
     examples: tuple[Any, ...]
     answers: tuple[Any, ...]
     fingerprint: str
@@ -112,6 +114,7 @@ def evaluate_examples(
             baseline: {key: value.score() for key, value in measures.items()}
             for baseline, measures in baselines.items()
         },
+        baseline_statistics=baselines,
         examples=tuple(examples),
         answers=tuple(answers),
         fingerprint=corpus.fingerprint(split),
@@ -139,7 +142,8 @@ def sample_input(predictor: ExamplePredictor) -> str:
     """An input of the run's own data that it was not trained on, if it is a text; else "an input"."""
     corpus = open_recipe_examples(_run_config(predictor), base=predictor.path)
     found = predictor.task.input_of(next(iter(corpus.read("validation"))))
-    return found if isinstance(found, str) else "an input"
+    text = getattr(found, "text", found)
+    return text if isinstance(text, str) else "an input"
 
 
 def _run_config(predictor: ExamplePredictor) -> RunConfig:

@@ -177,7 +177,6 @@ def test_answers_for_people_and_for_programs() -> None:
     answer = Tagging(text, (FoundEntity("Yesterday", 0, 9, "date", 0.75), FoundEntity("Harry", 11, 16, "person", 0.5)))
     assert str(answer) == "[date Yesterday], [person Harry] met."
     assert answer.to_plain() == {
-        "text": text,
         "entities": [
             {"text": "Yesterday", "start": 0, "end": 9, "label": "date", "confidence": 0.75},
             {"text": "Harry", "start": 11, "end": 16, "label": "person", "confidence": 0.5},

@@ -35,9 +35,8 @@ class Tagging:
         return "".join([*parts, self.text[place:]])
 
     def to_plain(self) -> dict[str, Any]:
-        """The answer as JSON can hold it."""
+        """The answer as JSON can hold it, without the text itself."""
         plain: dict[str, Any] = {
-            "text": self.text,
             "entities": [
                 {
                     "text": entity.text,
