@@ -9,6 +9,7 @@ from typing import Any
 from seqlens.config import load_config, write_atomically, write_json
 from seqlens.data.example_cards import example_card_names
 from seqlens.data.example_corpus import ExampleCorpus
+from seqlens.data.language.records import Document
 from seqlens.data.open_examples import open_examples
 from seqlens.errors import RequestError, did_you_mean
 from seqlens.inference import ExamplePredictor, describe_machine
@@ -142,6 +143,8 @@ def sample_input(predictor: ExamplePredictor) -> str:
     """An input of the run's own data that it was not trained on, if it is a text; else "an input"."""
     corpus = open_recipe_examples(_run_config(predictor), base=predictor.path)
     found = predictor.task.input_of(next(iter(corpus.read("validation"))))
+    if isinstance(found, Document):
+        return found.text.split()[0]  # a beginning, which the model goes on with
     text = getattr(found, "text", found)
     return text if isinstance(text, str) else "an input"
 

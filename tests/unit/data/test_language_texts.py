@@ -29,7 +29,7 @@ def test_each_line_is_a_document_with_its_place(tmp_path: Path) -> None:
     documents = list(read_line_documents(path))
     assert [document.text for document in documents] == ["Åsa", " María José ", "Li\u2028Wei"]
     assert str(documents[1].place) == f"{path} line 2"
-    assert not any(document.continues for document in documents)
+    assert all(document.ends and not document.continues for document in documents)
 
 
 def test_a_gzipped_file_is_told_by_its_bytes(tmp_path: Path) -> None:
@@ -44,6 +44,7 @@ def test_a_running_text_in_blocks_is_the_text(block_size: int, text: str, tmp_pa
     blocks = list(read_running_text(write(tmp_path / "text.txt", text), block_size=block_size))
     assert "".join(block.text for block in blocks) == text.removesuffix("\n") + "\n"
     assert [block.continues for block in blocks] == [False] + [True] * (len(blocks) - 1)
+    assert not any(block.ends for block in blocks)
     assert all(len(block.text) <= 3 * block_size for block in blocks)
     assert all(len(block.text) >= min(20, block_size) for block in blocks[:-1])
 

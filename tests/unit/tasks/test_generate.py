@@ -29,9 +29,9 @@ from seqlens.training import TrainingConfig, fit
 
 LINES = [Document(text) for text in ("anna", "bo", "an", "nabob", "banana", "o")]
 STORY = [
-    Document("a cat sat on a mat. ", Place("story.txt", 1)),
-    Document("a rat ran at a cat.\n", Place("story.txt", 2), continues=True),
-    Document("so a cat sat on a rat.\n", Place("story.txt", 3), continues=True),
+    Document("a cat sat on a mat. ", Place("story.txt", 1), ends=False),
+    Document("a rat ran at a cat.\n", Place("story.txt", 2), continues=True, ends=False),
+    Document("so a cat sat on a rat.\n", Place("story.txt", 3), continues=True, ends=False),
 ]
 LSTM = LanguageModelConfig(embedding_dim=8, layers=RecurrentLayersConfig(hidden_dim=12), dropout_p=0.0)
 TRANSFORMER = LanguageModelConfig(
@@ -231,7 +231,7 @@ def test_lines_are_measured_alone_and_together_alike(model: str) -> None:
 def test_a_running_text_is_measured_as_one_whatever_its_blocks(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     task, net = make(STORY, model, window=5)
     blocks = task.predict(net, STORY)
-    whole = task.predict(net, [Document("".join(document.text for document in STORY))])[0]
+    whole = task.predict(net, [Document("".join(document.text for document in STORY), ends=False)])[0]
     assert [one for block in blocks for one in block.log_probs] == pytest.approx(list(whole.log_probs), rel=1e-9)
     monkeypatch.setattr("seqlens.tasks.generate.scoring.CHUNK", 7)
     chunked = task.predict(net, STORY)

@@ -24,7 +24,7 @@ class ProseData:
     """How many stories, of about 700 characters each, a split holds; a story is a block."""
 
     kind: Literal["prose"] = "prose"
-    num_train: Annotated[int, Field(ge=1)] = 800
+    num_train: Annotated[int, Field(ge=1)] = 1_200
     num_validation: Annotated[int, Field(ge=1)] = 60
     num_test: Annotated[int, Field(ge=1)] = 120
     seed: Annotated[int, Field(ge=0)] = 0
@@ -62,7 +62,7 @@ def generate_prose(config: ProseData, split: str) -> Iterator[Document]:
         if split_of_hero(name, trade) == split
     ]
     for number in range(sizes[split]):
-        yield Document(tell(draw, draw_story(draw, pick(draw, heroes))), continues=number > 0)
+        yield Document(tell(draw, draw_story(draw, pick(draw, heroes))), continues=number > 0, ends=False)
 
 
 def split_of_hero(name: str, trade: str) -> str:

@@ -55,10 +55,10 @@ def read_running_text(path: Path, *, block_size: int) -> Iterator[Document]:
             lines.append(piece)
             size += len(piece)
             if size >= block_size:
-                yield Document("".join(lines), place, started)
+                yield Document("".join(lines), place, started, ends=False)
                 lines, size, started = [], 0, True
     if lines:
-        yield Document("".join(lines), place, started)
+        yield Document("".join(lines), place, started, ends=False)
     if blank:
         raise RequestError(f"{path} holds no text, expected a running text.")
 

@@ -9,11 +9,15 @@ from seqlens.data.examples import Place
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text; `continues` says that it goes on from the document before it, as the blocks of a running text do."""
+    """A text: a whole one, or a block of a running text, which does not end where the block does.
+
+    `continues` says that it goes on from the document before it.
+    """
 
     text: str
     place: Place | None = None
     continues: bool = False
+    ends: bool = True
 
 
 def fingerprint_documents(documents: Iterable[Document]) -> str:

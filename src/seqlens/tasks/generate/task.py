@@ -50,7 +50,7 @@ class GenerateTask:
         Raises:
             RequestError: the model cannot go on for as long as a running text does.
         """
-        running = any(document.continues for document in read())
+        running = any(not document.ends for document in read())
         if running and not config.has_bounded_state:
             raise RequestError(
                 "A running text has no end, so a Transformer needs 'task.model.layers.window', the number of tokens "
