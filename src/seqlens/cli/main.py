@@ -12,7 +12,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from seqlens._version import __version__
-from seqlens.cli import backtranslate, compare, data, demo, evaluate, inspect, predict, recipes, train
+from seqlens.cli import backtranslate, compare, cross_validate, data, demo, evaluate, inspect, predict, recipes, train
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -58,6 +58,9 @@ def build_app() -> typer.Typer:
         backtranslate.backtranslate
     )
     command("compare", "One table for several runs or recipes, with paired tests.", compare.EXAMPLES)(compare.compare)
+    command("cross-validate", "Train once for each fold; score all held-out examples.", cross_validate.EXAMPLES)(
+        cross_validate.cross_validate
+    )
     command("inspect", "Attention, gates and gradients of a run.", inspect.EXAMPLES)(inspect.inspect)
     return app
 

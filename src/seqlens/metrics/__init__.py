@@ -6,6 +6,7 @@ from seqlens.metrics.exact import ExactMatch, exact_match
 from seqlens.metrics.metric import TextMetric
 from seqlens.metrics.paired import PairedResult, paired_bootstrap
 from seqlens.metrics.perplexity import Perplexity
+from seqlens.metrics.pooling import mean_of_systems, pool_parts
 from seqlens.metrics.randomisation import approximate_randomisation
 from seqlens.metrics.score import Score
 from seqlens.metrics.shares import share_of
@@ -24,7 +25,9 @@ __all__ = [
     "corpus_bleu",
     "corpus_chrf",
     "exact_match",
+    "mean_of_systems",
     "mean_statistics",
     "paired_bootstrap",
+    "pool_parts",
     "share_of",
 ]

@@ -12,6 +12,7 @@ from seqlens.data.dna.split_corpus import DnaCorpus, Fraction, FractionOrNone, R
 from seqlens.data.dna.windows import read_class_fasta, read_windows, renamed, without_duplicates
 from seqlens.data.download import Announce
 from seqlens.data.example_cards import ExampleCard, example_card_names, read_example_card
+from seqlens.data.folds import check_fold, cut_folds
 from seqlens.data.labelled.corpus import fingerprint_labelled
 from seqlens.data.labelled.records import LabelledText
 from seqlens.data.splitting import TEST, TRAIN, VALIDATION
@@ -29,7 +30,8 @@ class DnaWindowsData:
     `path` is a name of the catalogue or a table (.csv, .tsv), `classes` a FASTA file for each label; what has no splits
     is split by a hash of the sequence. `train`, `validation` and `test` name tables. Columns are counted from 0 or
     named as in the header. Of equal sequences one is kept, and none where their labels differ, unless `duplicates` is
-    `keep`. `labels` renames labels; sequences of a label that becomes null are left out.
+    `keep`. `labels` renames labels; sequences of a label that becomes null are left out. `fold`, `num_folds` and
+    `fold_seed` cut the training data into the folds of a cross-validation, as in data of kind `labelled`.
     """
 
     kind: Literal["dna_windows"] = "dna_windows"
@@ -44,8 +46,12 @@ class DnaWindowsData:
     duplicates: Literal["drop", "keep"] = "drop"
     validation_fraction: Fraction = 0.1
     test_fraction: FractionOrNone = 0.1
+    fold: Annotated[int, Field(ge=0)] | None = None
+    num_folds: Annotated[int, Field(ge=3)] = 10
+    fold_seed: Annotated[int, Field(ge=0)] = 0
 
     def __post_init__(self) -> None:
+        check_fold(self.fold, self.num_folds)
         if self.validation_fraction + self.test_fraction >= 1:
             raise ValueError("'validation_fraction' and 'test_fraction' must leave something to train on")
 
@@ -71,9 +77,12 @@ def open_windows(config: DnaWindowsData, *, base: Path, announce: Announce | Non
     for split, given in ((TRAIN, config.train), (VALIDATION, config.validation), (TEST, config.test)):
         if given is not None:
             readers[split] = partial(_read, config, [_existing(base / given, split)], {})
+    if config.fold is not None and TRAIN in readers:
+        seed = config.fold_seed
+        readers = cut_folds(readers[TRAIN], _text_of, fold=config.fold, num_folds=config.num_folds, seed=seed)
     readers = complete_splits(
         readers,
-        key=lambda example: example.text,
+        key=_text_of,
         name=name,
         validation_fraction=config.validation_fraction,
         test_fraction=config.test_fraction,
@@ -103,6 +112,10 @@ def _settings_of(card: ExampleCard, config: DnaWindowsData) -> DnaWindowsData:
 def _labels_of(card: ExampleCard) -> dict[str, str]:
     """The label of each file that is one of a class."""
     return {str(file): key.removeprefix(_CLASS) for key, file in card.options.items() if key.startswith(_CLASS)}
+
+
+def _text_of(example: LabelledText) -> str:
+    return example.text
 
 
 def _existing(path: Path, where: str) -> Path:

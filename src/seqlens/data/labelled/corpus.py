@@ -10,6 +10,7 @@ from pydantic import Field
 
 from seqlens.data.download import Announce, fetch_files
 from seqlens.data.example_cards import ExampleCard, example_card_names, read_example_card
+from seqlens.data.folds import check_fold
 from seqlens.data.labelled.folders import find_class_folders, split_files
 from seqlens.data.labelled.readers import Format, Reader, class_files_reader, reader_of
 from seqlens.data.labelled.records import LabelledText
@@ -36,7 +37,7 @@ class LabelledData:
 
     `fold`: k-fold cross-validation. By a hash of its text each example of the file or of train belongs to one of
     `num_folds` folds; fold `fold`, counted from 0, is then the test split, the next one (the first after the last) is
-    for validation.
+    for validation. Each `fold_seed` cuts other folds.
 
     `phrases`: of trees, train on every phrase, each once. `drop_held_out`: texts of train that stand in another split,
     too, are left out of train, and of trees all their phrases. `labels` renames labels; with null, texts of that label
@@ -60,15 +61,13 @@ class LabelledData:
     test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
     fold: Annotated[int, Field(ge=0)] | None = None
     num_folds: Annotated[int, Field(ge=3)] = 10
+    fold_seed: Annotated[int, Field(ge=0)] = 0
     encoding: Literal["utf-8", "latin-1"] = "utf-8"
 
     def __post_init__(self) -> None:
         if self.validation_fraction + self.test_fraction >= 1:
             raise ValueError("'validation_fraction' and 'test_fraction' must leave something to train on")
-        if self.fold is not None and self.fold >= self.num_folds:
-            raise ValueError(
-                f"'fold' is {self.fold}, expected 0 to {self.num_folds - 1}: 'num_folds' is {self.num_folds}"
-            )
+        check_fold(self.fold, self.num_folds)
 
 
 @final
@@ -129,7 +128,7 @@ def open_labelled(config: LabelledData, *, base: Path, announce: Announce | None
     if config.fold is not None:
         if TRAIN not in readers:
             raise RequestError(f"'fold' is given, but {name} has no training {_NOUN[1]} to cut into folds.")
-        readers = folds_of(readers[TRAIN], config.fold, config.num_folds)
+        readers = folds_of(readers[TRAIN], config.fold, config.num_folds, config.fold_seed)
     elif TRAIN in readers and VALIDATION not in readers:
         test_fraction = 0.0 if TEST in readers else config.test_fraction
         readers |= held_out_by_hash(readers[TRAIN], config.validation_fraction, test_fraction, name)

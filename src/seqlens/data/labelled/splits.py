@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Iterable, Mapping
 
+from seqlens.data.folds import fold_of, folds_of_splits
 from seqlens.data.labelled.readers import Reader
 from seqlens.data.labelled.records import LabelledText
-from seqlens.data.splitting import TEST, TRAIN, VALIDATION, HashRule, find_rule, hash_sentence
+from seqlens.data.splitting import TEST, TRAIN, VALIDATION, HashRule, find_rule
 from seqlens.errors import RequestError
 
 
@@ -29,18 +30,16 @@ def held_out_by_hash(train: Reader, validation_fraction: float, test_fraction: f
     return {split: part(split) for split in parts}
 
 
-def folds_of(train: Reader, fold: int, num_folds: int) -> dict[str, Reader]:
+def folds_of(train: Reader, fold: int, num_folds: int, seed: int) -> dict[str, Reader]:
     """The splits of one fold of a cross-validation; equal texts are in one fold."""
 
     def part(folds: Collection[int]) -> Reader:
         def read(left_out: Collection[str]) -> Iterable[LabelledText]:
-            return (one for one in train(left_out) if hash_sentence(one.text) % num_folds in folds)
+            return (one for one in train(left_out) if fold_of(one.text, num_folds, seed) in folds)
 
         return read
 
-    validation = (fold + 1) % num_folds
-    rest = [number for number in range(num_folds) if number not in (fold, validation)]
-    return {TRAIN: part(rest), VALIDATION: part([validation]), TEST: part([fold])}
+    return {split: part(folds) for split, folds in folds_of_splits(fold, num_folds).items()}
 
 
 def without_held_out(readers: Mapping[str, Reader]) -> Reader:

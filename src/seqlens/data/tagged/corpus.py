@@ -9,6 +9,7 @@ from pydantic import Field
 
 from seqlens.data.download import Announce, fetch_files
 from seqlens.data.example_cards import ExampleCard, example_card_names, read_example_card
+from seqlens.data.folds import check_fold, cut_folds
 from seqlens.data.labelled.folders import split_files
 from seqlens.data.splits import unknown_split
 from seqlens.data.splitting import TEST, TRAIN, VALIDATION, HashRule, find_rule
@@ -34,6 +35,10 @@ class SpansData:
     between them, null for any blanks and tabs; `scheme` is that of the tags. Of JSON Lines: `text_key`, `entities_key`,
     and how texts are cut into `tokens`.
 
+    `fold`: k-fold cross-validation. By a hash of its text each sentence of the file or of train belongs to one of
+    `num_folds` folds, other ones for each `fold_seed`; fold `fold`, counted from 0, is then the test split, and the
+    next one (the first after the last) is for validation.
+
     `repair` reads what breaks the rules as well as it can, instead of refusing it: see the two readers.
     """
 
@@ -53,8 +58,12 @@ class SpansData:
     repair: bool = False
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
     test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    fold: Annotated[int, Field(ge=0)] | None = None
+    num_folds: Annotated[int, Field(ge=3)] = 10
+    fold_seed: Annotated[int, Field(ge=0)] = 0
 
     def __post_init__(self) -> None:
+        check_fold(self.fold, self.num_folds)
         if self.validation_fraction + self.test_fraction >= 1:
             raise ValueError("'validation_fraction' and 'test_fraction' must leave something to train on")
 
@@ -101,7 +110,10 @@ def open_spans(config: SpansData, *, base: Path, announce: Announce | None = Non
         raise RequestError(
             "The data have none of 'path', 'train', 'validation' and 'test', expected 'path' or 'train'."
         )
-    if TRAIN in readers and VALIDATION not in readers:
+    if TRAIN in readers and config.fold is not None:
+        folds, seed = config.num_folds, config.fold_seed
+        readers = cut_folds(readers[TRAIN], lambda one: one.text, fold=config.fold, num_folds=folds, seed=seed)
+    elif TRAIN in readers and VALIDATION not in readers:
         readers |= _split(readers[TRAIN], config, name, with_test=TEST not in readers)
     return SpansCorpus(name, readers)
 

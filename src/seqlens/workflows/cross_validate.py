@@ -1,0 +1,191 @@
+"""k-fold cross-validation: every example is held out once, and the scores are of all of them together."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any, final
+
+from seqlens.config import write_json
+from seqlens.errors import RequestError
+from seqlens.inference import ExamplePredictor
+from seqlens.metrics import PairedResult, Score, Statistics, mean_of_systems, paired_bootstrap, pool_parts
+from seqlens.tasks.transduce.analysis.results import score_fields
+from seqlens.training.observer import Observer
+from seqlens.workflows.evaluate_examples import ExampleEvaluation, evaluate_examples
+from seqlens.workflows.preparation import Announce
+from seqlens.workflows.recipe_config import Changes, join_changes
+from seqlens.workflows.series import Series
+
+SUMMARY_FILE = "cross-validation.json"
+_FOLDABLE = ("labelled", "dna_windows", "spans")
+"""The kinds of data that have a field `fold`."""
+
+Measures = dict[str, Statistics]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class CrossValidation:
+    """Scores over all held-out examples, of the model and of the baselines; the model's in each fold, repeat by repeat.
+
+    `tests` compare the model with each baseline by the first measure. With several repeats a score is the mean over
+    them, and its interval is still over examples.
+    """
+
+    data: str
+    noun: tuple[str, str]
+    num_folds: int
+    num_repeats: int
+    scores: dict[str, Score]
+    by_fold: dict[str, tuple[float, ...]]
+    baseline_scores: dict[str, dict[str, Score]]
+    tests: dict[str, PairedResult]
+    seconds: float
+    folder: Path
+
+    @property
+    def num_examples(self) -> int:
+        """How many were held out, each once in a repeat."""
+        return next(iter(self.scores.values())).num_examples
+
+
+def cross_validate(
+    recipe: str | Path,
+    *,
+    out: str | Path | None = None,
+    folds: int = 10,
+    repeats: int = 1,
+    overrides: Changes = (),
+    device: str = "auto",
+    announce: Announce | None = None,
+    observe: Callable[[str], Observer | None] | None = None,
+) -> CrossValidation:
+    """Trains a recipe once for each fold and scores all held-out examples together.
+
+    Args:
+        recipe: a recipe's name or file, whose data can be cut into folds.
+        out: where the runs go, `runs/cross-validation/<recipe>` by default; those that are there are not trained again.
+        folds: how many; of each run one is its test split, the next one its validation split.
+        repeats: how often, with other folds each time.
+        overrides: settings that differ from the recipe's.
+        announce: told, a sentence each, of what happens.
+        observe: makes an observer of training for a fold's name.
+
+    Raises:
+        RequestError: the data cannot be cut into folds, or `out` holds runs with other settings.
+        KeyboardInterrupt: a training was interrupted; called again, it goes on.
+    """
+    announce = announce or (lambda text: None)
+    series = Series(recipe, overrides, device, announce, observe or (lambda label: None))
+    config = series.config()
+    if config.data.kind not in _FOLDABLE:
+        raise RequestError(
+            f"Data of kind '{config.data.kind}' cannot be cut into folds, expected {', '.join(_FOLDABLE)}."
+        )
+    name = Path(recipe).stem if str(recipe).endswith((".yaml", ".yml")) else str(recipe)
+    folder = Path(out) if out is not None else Path("runs") / "cross-validation" / name
+    repeated = []
+    seconds = 0.0
+    for repeat in range(repeats):
+        evaluations = []
+        for fold in range(folds):
+            label = f"fold {fold}" if repeats == 1 else f"repeat {repeat}, fold {fold}"
+            changes = {"data.fold": fold, "data.num_folds": folds, "data.fold_seed": repeat}
+            place = folder / (f"fold-{fold}" if repeat == 0 else f"repeat-{repeat}/fold-{fold}")
+            run = series.run(place, join_changes(overrides, changes), label)
+            assert isinstance(run, ExamplePredictor)
+            seconds += run.record["training"]["seconds"]
+            found = evaluate_examples(run, announce=lambda text: None)
+            first = next(iter(found.scores.values()))
+            announce(f"{label}: {first} on {found.size}.")
+            evaluations.append(found)
+        repeated.append(evaluations)
+    result = _pool(repeated, folder, seconds)
+    write_json(folder / SUMMARY_FILE, summary_fields(result))
+    return result
+
+
+def summary_fields(result: CrossValidation) -> dict[str, Any]:
+    """The result as JSON can hold it."""
+    return {
+        "data": result.data,
+        "folds": result.num_folds,
+        "repeats": result.num_repeats,
+        "examples": result.num_examples,
+        "scores": {name: score_fields(score) for name, score in result.scores.items()},
+        "by_fold": {name: list(values) for name, values in result.by_fold.items()},
+        "baselines": {
+            baseline: {name: score_fields(score) for name, score in scores.items()}
+            for baseline, scores in result.baseline_scores.items()
+        },
+        "tests": {
+            baseline: {"difference": test.difference, "low": test.low, "high": test.high, "p": test.p_value}
+            for baseline, test in result.tests.items()
+        },
+        "training_seconds": round(result.seconds, 1),
+    }
+
+
+def _pool(repeated: Sequence[Sequence[ExampleEvaluation]], folder: Path, seconds: float) -> CrossValidation:
+    orders = [_common_order(evaluations) for evaluations in repeated]
+    model = _over_repeats([[one.statistics for one in evaluations] for evaluations in repeated], orders)
+    names = dict.fromkeys(name for evaluations in repeated for one in evaluations for name in _baselines(one))
+    baselines = {
+        name: _over_repeats([[_baselines(one).get(name, {}) for one in part] for part in repeated], orders)
+        for name in names
+    }
+    first = next(iter(model))
+    flat = [one for evaluations in repeated for one in evaluations]
+    return CrossValidation(
+        data=flat[0].data,
+        noun=flat[0].noun,
+        num_folds=len(repeated[0]),
+        num_repeats=len(repeated),
+        scores={name: measure.score() for name, measure in model.items()},
+        by_fold={name: tuple(one.scores[name].value for one in flat) for name in model},
+        baseline_scores={
+            baseline: {name: measure.score() for name, measure in measures.items()}
+            for baseline, measures in baselines.items()
+            if measures
+        },
+        tests={
+            baseline: paired_bootstrap(model[first], measures[first])
+            for baseline, measures in baselines.items()
+            if first in measures
+        },
+        seconds=seconds,
+        folder=folder,
+    )
+
+
+def _common_order(evaluations: Sequence[ExampleEvaluation]) -> list[int]:
+    """What puts the pooled examples into an order that is the same for all repeats, whichever folds they are in."""
+    examples = [repr(example) for one in evaluations for example in one.examples]
+    return sorted(range(len(examples)), key=examples.__getitem__)
+
+
+def _over_repeats(repeated: Sequence[Sequence[Measures]], orders: Sequence[Sequence[int]]) -> Measures:
+    """The measures that all folds have in the same form: pooled over folds, and the mean over repeats."""
+    found = {}
+    for name in repeated[0][0]:
+        parts = [[measures.get(name) for measures in folds] for folds in repeated]
+        flat = [part for folds in parts for part in folds]
+        forms = {None if part is None else (part.signature, part.per_example.shape[1]) for part in flat}
+        # A fold whose training has another set of labels has other counts, which cannot be added to the others'.
+        if None in forms or len(forms) > 1:
+            continue
+        pooled = [pool_parts([part for part in folds if part is not None]) for folds in parts]
+        found[name] = mean_of_systems([one.select(order) for one, order in zip(pooled, orders, strict=True)])
+    return found
+
+
+def _baselines(evaluation: ExampleEvaluation) -> dict[str, Measures]:
+    """The baselines without what is in brackets, which may be another in each fold: `commonest label (good)`."""
+    return {re.sub(r" \(.*\)$", "", name): measures for name, measures in evaluation.baseline_statistics.items()}
+
+
+def mean_over_folds(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean, smallest, largest."""
+    return fmean(values), min(values), max(values)
