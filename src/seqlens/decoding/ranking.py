@@ -13,23 +13,40 @@ def best_symbols(
 ) -> tuple[Float[Tensor, "rows best"], Int[Tensor, "rows best"]]:
     """The `count` largest entries of each row (all, if there are fewer), *ordered by id*; the lower id wins a tie.
 
-    The order lets a later stable sort by value keep lower ids first. `torch.topk` leaves open which of several
-    equal entries it returns; rows where this matters, many in bfloat16, are looked through once more.
+    The order lets a later stable sort by value keep lower ids first. A whole vocabulary is not looked through: the
+    best of a row lie in its `count` best blocks, the lower block winning a tie of their largest entries.
     """
     vocab_size = log_probs.shape[1]
-    if count >= vocab_size:
-        ids = torch.arange(vocab_size, device=log_probs.device).expand(len(log_probs), -1)
-        return log_probs, ids
-    values, ids = _largest(log_probs, count + 1)
+    whole = vocab_size - vocab_size % _BLOCK
+    if whole < 4 * count * _BLOCK:
+        return _first_best(log_probs, count)
+    blocks = log_probs[:, :whole].unflatten(1, (-1, _BLOCK))
+    _, chosen = _first_best(blocks.amax(dim=2), count)
+    candidates = blocks.gather(1, chosen[:, :, None].expand(-1, -1, _BLOCK)).flatten(1)
+    # What is left beyond the last block takes part as it is.
+    values, places = _first_best(torch.cat((candidates, log_probs[:, whole:]), dim=1), count)
+    block = chosen.gather(1, (places // _BLOCK).clamp(max=count - 1))
+    ids = torch.where(places < count * _BLOCK, block * _BLOCK + places % _BLOCK, whole + places - count * _BLOCK)
+    return values, ids
+
+
+def _first_best(
+    values: Float[Tensor, "rows entries"], count: int
+) -> tuple[Float[Tensor, "rows best"], Int[Tensor, "rows best"]]:
+    """What `best_symbols` finds. `torch.topk` leaves open which of several equal entries it returns; rows where this
+    matters, many in bfloat16, are looked through once more.
+    """
+    if count >= values.shape[1]:
+        return values, torch.arange(values.shape[1], device=values.device).expand(len(values), -1)
+    best, places = values.topk(count + 1, dim=1)
     # Equal dead entries are of no interest: none of them is ever used.
-    tied = (values[:, count - 1] == values[:, count]) & values[:, count].isfinite()
-    values, ids = values[:, :count], ids[:, :count]
+    tied = (best[:, count - 1] == best[:, count]) & best[:, count].isfinite()
+    places = places[:, :count]
     if bool(tied.any()):
-        values, ids = values.clone(), ids.clone()
-        ids[tied] = _first_of_equals(log_probs[tied], values[tied, count - 1], count)
-        values[tied] = log_probs[tied].gather(1, ids[tied])
-    ids, order = ids.sort(dim=1)
-    return values.gather(1, order), ids
+        places = places.clone()
+        places[tied] = _first_of_equals(values[tied], best[tied, count - 1], count)
+    places = places.sort(dim=1).values
+    return values.gather(1, places), places
 
 
 def _first_of_equals(
@@ -56,23 +73,3 @@ def best_symbol(log_probs: Float[Tensor, "rows vocab"]) -> Int[Tensor, "rows"]:
         return found
     value, rest = log_probs[:, whole:].max(dim=1)
     return torch.where(value > log_probs.gather(1, found[:, None])[:, 0], rest + whole, found)
-
-
-def _largest(
-    log_probs: Float[Tensor, "rows vocab"], count: int
-) -> tuple[Float[Tensor, "rows best"], Int[Tensor, "rows best"]]:
-    """What `torch.topk` finds, in a third of its time: the best of a row lie in its best blocks."""
-    vocab_size = log_probs.shape[1]
-    whole = vocab_size - vocab_size % _BLOCK
-    if whole < 4 * count * _BLOCK:
-        found = log_probs.topk(count, dim=1)
-        return found.values, found.indices
-    blocks = log_probs[:, :whole].unflatten(1, (-1, _BLOCK))
-    chosen = blocks.amax(dim=2).topk(count, dim=1).indices
-    candidates = blocks.gather(1, chosen[:, :, None].expand(-1, -1, _BLOCK)).flatten(1)
-    # What is left beyond the last block takes part as it is.
-    candidates = torch.cat((candidates, log_probs[:, whole:]), dim=1)
-    values, places = candidates.topk(count, dim=1)
-    block = chosen.gather(1, (places // _BLOCK).clamp(max=count - 1))
-    ids = torch.where(places < count * _BLOCK, block * _BLOCK + places % _BLOCK, whole + places - count * _BLOCK)
-    return values, ids

@@ -79,8 +79,9 @@ class Search:
             request = self._demanding(request, demands)
         with torch.no_grad(), ExitStack() as stack:
             for member in self._members:
-                stack.callback(member.model.train, member.model.training)
-                member.model.eval()
+                if member.model.training:  # going through all modules takes as long as a step of a small batch
+                    stack.callback(member.model.train)
+                    member.model.eval()
             states = [
                 self._start(member, stepper, numbers)
                 for member, stepper in zip(self._members, self._steppers, strict=True)
