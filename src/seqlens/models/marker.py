@@ -123,6 +123,8 @@ class GeneMarker(nn.Module):
 
     def _read(self, ids: Tensor, lengths: Tensor) -> Tensor:
         mask = length_mask(lengths, ids.shape[1], ids.device)
+        if not mask.numel():  # convolutions refuse what is shorter than their kernel
+            return self.output.weight.new_zeros(*ids.shape, self.output.out_features)
         ids = ids.where(mask, 0)
         seen = zero_padding(self.shares[ids].to(self.output.weight.dtype), mask)
         hidden = torch.nn.functional.gelu(self.convolution(seen.transpose(1, 2)).transpose(1, 2))

@@ -82,8 +82,8 @@ def marking_of(name: str, states: Integer[np.ndarray, "bases"], confidence: Floa
 
 
 def marking_of_genes(name: str, genes: Sequence[Gene], num_bases: int) -> Marking:
-    """Annotated genes as an answer that is sure of itself."""
-    named = [replace(gene, name=gene.name or f"{name}.{number}") for number, gene in enumerate(genes, 1)]
+    """Annotated genes as an answer that is sure of itself; named after the sequence, as genes that are found."""
+    named = [replace(gene, name=f"{name}.{number}") for number, gene in enumerate(genes, 1)]
     return _of_genes(name, named, num_bases, np.ones(num_bases))
 
 

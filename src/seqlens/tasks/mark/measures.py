@@ -15,7 +15,7 @@ from seqlens.metrics import Statistics
 from seqlens.tasks.mark.states import coding_of
 
 Totals = Float64[np.ndarray, "*sets statistics"]
-Values = Float64[np.ndarray, "*sets"]
+Values = Float64[np.ndarray, "*sets"] | np.float64
 
 
 def marking_measures(records: Sequence[DnaRecord], found: Sequence[Sequence[Gene]]) -> dict[str, Statistics]:
