@@ -6,7 +6,7 @@ import typer
 
 from seqlens.cli.guard import guarded
 from seqlens.cli.options import DecodingOption, DeviceOption, RunArgument, WithOption, WorkersOption
-from seqlens.cli.printing import note, print_lines, print_table
+from seqlens.cli.printing import note, print_lines, print_table, warn
 from seqlens.errors import RequestError
 
 EXAMPLES = """Examples:
@@ -48,7 +48,7 @@ def evaluate(
     """Score a run, with 95 % intervals and the strongest cheap answers beside it.
 
     Answers, references and scores are also written to `evaluation/` in the run folder; with --analyse the analysis as
-    well, as JSON and as a page with charts.
+    well, as JSON and as a page with charts. Of a classifier a page shows calibration, abstention and mistakes, too.
     """
     from seqlens.cli.decoding import decoding_changes
     from seqlens.cli.progress import counting
@@ -56,6 +56,7 @@ def evaluate(
     from seqlens.inference import ExamplePredictor, load
     from seqlens.workflows.analyse_report import analysis_tables
     from seqlens.workflows.evaluate import Evaluation
+    from seqlens.workflows.evaluate_examples import REPORT_FILE, ExampleEvaluation
     from seqlens.workflows.evaluation import evaluate as evaluate_run
 
     predictor = load([run, *others], device=device)
@@ -78,7 +79,15 @@ def evaluate(
         for table in analysis_tables(evaluation.analysis):
             print_lines([""])
             print_table(table)
+    if isinstance(evaluation, ExampleEvaluation) and evaluation.analysis is not None:
+        for table in evaluation.analysis.tables:
+            print_lines([""])
+            print_table(table)
+        for remark in evaluation.analysis.remarks:
+            warn(remark)
     if evaluation.folder is not None:
         note(f"Answers, references and scores are in {evaluation.folder}.")
         if analyse:
             note(f"The analysis is in {evaluation.folder / 'analysis.html'}.")
+        if isinstance(evaluation, ExampleEvaluation) and evaluation.analysis is not None:
+            note(f"A page with charts and mistakes is {evaluation.folder / REPORT_FILE}.")

@@ -16,14 +16,21 @@ EXAMPLES = """Examples:
   seqlens inspect runs/de-en attention --input "Zwei Hunde spielen im Schnee."
   seqlens inspect runs/de-en gates --output gates.html
   seqlens inspect runs/de-en gradients
+  seqlens inspect runs/moods words --input "There is nothing to like in this movie."
 """
 _VIEWS = ("attention", "gates", "gradients")
+_EXAMPLE_VIEWS = ("words",)
 
 
 @guarded
 def inspect(
     run: RunArgument,
-    view: Annotated[str, typer.Argument(metavar="VIEW", help="attention, gates or gradients.", show_default=False)],
+    view: Annotated[
+        str,
+        typer.Argument(
+            metavar="VIEW", help="attention, gates, gradients, or words of a classifier.", show_default=False
+        ),
+    ],
     input: Annotated[
         str | None,
         typer.Option(
@@ -36,20 +43,26 @@ def inspect(
     ] = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Look inside a run: what it attends to, what its gates do, how far its gradient reaches.
+    """Look inside a run: what it attends to, what its gates do, how far its gradient reaches, what each word counts.
 
     Prints a view for the terminal; --output also writes a report that opens in a browser without a network.
     """
     from seqlens.cli.views import show_view
-    from seqlens.inference import load_transducer
+    from seqlens.cli.word_view import show_words
+    from seqlens.inference import ExamplePredictor, load, load_transducer
     from seqlens.report import write_report
 
-    if view not in _VIEWS:
-        raise RequestError(
-            f"There is no view '{view}', expected one of {', '.join(_VIEWS)}.{did_you_mean(view, _VIEWS)}"
-        )
+    views = (*_VIEWS, *_EXAMPLE_VIEWS)
+    if view not in views:
+        raise RequestError(f"There is no view '{view}', expected one of {', '.join(views)}.{did_you_mean(view, views)}")
     text = None if input is None else read_argument(input, "The text of --input")
-    report = show_view(load_transducer(run, device=device), view, text)
+    if view in _EXAMPLE_VIEWS:
+        predictor = load(run, device=device)
+        if not isinstance(predictor, ExamplePredictor):
+            raise RequestError(f"The view '{view}' is for runs of the task 'classify', but {run} is of 'transduce'.")
+        report = show_words(predictor, text)
+    else:
+        report = show_view(load_transducer(run, device=device), view, text)
     if output is not None:
         write_report(report, output)
         note(f"The report is in {output}.")

@@ -125,9 +125,9 @@ def shaded(values: Sequence[float], largest: float, cell: int = 1) -> str:
     return "".join(SHADES[step] * cell for step in steps)
 
 
-def bar(share: float) -> str:
+def bar(share: float, width: int = BAR_WIDTH) -> str:
     """A bar of a share of the full width, in eighths of a sign."""
-    whole, rest = divmod(round(share * BAR_WIDTH * 8), 8)
+    whole, rest = divmod(round(share * width * 8), 8)
     return "█" * whole + (_EIGHTHS[rest] if rest else "")
 
 

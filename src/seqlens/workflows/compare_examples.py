@@ -24,7 +24,7 @@ def compare_examples(
     for name, predictor in predictors.items():
         announce(f"Evaluating {name}.")
         evaluations[name] = evaluate_examples(
-            predictor, split=split, data=data, with_baselines=False, announce=announce
+            predictor, split=split, data=data, with_baselines=False, analyse=False, announce=announce
         )
     (first_name, first), *_ = evaluations.items()
     contestants = []

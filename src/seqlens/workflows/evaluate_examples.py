@@ -14,12 +14,16 @@ from seqlens.data.open_examples import open_examples
 from seqlens.errors import RequestError, did_you_mean
 from seqlens.inference import ExamplePredictor, describe_machine
 from seqlens.metrics import Score, Statistics
+from seqlens.report import Prose, Report, Section, isolate, write_report
+from seqlens.tasks.example_analysis import AnalysingTask, ExampleAnalysis
 from seqlens.tasks.transduce.analysis.results import score_fields
 from seqlens.training.run_config import RunConfig
 from seqlens.workflows.claim import RECIPE_FILE
 from seqlens.workflows.example_preparation import Announce
 from seqlens.workflows.open_data import open_recipe_examples
+from seqlens.workflows.score_table import scores_table
 
+REPORT_FILE = "report.html"
 _AT_ONCE = 1024
 
 
@@ -43,6 +47,7 @@ class ExampleEvaluation(Mapping[str, Score]):
     answers: tuple[Any, ...]
     fingerprint: str
     folder: Path | None
+    analysis: ExampleAnalysis | None = None
 
     def __getitem__(self, name: str) -> Score:
         return self.scores[name]
@@ -67,6 +72,7 @@ def evaluate_examples(
     batch_size: int = 64,
     write: bool = True,
     with_baselines: bool = True,
+    analyse: bool = True,
     announce: Announce | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ExampleEvaluation:
@@ -79,6 +85,7 @@ def evaluate_examples(
         batch_size: inputs answered at a time.
         write: write predictions and scores to `evaluation/` in the run folder.
         with_baselines: fit the baselines on the run's own training data, where these are there.
+        analyse: look beside the scores where the task does, and write `report.html` besides.
         announce: told, a sentence each, of what happens; `progress` of how many inputs are answered, and of how many.
 
     Raises:
@@ -120,11 +127,14 @@ def evaluate_examples(
         answers=tuple(answers),
         fingerprint=corpus.fingerprint(split),
         folder=None,
+        analysis=task.analyse(examples, answers) if analyse and isinstance(task, AnalysingTask) else None,
     )
     if not write:
         return result
     folder = predictor.path / "evaluation" / (split if data is None else f"{Path(str(data)).name}-{split}")
     _write(result, folder, task.prediction_files(examples, answers), predictor)
+    if result.analysis is not None:
+        write_report(_report(result, result.analysis, predictor), folder / REPORT_FILE)
     return replace(result, folder=folder)
 
 
@@ -170,6 +180,26 @@ def _open_other(predictor: ExamplePredictor, data: str | Path, split: str) -> tu
         )
     corpus = open_examples(replace(own, path=str(data), **others), base=Path())
     return corpus, split
+
+
+def _report(evaluation: ExampleEvaluation, analysis: ExampleAnalysis, predictor: ExamplePredictor) -> Report:
+    """A page of the scores and of what the task has to say beside them."""
+    table = scores_table(str(evaluation.run), evaluation.scores, evaluation.baseline_scores, evaluation.size)
+    sections: list[Section] = [table]
+    if analysis.remarks:
+        sections.append(Prose("Mind", "\n\n".join(analysis.remarks)))
+    machine = describe_machine()
+    facts = {
+        "command": f"seqlens evaluate {evaluation.run} --split {evaluation.split}",
+        "recipe": str(predictor.record.get("recipe")),
+        "seed": str(predictor.record.get("seed")),
+        "data": f"{evaluation.data}, split {evaluation.split}, fingerprint {evaluation.fingerprint}",
+        "machine": f"{machine['processor']}, {machine['system']}",
+        "versions": f"seqlens {predictor.record.get('seqlens')}, torch {machine['torch']}",
+    }
+    title = f"{isolate(evaluation.run.name)} on {isolate(evaluation.data)}, split {isolate(evaluation.split)}"
+    summary = f"Scores of {evaluation.size}, and what the answers are worth beside them."
+    return Report(title, summary, [*sections, *analysis.sections], facts)
 
 
 def _write(result: ExampleEvaluation, folder: Path, files: Mapping[str, str], predictor: ExamplePredictor) -> None:

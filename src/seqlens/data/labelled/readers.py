@@ -61,7 +61,7 @@ def _tree_texts(path: Path, phrases: bool, left_out: Collection[str]) -> Iterato
     for example in read_trees(path, phrases=phrases, left_out=left_out):
         if not phrases:
             yield example
-        elif (example.text, example.label) not in seen:
+        elif example.text not in left_out and (example.text, example.label) not in seen:
             seen.add((example.text, example.label))
             yield example
 

@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class TokenWeight:
-    """A token, where it stands in the text, and how far it moves the log-odds of the answer: above 0 towards it."""
+    """A word, where it stands in the text, and how far it moves the log-odds of the answer: above 0 towards it."""
 
     text: str
     start: int
@@ -18,7 +18,7 @@ class TokenWeight:
 class Classification:
     """A label with its probability, and those of all labels.
 
-    `tokens` tell what each token counted for, where that was asked for. `truncated`: the input was longer than the
+    `tokens` tell what each word counted for, where that was asked for. `truncated`: the input was longer than the
     model's positions reach, and was cut there.
     """
 

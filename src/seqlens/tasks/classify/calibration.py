@@ -4,11 +4,12 @@ C. Guo et al. (2017), "On calibration of modern neural networks": one temperatur
 on held-out examples; it changes no answer. Their expected calibration error (section 2) measures what is left.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float, Float64, Int, Int64
 from torch import Tensor
 
 NUM_BINS = 15
@@ -38,35 +39,43 @@ def fit_temperature(logits: Float[Tensor, "examples classes"], labels: Int[Tenso
     return float(np.exp((low + high) / 2))
 
 
-class ReliabilityBin(NamedTuple):
-    """The answers whose probability lies in one part of 0 to 1: how many, their mean probability, the share right."""
+def without_temperature(probabilities: Mapping[str, float], temperature: float) -> dict[str, float]:
+    """The probabilities that the logits give by themselves, of those that they give divided by the temperature."""
+    values = np.array(list(probabilities.values()), dtype=np.float64)
+    with np.errstate(divide="ignore"):
+        logits = np.log(values) * temperature
+    shares = np.exp(logits - logits.max())
+    return dict(zip(probabilities, (shares / shares.sum()).tolist(), strict=True))
 
+
+def bin_places(probabilities: Float64[np.ndarray, "examples"], num_bins: int) -> Int64[np.ndarray, "examples"]:
+    """In which of the bins of equal width from 0 to 1 each probability lies; a bound belongs to the upper one."""
+    return np.minimum((probabilities * num_bins).astype(np.int64), num_bins - 1)
+
+
+class ReliabilityBin(NamedTuple):
+    """The answers whose probability lies in one part of 0 to 1: how many, how many right, their mean probability."""
+
+    low: float
+    high: float
     num_answers: int
+    num_right: int
     confidence: float
-    accuracy: float
 
 
 def reliability(
     probabilities: Float64[np.ndarray, "examples"], correct: Float64[np.ndarray, "examples"], num_bins: int = NUM_BINS
 ) -> list[ReliabilityBin]:
     """The answers in bins of equal width by probability, empty ones left out."""
-    places = np.minimum((probabilities * num_bins).astype(np.int64), num_bins - 1)
+    places = bin_places(probabilities, num_bins)
     found = []
     for place in range(num_bins):
         chosen = places == place
         if chosen.any():
-            bin_ = ReliabilityBin(int(chosen.sum()), float(probabilities[chosen].mean()), float(correct[chosen].mean()))
-            found.append(bin_)
+            low, high = place / num_bins, (place + 1) / num_bins
+            right = int(correct[chosen].sum())
+            found.append(ReliabilityBin(low, high, int(chosen.sum()), right, float(probabilities[chosen].mean())))
     return found
-
-
-def calibration_error(
-    probabilities: Float64[np.ndarray, "examples"], correct: Float64[np.ndarray, "examples"], num_bins: int = NUM_BINS
-) -> float:
-    """The expected calibration error: how far probability and share of right answers lie apart, weighed by bin."""
-    bins = reliability(probabilities, correct, num_bins)
-    total = sum(one.num_answers for one in bins)
-    return sum(one.num_answers * abs(one.confidence - one.accuracy) for one in bins) / total if total else 0.0
 
 
 class AbstentionPoint(NamedTuple):

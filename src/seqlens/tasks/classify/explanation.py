@@ -1,9 +1,10 @@
-"""What each token of a text counted for: how far the answer's log-odds fall when it is hidden (occlusion).
+"""What each word of a text counted for: how far the answer's log-odds fall when it is left out (occlusion).
 
 M. Zeiler & R. Fergus (2014), section 2; J. Li et al. (2016), "Understanding neural networks through representation
 erasure", for words.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 import torch
@@ -11,9 +12,32 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from seqlens.data.batch import pad
+from seqlens.data.codecs.segmentation import split_words
+from seqlens.data.text import TextCodec
 from seqlens.tasks.classify.answer import TokenWeight
 
 _ROWS_AT_ONCE = 128
+_WHOLE_TOKENS = ("words", "nucleotides")
+
+
+def word_groups(codec: TextCodec, kind: str, text: str) -> list[list[int]]:
+    """The places of the ids that stand for each word of a text; of words and nucleotides each id is one.
+
+    What stands between words, a space of a codec of characters, goes with the word before it.
+    """
+    spans = codec.spans(text)
+    if kind in _WHOLE_TOKENS:
+        return [[place] for place in range(len(spans))]
+    starts = [piece.start for piece in split_words(text) if not text[piece.start : piece.end].isspace()]
+    groups: list[list[int]] = []
+    last = -1
+    for place, (start, _) in enumerate(spans):
+        word = max(bisect_right(starts, start) - 1, 0)
+        if word != last:
+            groups.append([])
+            last = word
+        groups[-1].append(place)
+    return groups
 
 
 def token_weights(
@@ -22,20 +46,29 @@ def token_weights(
     label: int,
     text: str,
     spans: Sequence[tuple[int, int]],
-    hidden_id: int,
+    groups: Sequence[Sequence[int]],
+    temperature: float = 1.0,
 ) -> tuple[TokenWeight, ...]:
-    """A weight for each id of `row`, which stands for a span of the text; a hidden token becomes `hidden_id`."""
+    """A weight for each group of places of `row`, whose ids stand for spans of the text.
+
+    What the model does not read, as its positions reach no farther, has none.
+    """
     device = next(model.parameters()).device
-    variants = [list(row)] + [[*row[:place], hidden_id, *row[place + 1 :]] for place in range(len(row))]
+    # Left out rather than replaced: no id stands for "nothing", and an `<unk>` may never have been trained.
+    read = [group for group in groups if group[-1] < len(row)]
+    variants = [list(row)] + [[id for place, id in enumerate(row) if place not in group] for group in read]
     odds: list[float] = []
     with torch.no_grad():
         for first in range(0, len(variants), _ROWS_AT_ONCE):
             batch = pad(variants[first : first + _ROWS_AT_ONCE]).to(device)
-            odds += log_odds(model(batch.ids, batch.lengths).logits.double(), label).tolist()
+            logits = model(batch.ids, batch.lengths).logits.double() / temperature
+            odds += log_odds(logits, label).tolist()
     whole, *without = odds
-    return tuple(
-        TokenWeight(text[start:end], start, end, whole - one) for (start, end), one in zip(spans, without, strict=False)
-    )
+    found = []
+    for group, one in zip(read, without, strict=True):
+        start, end = spans[group[0]][0], spans[group[-1]][1]
+        found.append(TokenWeight(text[start:end].strip(), start, end, whole - one))
+    return tuple(found)
 
 
 def log_odds(logits: Float[Tensor, "rows classes"], label: int) -> Float[Tensor, " rows"]:

@@ -1,4 +1,4 @@
-"""Accuracy, F1 and log-loss of classifiers as sufficient statistics, so that they have intervals and paired tests."""
+"""Accuracy, F1, log-loss and calibration as sufficient statistics, so that they have intervals and paired tests."""
 
 import hashlib
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from seqlens.metrics import Statistics, mean_statistics
+from seqlens.tasks.classify.calibration import NUM_BINS, bin_places
 
 SMALLEST_PROBABILITY = 1e-12
 
@@ -49,6 +50,23 @@ def log_loss(labels: Sequence[str], probabilities: Sequence[dict[str, float]]) -
     return mean_statistics("log-loss", values, signature="base:e|mean", references_id=_id_of(labels))
 
 
+def expected_calibration_error(
+    labels: Sequence[str], probabilities: Sequence[dict[str, float]], num_bins: int = NUM_BINS
+) -> Statistics:
+    """How far the answers' probability and the share of right ones lie apart, in bins of equal width (Guo et al. 2017).
+
+    Of few examples it is above 0 even where every probability is true, as chance parts the two in each bin.
+    """
+    answers = [max(of, key=of.__getitem__) for of in probabilities]
+    chances = np.array([of[answer] for of, answer in zip(probabilities, answers, strict=True)], dtype=np.float64)
+    correct = np.array([label == answer for label, answer in zip(labels, answers, strict=True)], dtype=np.float64)
+    rows = np.zeros((len(labels), num_bins + 1))
+    rows[np.arange(len(labels)), bin_places(chances, num_bins)] = chances - correct
+    rows[:, num_bins] = 1.0
+    signature = f"expected|bins:{num_bins}"
+    return Statistics("calibration error", rows, _calibration_of_totals, signature, _id_of(labels), decimals=3)
+
+
 def _macro_f1_of_totals(totals: Float64[np.ndarray, "*sets counts"]) -> Float64[np.ndarray, "*sets"]:
     right, wrong, missed = totals[..., 0::3], totals[..., 1::3], totals[..., 2::3]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -61,6 +79,10 @@ def _matthews_of_totals(totals: Float64[np.ndarray, "*sets 4"]) -> Float64[np.nd
     with np.errstate(divide="ignore", invalid="ignore"):
         value = (tp * tn - fp * fn) / np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
     return np.asarray(np.nan_to_num(value))
+
+
+def _calibration_of_totals(totals: Float64[np.ndarray, "*sets counts"]) -> Float64[np.ndarray, "*sets"]:
+    return np.asarray(np.abs(totals[..., :-1]).sum(axis=-1) / totals[..., -1])
 
 
 def _id_of(labels: Sequence[str]) -> str:

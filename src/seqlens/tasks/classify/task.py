@@ -17,14 +17,16 @@ from seqlens.data.text import UNKNOWN_ID, TextCodec, fit_codec, load_codec
 from seqlens.errors import RequestError, WorkError, did_you_mean
 from seqlens.metrics import Statistics
 from seqlens.models.classifier import TokenClassifier, build_classifier
+from seqlens.tasks.classify.analysis import analyse_answers
 from seqlens.tasks.classify.answer import Classification, TokenWeight
 from seqlens.tasks.classify.baselines import NaiveBayes, majority
 from seqlens.tasks.classify.calibration import fit_temperature
 from seqlens.tasks.classify.config import ClassifyConfig
 from seqlens.tasks.classify.dataset import LabelledBatch, LabelledDataset, balanced_repeats
-from seqlens.tasks.classify.explanation import token_weights
-from seqlens.tasks.classify.measures import accuracy, log_loss, macro_f1, matthews
+from seqlens.tasks.classify.explanation import token_weights, word_groups
+from seqlens.tasks.classify.measures import accuracy, expected_calibration_error, log_loss, macro_f1, matthews
 from seqlens.tasks.classify.prediction_file import prediction_table
+from seqlens.tasks.example_analysis import ExampleAnalysis
 from seqlens.tasks.loss_sum import LossSum
 
 _LABELS_FILE = "labels.json"
@@ -136,7 +138,7 @@ class ClassifyTask:
         return example.text
 
     def read_settings(self, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """`explain`: whether answers tell what each token counted for."""
+        """`explain`: whether answers tell what each word counted for."""
         for name, value in changes.items():
             if name not in _SETTINGS:
                 hint = did_you_mean(name, _SETTINGS)
@@ -171,8 +173,7 @@ class ClassifyTask:
                     best = max(range(len(self.labels)), key=probabilities.__getitem__)
                     tokens: tuple[TokenWeight, ...] = ()
                     if explain:
-                        spans = self.codec.spans(inputs[number])
-                        tokens = token_weights(model, rows[number], best, inputs[number], spans, UNKNOWN_ID)
+                        tokens = self._token_weights(model, inputs[number], rows[number], best)
                     answers[number] = Classification(
                         self.labels[best],
                         probabilities[best],
@@ -212,6 +213,10 @@ class ClassifyTask:
         """A table of label, answer, probabilities and text."""
         return {"predictions.tsv": prediction_table(examples, answers, self.labels)}
 
+    def analyse(self, examples: Sequence[LabelledText], answers: Sequence[Classification]) -> ExampleAnalysis:
+        """Calibration before and after the temperature, answers by class, the most confident mistakes."""
+        return analyse_answers(examples, answers, self.labels, self.temperature)
+
     def _measures(
         self, examples: Sequence[LabelledText], probabilities: Sequence[dict[str, float]]
     ) -> dict[str, Statistics]:
@@ -221,7 +226,12 @@ class ClassifyTask:
         if len(self.labels) == 2:
             measures["correlation"] = matthews(truth, answers, self.labels[1])
         measures["log_loss"] = log_loss(truth, probabilities)
+        measures["calibration_error"] = expected_calibration_error(truth, probabilities)
         return measures
+
+    def _token_weights(self, model: nn.Module, text: str, row: Sequence[int], label: int) -> tuple[TokenWeight, ...]:
+        groups = word_groups(self.codec, self.config.codec.kind, text)
+        return token_weights(model, row, label, text, self.codec.spans(text), groups, self.temperature)
 
     def _logits(self, model: nn.Module, batch: LabelledBatch) -> Tensor:
         limit = getattr(model, "max_length", None)
