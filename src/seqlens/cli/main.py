@@ -12,7 +12,20 @@ from typing import Annotated, TypeVar
 import typer
 
 from seqlens._version import __version__
-from seqlens.cli import backtranslate, compare, cross_validate, data, demo, evaluate, inspect, predict, recipes, train
+from seqlens.cli import (
+    backtranslate,
+    compare,
+    cross_validate,
+    data,
+    demo,
+    evaluate,
+    inspect,
+    learning_curve,
+    predict,
+    recipes,
+    train,
+    tune,
+)
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -61,6 +74,10 @@ def build_app() -> typer.Typer:
     command("cross-validate", "Train once for each fold; score all held-out examples.", cross_validate.EXAMPLES)(
         cross_validate.cross_validate
     )
+    command("learning-curve", "Train on parts of the data: would more help?", learning_curve.EXAMPLES)(
+        learning_curve.learning_curve
+    )
+    command("tune", "Search for better settings with Optuna.", tune.EXAMPLES)(tune.tune)
     command("inspect", "Attention, gates and gradients of a run.", inspect.EXAMPLES)(inspect.inspect)
     return app
 

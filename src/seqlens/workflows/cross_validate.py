@@ -1,7 +1,6 @@
 """k-fold cross-validation: every example is held out once, and the scores are of all of them together."""
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -9,10 +8,11 @@ from typing import Any, final
 
 from seqlens.config import write_json
 from seqlens.errors import RequestError
-from seqlens.inference import ExamplePredictor
+from seqlens.inference import ExamplePredictor, read_record
 from seqlens.metrics import PairedResult, Score, Statistics, mean_of_systems, paired_bootstrap, pool_parts
 from seqlens.tasks.transduce.analysis.results import score_fields
 from seqlens.training.observer import Observer
+from seqlens.workflows.baseline_names import common_names
 from seqlens.workflows.evaluate_examples import ExampleEvaluation, evaluate_examples
 from seqlens.workflows.preparation import Announce
 from seqlens.workflows.recipe_config import Changes, join_changes
@@ -87,24 +87,28 @@ def cross_validate(
     name = Path(recipe).stem if str(recipe).endswith((".yaml", ".yml")) else str(recipe)
     folder = Path(out) if out is not None else Path("runs") / "cross-validation" / name
     repeated = []
-    seconds = 0.0
     for repeat in range(repeats):
-        evaluations = []
-        for fold in range(folds):
-            label = f"fold {fold}" if repeats == 1 else f"repeat {repeat}, fold {fold}"
-            changes = {"data.fold": fold, "data.num_folds": folds, "data.fold_seed": repeat}
-            place = folder / (f"fold-{fold}" if repeat == 0 else f"repeat-{repeat}/fold-{fold}")
-            run = series.run(place, join_changes(overrides, changes), label)
-            assert isinstance(run, ExamplePredictor)
-            seconds += run.record["training"]["seconds"]
-            found = evaluate_examples(run, announce=lambda text: None)
-            first = next(iter(found.scores.values()))
-            announce(f"{label}: {first} on {found.size}.")
-            evaluations.append(found)
-        repeated.append(evaluations)
-    result = _pool(repeated, folder, seconds)
+        named = "" if repeats == 1 else f"repeat {repeat}, "
+        place = folder if repeat == 0 else folder / f"repeat-{repeat}"
+        shared = {"data.num_folds": folds, "data.fold_seed": repeat}
+        repeated.append(
+            [
+                _hold_out(series, place / f"fold-{fold}", {"data.fold": fold, **shared}, f"{named}fold {fold}")
+                for fold in range(folds)
+            ]
+        )
+    result = _pool(repeated, folder)
     write_json(folder / SUMMARY_FILE, summary_fields(result))
     return result
+
+
+def _hold_out(series: Series, place: Path, changes: Mapping[str, object], label: str) -> ExampleEvaluation:
+    """Trains without one fold, and scores that."""
+    run = series.run(place, join_changes(series.overrides, changes), label)
+    assert isinstance(run, ExamplePredictor)
+    found = evaluate_examples(run)
+    series.announce(f"{label}: {next(iter(found.scores.values()))} on {found.size}.")
+    return found
 
 
 def summary_fields(result: CrossValidation) -> dict[str, Any]:
@@ -128,16 +132,16 @@ def summary_fields(result: CrossValidation) -> dict[str, Any]:
     }
 
 
-def _pool(repeated: Sequence[Sequence[ExampleEvaluation]], folder: Path, seconds: float) -> CrossValidation:
+def _pool(repeated: Sequence[Sequence[ExampleEvaluation]], folder: Path) -> CrossValidation:
     orders = [_common_order(evaluations) for evaluations in repeated]
     model = _over_repeats([[one.statistics for one in evaluations] for evaluations in repeated], orders)
-    names = dict.fromkeys(name for evaluations in repeated for one in evaluations for name in _baselines(one))
+    flat = [one for evaluations in repeated for one in evaluations]
+    names = common_names([list(one.baseline_statistics) for one in flat])
     baselines = {
-        name: _over_repeats([[_baselines(one).get(name, {}) for one in part] for part in repeated], orders)
-        for name in names
+        name: _over_repeats([[_baseline(one, place) for one in part] for part in repeated], orders)
+        for place, name in enumerate(names)
     }
     first = next(iter(model))
-    flat = [one for evaluations in repeated for one in evaluations]
     return CrossValidation(
         data=flat[0].data,
         noun=flat[0].noun,
@@ -155,7 +159,7 @@ def _pool(repeated: Sequence[Sequence[ExampleEvaluation]], folder: Path, seconds
             for baseline, measures in baselines.items()
             if first in measures
         },
-        seconds=seconds,
+        seconds=sum(read_record(one.run)["training"]["seconds"] for one in flat),
         folder=folder,
     )
 
@@ -181,9 +185,10 @@ def _over_repeats(repeated: Sequence[Sequence[Measures]], orders: Sequence[Seque
     return found
 
 
-def _baselines(evaluation: ExampleEvaluation) -> dict[str, Measures]:
-    """The baselines without what is in brackets, which may be another in each fold: `commonest label (good)`."""
-    return {re.sub(r" \(.*\)$", "", name): measures for name, measures in evaluation.baseline_statistics.items()}
+def _baseline(evaluation: ExampleEvaluation, place: int) -> Measures:
+    """The measures of a baseline by its place in the list; none where the list is shorter."""
+    found = list(evaluation.baseline_statistics.values())
+    return found[place] if place < len(found) else {}
 
 
 def mean_over_folds(values: Sequence[float]) -> tuple[float, float, float]:

@@ -1,0 +1,147 @@
+"""`seqlens tune`: trials in a folder, killed ones go on, the best settings as a recipe."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from seqlens.config import load_config, read_json
+from seqlens.errors import RequestError
+from seqlens.training.observer import FitResult, Progress, Validation
+from seqlens.training.run_config import RunConfig
+from seqlens.workflows.search_space import Choices, Range, read_parameters
+from seqlens.workflows.tune import Search, tune
+from tests.unit.cli.conftest import Invoke
+
+PARAMS = ("training.optimizer.learning_rate=log:1e-4:1e-1", "task.model.encoder.cell=lstm|gru")
+ARGUMENTS = ("tune", "sentiment/smoke", "--set", "training.max_steps=3", "--out", "found")
+
+
+class Killed(BaseException):
+    """As a kill would end the process: nothing may be tidied up."""
+
+
+class Killing:
+    """An observer in whose second step the process ends."""
+
+    def on_step(self, progress: Progress) -> None:
+        if progress.step == 2:
+            raise Killed
+
+    def on_validation(self, validation: Validation) -> None: ...
+
+    def on_warning(self, text: str) -> None: ...
+
+    def on_end(self, result: FitResult) -> None: ...
+
+
+def settings_of(search: Search) -> list[tuple[int, float | None, dict[str, object]]]:
+    return sorted((trial.number, trial.value, trial.settings) for trial in search.trials)
+
+
+def test_the_best_settings_become_a_recipe_that_trains(invoke: Invoke, tmp_path: Path) -> None:
+    options = [part for param in PARAMS for part in ("--param", param)]
+    result = invoke(*ARGUMENTS, *options, "--trials", "3")
+    assert result.exit_code == 0, result.output
+    best = load_config(RunConfig, tmp_path / "found" / "best.yaml")
+    rows = [line.split() for line in result.stdout.splitlines() if line.strip()[:1].isdigit()]
+    assert len(rows) == 3
+    assert best.task.model.encoder.cell == rows[0][3]  # type: ignore[union-attr]
+    assert f"{best.training.optimizer.learning_rate:.4g}" == rows[0][2]
+    losses = [float(row[1]) for row in rows]
+    assert losses == sorted(losses)
+    number = int(rows[0][0])
+    stored = read_json(tmp_path / "found" / f"trial-{number:03d}" / "run.json")
+    assert stored["weights"]["validation"]["loss"] == pytest.approx(losses[0], abs=1e-3)
+    assert "The search" in (tmp_path / "found" / "report.html").read_text(encoding="utf-8")
+    other = invoke(*ARGUMENTS, *options[:2], "--trials", "4")
+    assert other.exit_code == 2
+    assert "found holds a search with another 'params'" in other.stderr
+
+
+def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+    overrides = {"training.max_steps": 3}
+    whole = tune("sentiment/smoke", PARAMS, trials=3, out=tmp_path / "whole", overrides=overrides)
+    arguments = {"trials": 3, "out": tmp_path / "killed", "overrides": overrides}
+    with pytest.raises(Killed):
+        tune(
+            "sentiment/smoke",
+            PARAMS,
+            observe=lambda label: Killing() if label == "trial 1" else None,
+            **arguments,  # type: ignore[arg-type]
+        )
+    told: list[str] = []
+    again = tune("sentiment/smoke", PARAMS, announce=told.append, **arguments)  # type: ignore[arg-type]
+    assert settings_of(again) == settings_of(whole)
+    assert not any("trial 0:" in text for text in told)
+    assert any(text.startswith("trial 1: going on") or "trial 1: training" in text for text in told)
+    more = tune("sentiment/smoke", PARAMS, **{**arguments, "trials": 4})  # type: ignore[arg-type]
+    assert settings_of(more)[:3] == settings_of(whole)
+
+
+def test_a_trial_that_fails_is_told_and_the_others_go_on(tmp_path: Path) -> None:
+    told: list[str] = []
+    # Four heads do not divide a width of 18.
+    search = tune(
+        "sentiment/smoke",
+        ["task.model.embedding_dim=16|18"],
+        trials=4,
+        out=tmp_path / "found",
+        overrides={
+            "training.max_steps": 2,
+            "task.model.pooling": "mean",
+            "task.model.encoder": {"kind": "transformer", "num_layers": 1, "num_heads": 4},
+        },
+        announce=told.append,
+    )
+    failed = [trial for trial in search.trials if trial.value is None]
+    assert failed
+    assert all(trial.settings == {"task.model.embedding_dim": 18} for trial in failed)
+    assert any("failed" in text and "18" in text for text in told)
+    assert search.trials[0].settings == {"task.model.embedding_dim": 16}
+
+
+def test_without_optuna_a_sentence_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, invoke: Invoke, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    result = invoke(*ARGUMENTS, "--param", PARAMS[0])
+    assert result.exit_code == 2
+    assert "Optuna is not installed" in result.stderr
+    assert "pip install 'seqlens[tune]'" in result.stderr
+    assert not (tmp_path / "found").exists()
+
+
+@pytest.mark.parametrize(
+    ("param", "sentence"),
+    [
+        ("task.model.droput_p=0:0.5", "Did you mean 'dropout_p'?"),
+        ("task.model.dropout_p=0:2", "--param task.model.dropout_p"),
+        ("task.model.dropout_p", "expected path=low:high"),
+        ("task.model.dropout_p=0.5:0.1", "expected low below high"),
+        ("training.optimizer.learning_rate=log:0:1", "both above 0"),
+        ("seed=1:10", "'seed' is not for a search"),
+        ("task.model.pooling=last|last", "a value stands there twice"),
+    ],
+)
+def test_a_wrong_parameter_is_told_before_anything_trains(
+    param: str, sentence: str, invoke: Invoke, tmp_path: Path
+) -> None:
+    result = invoke(*ARGUMENTS, "--param", param)
+    assert result.exit_code == 2
+    assert sentence in result.stderr
+    assert not (tmp_path / "found").exists()
+
+
+def test_a_range_is_of_whole_numbers_where_the_recipe_has_one() -> None:
+    settings = {"model": {"dropout_p": 0.1, "size": 16, "limit": None}}
+    texts = ["model.dropout_p=0:1", "model.size=log:16:64", "model.limit=1:2:0.5", "model.kind=a|3|null|0.5"]
+    assert read_parameters(texts, settings) == [
+        Range("model.dropout_p", 0.0, 1.0),
+        Range("model.size", 16, 64, log=True),
+        Range("model.limit", 1.0, 2.0, step=0.5),
+        Choices("model.kind", ("a", 3, None, 0.5)),
+    ]
+    assert isinstance(read_parameters(texts, settings)[1].ends[0], int)
+    with pytest.raises(RequestError, match="twice"):
+        read_parameters(["a=1:2", "a=1:3"], {})
