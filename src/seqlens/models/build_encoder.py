@@ -2,8 +2,13 @@
 
 from seqlens.layers import TransformerEncoder
 from seqlens.layers.build import build_recurrent
-from seqlens.models.config import EncoderConfig, RecurrentEncoderConfig, TransformerEncoderConfig
-from seqlens.models.encoders import Encoder, RecurrentEncoder, SelfAttentionEncoder
+from seqlens.models.config import (
+    ConvolutionalEncoderConfig,
+    EncoderConfig,
+    RecurrentEncoderConfig,
+    TransformerEncoderConfig,
+)
+from seqlens.models.encoders import ConvolutionalEncoder, Encoder, RecurrentEncoder, SelfAttentionEncoder
 
 
 def build_encoder(config: EncoderConfig, input_dim: int) -> Encoder:
@@ -19,6 +24,15 @@ def build_encoder(config: EncoderConfig, input_dim: int) -> Encoder:
                 dropout_p=config.dropout_p,
             )
             return RecurrentEncoder(layer)
+        case ConvolutionalEncoderConfig():
+            return ConvolutionalEncoder(
+                input_dim,
+                config.channels,
+                first_kernel=config.first_kernel,
+                kernel=config.kernel,
+                dilations=config.dilations,
+                dropout_p=config.dropout_p,
+            )
         case TransformerEncoderConfig():
             stack = TransformerEncoder(
                 input_dim,

@@ -28,19 +28,25 @@ class TokenClassifier(nn.Module):
         dropout_p: float = 0.0,
         token_dropout_p: float = 0.0,
         unknown_id: int = 1,
+        num_positions: int | None = None,
     ) -> None:
         """`token_dropout_p`: in training each token becomes `unknown_id` with this probability."""
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, embedding_dim)
+        # By default a row is longer than what a rare word ever learns: it would stay noise.
+        nn.init.normal_(self.embedding.weight, std=embedding_dim**-0.5)
         self.dropout = Dropout(dropout_p)
-        self.classifier = SequenceClassifier(encoder, num_classes=num_classes, pooling=pooling, dropout_p=dropout_p)
+        self.classifier = SequenceClassifier(
+            encoder, num_classes=num_classes, pooling=pooling, dropout_p=dropout_p, num_positions=num_positions
+        )
         self.token_dropout_p = token_dropout_p
         self.unknown_id = unknown_id
 
     @property
     def max_length(self) -> int | None:
-        """The longest input that learned positions reach; None where there is no such limit."""
-        return self.classifier.encoder.max_length
+        """The longest input that learned or pooled positions reach; None where there is no such limit."""
+        limits = (self.classifier.encoder.max_length, self.classifier.num_positions)
+        return min((limit for limit in limits if limit is not None), default=None)
 
     def forward(self, ids: Int[Tensor, "batch time"], lengths: Int[Tensor, " batch"]) -> ClassifierOutput:
         """Classifies whole sequences."""
@@ -69,4 +75,5 @@ def build_classifier(
         dropout_p=config.dropout_p,
         token_dropout_p=config.token_dropout_p,
         unknown_id=unknown_id,
+        num_positions=config.num_positions,
     )

@@ -7,16 +7,17 @@ from pydantic import Field
 
 from seqlens.models.config import EncoderConfig, Positive, Probability, RecurrentEncoderConfig
 
-PoolingName = Literal["summary", "last", "mean", "max", "attention"]
+PoolingName = Literal["summary", "last", "mean", "max", "attention", "positions"]
 
 
 @dataclass(frozen=True, slots=True)
 class ClassifierConfig:
     """Embeddings, an encoder, one vector out of its steps, a layer over the classes.
 
-    `pooling`: `summary` (the last state of each direction; a Transformer's mean), `last`, `mean`, `max`, or
-    `attention`, which weighs the steps. `token_dropout_p`: in training tokens become `<unk>` with this probability
-    (word dropout, Iyyer et al. 2015). `dropout_p` is on embeddings and on the vector that is judged.
+    `pooling`: `summary` (the last state of each direction; a Transformer's mean), `last`, `mean`, `max`, `attention`,
+    which weighs the steps, or `positions`, which keeps the first `num_positions` steps apart: for windows in which each
+    place has its own meaning; longer inputs are cut there. `token_dropout_p`: in training tokens become `<unk>` with
+    this probability (word dropout, Iyyer et al. 2015). `dropout_p` is on embeddings and on the vector that is judged.
     """
 
     embedding_dim: Positive = 128
@@ -24,3 +25,11 @@ class ClassifierConfig:
     pooling: PoolingName = "summary"
     dropout_p: Probability = 0.3
     token_dropout_p: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    num_positions: Positive | None = None
+
+    def __post_init__(self) -> None:
+        if (self.pooling == "positions") != (self.num_positions is not None):
+            raise ValueError(
+                f"'pooling' is '{self.pooling}' and 'num_positions' {self.num_positions}, expected a number for "
+                "'positions' and for no other"
+            )

@@ -97,7 +97,29 @@ class TransformerDecoderConfig:
     max_length: Positive = 1024
 
 
-EncoderConfig = Annotated[RecurrentEncoderConfig | TransformerEncoderConfig, Field(discriminator="kind")]
+@dataclass(frozen=True, slots=True)
+class ConvolutionalEncoderConfig:
+    """A convolution over `first_kernel` steps into `channels`, then a gated one of `kernel` steps for each dilation.
+
+    For short sequences in which what counts is near: splice sites, promoters. Kernels have a middle, so they are odd.
+    """
+
+    kind: Literal["convolutional"] = "convolutional"
+    channels: Positive = 64
+    first_kernel: Positive = 7
+    kernel: Positive = 7
+    dilations: tuple[Positive, ...] = (1, 1)
+    dropout_p: Probability = 0.0
+
+    def __post_init__(self) -> None:
+        for name, kernel in (("first_kernel", self.first_kernel), ("kernel", self.kernel)):
+            if kernel % 2 == 0:
+                raise ValueError(f"'{name}' is {kernel}, expected an odd number, so that it has a middle")
+
+
+EncoderConfig = Annotated[
+    RecurrentEncoderConfig | TransformerEncoderConfig | ConvolutionalEncoderConfig, Field(discriminator="kind")
+]
 DecoderConfig = Annotated[RecurrentDecoderConfig | TransformerDecoderConfig, Field(discriminator="kind")]
 
 
@@ -137,4 +159,6 @@ class TransducerConfig:
         """Entries that the encoder gives for each token; both directions stand side by side."""
         if isinstance(self.encoder, TransformerEncoderConfig):
             return self.embedding_dim
+        if isinstance(self.encoder, ConvolutionalEncoderConfig):
+            return self.encoder.channels
         return self.encoder.hidden_dim * (2 if self.encoder.bidirectional else 1)

@@ -1,5 +1,6 @@
 """Encoders: embedded inputs to a memory that can be attended to, and one vector that sums it up."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, final
 
 import torch
@@ -8,7 +9,8 @@ from torch import Tensor, nn
 
 from seqlens.layers import PositionKind, RecurrentLayer, TransformerEncoder, build_positions
 from seqlens.layers.dropout import Dropout
-from seqlens.layers.masks import length_mask
+from seqlens.layers.gated_convolution import GatedConvolution
+from seqlens.layers.masks import length_mask, zero_padding
 
 
 class EncoderOutput(NamedTuple):
@@ -61,7 +63,47 @@ class SelfAttentionEncoder(nn.Module):
         return EncoderOutput(memory, memory.sum(1) / counts, lengths)
 
 
-Encoder = RecurrentEncoder | SelfAttentionEncoder
+@final
+class ConvolutionalEncoder(nn.Module):
+    """Gated convolutions over what a first one sees; the summary is the mean of the memory."""
+
+    def __init__(
+        self,
+        input_dim: int,
+        channels: int,
+        *,
+        first_kernel: int = 7,
+        kernel: int = 7,
+        dilations: Sequence[int] = (1, 1),
+        dropout_p: float = 0.0,
+    ) -> None:
+        """Raises ValueError for a kernel without a middle."""
+        super().__init__()
+        if first_kernel % 2 == 0:
+            raise ValueError(
+                f"a kernel needs a middle, so an odd number of steps, but `first_kernel` is {first_kernel}"
+            )
+        self.first = nn.Conv1d(input_dim, channels, first_kernel, padding=first_kernel // 2)
+        self.blocks = nn.ModuleList(
+            [GatedConvolution(channels, kernel=kernel, dilation=each, dropout_p=dropout_p) for each in dilations]
+        )
+        self.output_dim = channels
+        self.max_length: int | None = None
+
+    def forward(self, inputs: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]) -> EncoderOutput:
+        mask = length_mask(lengths, inputs.shape[1], inputs.device)
+        if not mask.numel():  # convolutions refuse what is shorter than their kernel
+            memory = inputs.new_zeros(*inputs.shape[:2], self.output_dim)
+        else:
+            seen = self.first(zero_padding(inputs, mask).transpose(1, 2)).transpose(1, 2)
+            memory = zero_padding(torch.nn.functional.gelu(seen), mask)
+            for block in self.blocks:
+                memory = block(memory, mask)
+        counts = lengths.clamp(min=1).to(memory.device)[:, None]
+        return EncoderOutput(memory, memory.sum(1) / counts, lengths)
+
+
+Encoder = RecurrentEncoder | SelfAttentionEncoder | ConvolutionalEncoder
 
 
 def pool_last(memory: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]) -> Float[Tensor, "batch dim"]:

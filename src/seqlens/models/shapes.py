@@ -3,7 +3,7 @@
 from typing import Literal, NamedTuple, final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from seqlens.layers import RecurrentLayer, RecurrentState
@@ -11,7 +11,8 @@ from seqlens.layers.dropout import Dropout
 from seqlens.layers.masks import length_mask, masked_softmax
 from seqlens.models.encoders import Encoder, pool_last
 
-Pooling = Literal["summary", "last", "mean", "max", "attention"]
+Pooling = Literal["summary", "last", "mean", "max", "attention", "positions"]
+_POSITION_DIM = 12
 
 
 class ClassifierOutput(NamedTuple):
@@ -26,17 +27,36 @@ class SequenceClassifier(nn.Module):
     """Many-to-one: an encoder, one vector out of its memory, one layer over the classes."""
 
     def __init__(
-        self, encoder: Encoder, *, num_classes: int, pooling: Pooling = "summary", dropout_p: float = 0.0
+        self,
+        encoder: Encoder,
+        *,
+        num_classes: int,
+        pooling: Pooling = "summary",
+        dropout_p: float = 0.0,
+        num_positions: int | None = None,
     ) -> None:
-        """`pooling`: the encoder's own summary, the last step, the mean or maximum over real steps, or their mean as
-        weighed by additive attention from a learned query (Yang et al. 2016, section 2.2). `dropout_p` is that
-        of the vector.
+        """`pooling`: the encoder's own summary, the last step, the mean or maximum over real steps, their mean as
+        weighed by additive attention from a learned query (Yang et al. 2016, section 2.2), or `positions`: some
+        features of each of the first `num_positions` steps side by side, for windows in which each place has its own
+        meaning. `dropout_p` is that of the vector.
+
+        Raises:
+            ValueError: `positions` without their number.
         """
         super().__init__()
         self.encoder = encoder
         self.pooling: Pooling = pooling
         self.dropout = Dropout(dropout_p)
-        self.output = nn.Linear(encoder.output_dim, num_classes)
+        self.num_positions = None
+        self.narrow = None
+        pooled_dim = encoder.output_dim
+        if pooling == "positions":
+            if num_positions is None:
+                raise ValueError("pooling by positions needs `num_positions`")
+            self.num_positions = num_positions
+            self.narrow = nn.Linear(encoder.output_dim, _POSITION_DIM)
+            pooled_dim = num_positions * _POSITION_DIM
+        self.output = nn.Linear(pooled_dim, num_classes)
         self.score = None
         if pooling == "attention":
             dim = encoder.output_dim
@@ -63,7 +83,18 @@ class SequenceClassifier(nn.Module):
                 assert self.score is not None
                 weights = masked_softmax(self.score(encoded.memory)[:, :, 0], mask[:, :, 0]).to(encoded.memory.dtype)
                 pooled = (weights[:, None] @ encoded.memory)[:, 0]
+            case "positions":
+                pooled = self._side_by_side(encoded.memory, mask)
         return ClassifierOutput(self.output(self.dropout(pooled)), weights)
+
+    def _side_by_side(
+        self, memory: Float[Tensor, "batch time dim"], mask: Bool[Tensor, "batch time 1"]
+    ) -> Float[Tensor, "batch features"]:
+        assert self.narrow is not None
+        assert self.num_positions is not None
+        features = torch.nn.functional.gelu(self.narrow(self.dropout(memory))).masked_fill(~mask, 0.0)
+        features = features[:, : self.num_positions]
+        return nn.functional.pad(features, (0, 0, 0, self.num_positions - features.shape[1])).flatten(1)
 
 
 class TaggerOutput(NamedTuple):
@@ -76,16 +107,14 @@ class TaggerOutput(NamedTuple):
 class SequenceTagger(nn.Module):
     """Many-to-many aligned: an encoder, and one layer over the tags at every step."""
 
-    def __init__(self, encoder: Encoder, *, num_tags: int, dropout_p: float = 0.0) -> None:
-        """`dropout_p` is on what the encoder gives."""
+    def __init__(self, encoder: Encoder, *, num_tags: int) -> None:
         super().__init__()
         self.encoder = encoder
-        self.dropout = Dropout(dropout_p)
         self.output = nn.Linear(encoder.output_dim, num_tags)
 
     def forward(self, inputs: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]) -> TaggerOutput:
         """Tags every step."""
-        return TaggerOutput(self.output(self.dropout(self.encoder(inputs, lengths).memory)))
+        return TaggerOutput(self.output(self.encoder(inputs, lengths).memory))
 
 
 class GeneratorOutput(NamedTuple):

@@ -7,7 +7,14 @@ import torch
 from torch import Tensor
 
 from seqlens.layers import GRU, LSTM, TransformerEncoder
-from seqlens.models.encoders import Encoder, EncoderOutput, RecurrentEncoder, SelfAttentionEncoder, pool_last
+from seqlens.models.encoders import (
+    ConvolutionalEncoder,
+    Encoder,
+    EncoderOutput,
+    RecurrentEncoder,
+    SelfAttentionEncoder,
+    pool_last,
+)
 from seqlens.models.shapes import Pooling, SequenceClassifier, SequenceGenerator, SequenceTagger
 from seqlens.testing import assert_chunks_equal_whole, assert_padding_invariant, assert_steps_equal_whole
 
@@ -19,6 +26,8 @@ def build_encoder(kind: str) -> Encoder:
     torch.manual_seed(0)
     if kind == "recurrent":
         return RecurrentEncoder(GRU(DIM, 3, bidirectional=True)).double()
+    if kind == "convolutional":
+        return ConvolutionalEncoder(DIM, 6, first_kernel=3, kernel=3, dilations=(1, 2)).double()
     layer = TransformerEncoder(DIM, num_layers=1, num_heads=2)
     return SelfAttentionEncoder(layer, positions="sinusoidal", max_length=9, dropout_p=0.3).double()
 
@@ -27,13 +36,15 @@ def random_inputs(*shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 
 
-each_encoder = pytest.mark.parametrize("kind", ["recurrent", "self-attention"])
+each_encoder = pytest.mark.parametrize("kind", ["recurrent", "self-attention", "convolutional"])
 
 
 @each_encoder
 @pytest.mark.parametrize("pooling", get_args(Pooling))
 def test_padding_never_changes_a_class(kind: str, pooling: Pooling) -> None:
-    model = SequenceClassifier(build_encoder(kind), num_classes=2, pooling=pooling).double()
+    model = SequenceClassifier(
+        build_encoder(kind), num_classes=2, pooling=pooling, num_positions=4 if pooling == "positions" else None
+    ).double()
     assert_padding_invariant(model, (random_inputs(4, 5, DIM), LENGTHS))
 
 
@@ -45,7 +56,9 @@ def test_padding_never_changes_a_tag(kind: str) -> None:
 
 @pytest.mark.parametrize("pooling", get_args(Pooling))
 def test_an_empty_sequence_is_judged_by_the_bias_alone(pooling: Pooling) -> None:
-    model = SequenceClassifier(build_encoder("recurrent"), num_classes=2, pooling=pooling).double()
+    model = SequenceClassifier(
+        build_encoder("recurrent"), num_classes=2, pooling=pooling, num_positions=4 if pooling == "positions" else None
+    ).double()
     logits = model(random_inputs(2, 5, DIM), torch.tensor([0, 5])).logits
     torch.testing.assert_close(logits[0], model.output.bias)
     assert not torch.allclose(logits[1], model.output.bias)
@@ -62,7 +75,12 @@ def test_pooling_by_hand() -> None:
     expected["max"] = [[3, -2], [5, -6]]
     assert set(expected) == set(get_args(Pooling))
     for pooling in get_args(Pooling):
-        model = SequenceClassifier(RecurrentEncoder(GRU(2, 2)), num_classes=2, pooling=pooling)
+        model = SequenceClassifier(
+            RecurrentEncoder(GRU(2, 2)),
+            num_classes=2,
+            pooling=pooling,
+            num_positions=4 if pooling == "positions" else None,
+        )
         model.encoder.forward = given  # type: ignore[method-assign]
         with torch.no_grad():
             model.output.weight.copy_(torch.eye(2))

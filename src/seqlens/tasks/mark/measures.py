@@ -30,7 +30,9 @@ def marking_measures(records: Sequence[DnaRecord], found: Sequence[Sequence[Gene
         genes.append(_matches({(gene.strand, gene.exons) for gene in record.genes}, _structures(own)))
     reference = _id_of(records)
 
-    def measure(name: str, rows: list[list[float]], value: Callable[[Totals], Values], level: str) -> Statistics:
+    def measure(
+        name: str, rows: list[list[float]], value: Callable[[Totals], Float64[np.ndarray, "*sets"]], level: str
+    ) -> Statistics:
         table = np.array(rows, dtype=np.float64).reshape(-1, 4)
         return Statistics(name, table, value, level, reference, decimals=3)
 
@@ -71,24 +73,24 @@ def _structures(genes: Sequence[Gene]) -> set[object]:
     return {(gene.strand, gene.exons) for gene in genes}
 
 
-def _ratio(part: Values, whole: Values) -> Values:
+def _ratio(part: Values, whole: Values) -> Float64[np.ndarray, "*sets"]:
     return np.asarray(np.divide(part, whole, out=np.zeros_like(whole, dtype=np.float64), where=whole != 0))
 
 
-def _f1(totals: Totals) -> Values:
+def _f1(totals: Totals) -> Float64[np.ndarray, "*sets"]:
     true, false, missed = totals[..., 0], totals[..., 1], totals[..., 2]
     return _ratio(2 * true, 2 * true + false + missed)
 
 
-def _sensitivity(totals: Totals) -> Values:
+def _sensitivity(totals: Totals) -> Float64[np.ndarray, "*sets"]:
     return _ratio(totals[..., 0], totals[..., 0] + totals[..., 2])
 
 
-def _precision(totals: Totals) -> Values:
+def _precision(totals: Totals) -> Float64[np.ndarray, "*sets"]:
     return _ratio(totals[..., 0], totals[..., 0] + totals[..., 1])
 
 
-def _matthews(totals: Totals) -> Values:
+def _matthews(totals: Totals) -> Float64[np.ndarray, "*sets"]:
     true, false, missed, rest = (totals[..., column] for column in range(4))
     product = (true + false) * (true + missed) * (rest + false) * (rest + missed)
     return _ratio(true * rest - false * missed, np.sqrt(product))
