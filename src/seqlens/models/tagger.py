@@ -13,19 +13,19 @@ from seqlens.layers.dropout import Dropout
 from seqlens.layers.masks import length_mask
 from seqlens.models.build_encoder import build_encoder
 from seqlens.models.encoders import Encoder
-from seqlens.models.shapes import SequenceTagger, TaggerOutput
+from seqlens.models.shapes import TaggerOutput
 from seqlens.models.tagger_config import (
     ConvolutionLettersConfig,
     LettersConfig,
     RecurrentLettersConfig,
     TaggerConfig,
 )
-from seqlens.models.words import ConvolutionLetters, Letters, RecurrentLetters, WordEmbedder, WordForms
+from seqlens.models.words import ConvolutionLetters, Letters, RecurrentLetters, RepeatedWords, WordEmbedder, WordForms
 
 
 @final
 class WordTagger(nn.Module):
-    """Words in front of a `SequenceTagger`, and how its tags may follow each other.
+    """Words, an encoder, a layer over the tags at every step, and how tags may follow each other.
 
     The loss and the best path are made of `logits` and `scores()`; see `layers.crf` and `decoding.viterbi`.
     """
@@ -37,14 +37,19 @@ class WordTagger(nn.Module):
         crf: LinearChainCRF,
         *,
         encoder_input_dim: int | None = None,
+        repeats: bool = False,
         learned_transitions: bool = True,
         dropout_p: float = 0.0,
     ) -> None:
-        """`learned_transitions=False`: of the CRF only what it forbids counts, and every tag is judged by itself."""
+        """`repeats` puts `RepeatedWords` after the encoder. `learned_transitions=False`: of the CRF only what it
+        forbids counts, and every tag is judged by itself.
+        """
         super().__init__()
         self.words = words
         self.projection = None if encoder_input_dim is None else nn.Linear(words.output_dim, encoder_input_dim)
-        self.tagger = SequenceTagger(encoder, num_tags=crf.num_tags, dropout_p=dropout_p)
+        self.encoder = encoder
+        self.repeats = RepeatedWords(encoder.output_dim) if repeats else None
+        self.output = nn.Linear(encoder.output_dim, crf.num_tags)
         self.dropout = Dropout(dropout_p)
         self.crf = crf
         self.learned_transitions = learned_transitions
@@ -55,7 +60,7 @@ class WordTagger(nn.Module):
     @property
     def max_length(self) -> int | None:
         """The longest sentence that learned positions reach; None where there is no such limit."""
-        return self.tagger.encoder.max_length
+        return self.encoder.max_length
 
     def forward(
         self, tokens: Int[Tensor, "batch time"], lengths: Int[Tensor, " batch"], forms: WordForms
@@ -68,7 +73,10 @@ class WordTagger(nn.Module):
             vectors = self.projection(vectors)
         mask = length_mask(lengths, tokens.shape[1], tokens.device)
         embedded = vectors[tokens.masked_fill(~mask, 0)]
-        return self.tagger(self.dropout(embedded), lengths)
+        memory = self.encoder(self.dropout(embedded), lengths).memory
+        if self.repeats is not None:
+            memory = self.repeats(self.dropout(memory), tokens, mask)
+        return TaggerOutput(self.output(self.dropout(memory)))
 
     def scores(self) -> ChainScores:
         """How tags may begin, follow each other and end."""
@@ -118,6 +126,7 @@ def build_tagger(
         build_encoder(config.encoder, input_dim),
         crf,
         encoder_input_dim=config.encoder_input_dim,
+        repeats=config.repeats,
         learned_transitions=config.crf,
         dropout_p=config.dropout_p,
     )

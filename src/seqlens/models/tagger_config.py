@@ -37,6 +37,8 @@ class TaggerConfig:
 
     `letters: null` leaves the letters out. `feature_dim` entries for each affix and the shape; 0 leaves them out.
     `encoder_input_dim`: a layer that brings a word to this size first, which a Transformer needs; null = none.
+    `repeats: true` tells each token, after the encoder, what the other tokens of the same word in the text were read
+    as, so that an abbreviation is known wherever it stands once one place tells it; see `RepeatedWords`.
     `crf: false` takes every tag by itself, though never one that must not follow the last.
 
     In training a word that was seen `n` times becomes unknown with probability `word_dropout / (word_dropout + n)`
@@ -49,6 +51,7 @@ class TaggerConfig:
     feature_dim: Annotated[int, Field(ge=0)] = 0
     encoder_input_dim: Positive | None = None
     encoder: EncoderConfig = field(default_factory=RecurrentEncoderConfig)
+    repeats: bool = False
     crf: bool = True
     word_dropout: Annotated[float, Field(ge=0.0)] = 0.25
     dropout_p: Probability = 0.5

@@ -3,7 +3,7 @@
 from typing import NamedTuple, final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from seqlens.layers import RecurrentLayer
@@ -115,3 +115,33 @@ class WordEmbedder(nn.Module):
         if self.features is not None:
             parts.append(self.features(forms.features + self.offsets).flatten(1))
         return torch.cat([part.to(parts[0].dtype) for part in parts], dim=1)
+
+
+@final
+class RepeatedWords(nn.Module):
+    """Adds to each token's vector what the other tokens of the same word in the text have on average.
+
+    `outputs = vectors + tanh(weight [vectors, mean of the others] + bias)`; the mean of none is zero. Pooling over the
+    places of a word in a document follows Akbik et al. 2019.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.mix = nn.Linear(2 * dim, dim)
+
+    def forward(
+        self,
+        vectors: Float[Tensor, "batch time dim"],
+        tokens: Int[Tensor, "batch time"],
+        mask: Bool[Tensor, "batch time"],
+    ) -> Float[Tensor, "batch time dim"]:
+        """`tokens` are equal for the same word; padding is not read, and zero in the outputs."""
+        batch, time, dim = vectors.shape
+        rows = torch.arange(batch, device=tokens.device)[:, None].expand(batch, time)
+        places = torch.stack([rows[mask], tokens[mask]], dim=1)
+        _, groups, counts = torch.unique(places, dim=0, return_inverse=True, return_counts=True)
+        own = vectors[mask]
+        sums = own.new_zeros(len(counts), dim).index_add(0, groups, own)
+        others = (sums[groups] - own) / (counts[groups] - 1).clamp(min=1)[:, None]
+        mixed = own + torch.tanh(self.mix(torch.cat([own, others], dim=1))).to(own.dtype)
+        return torch.zeros_like(vectors).masked_scatter(mask[:, :, None], mixed)

@@ -7,7 +7,7 @@ from torch import Tensor
 from seqlens.models.config import RecurrentEncoderConfig, TransformerEncoderConfig
 from seqlens.models.tagger import WordTagger, build_tagger
 from seqlens.models.tagger_config import ConvolutionLettersConfig, RecurrentLettersConfig, TaggerConfig
-from seqlens.models.words import WordForms
+from seqlens.models.words import RepeatedWords, WordForms
 
 RECURRENT = RecurrentEncoderConfig(hidden_dim=5)
 CONFIGS = {
@@ -17,6 +17,7 @@ CONFIGS = {
     "letters by convolution": TaggerConfig(
         embedding_dim=6, letters=ConvolutionLettersConfig(embedding_dim=3, num_filters=4), encoder=RECURRENT
     ),
+    "repeated words": TaggerConfig(embedding_dim=6, letters=None, encoder=RECURRENT, repeats=True),
     "words alone": TaggerConfig(embedding_dim=6, letters=None, encoder=RECURRENT, crf=False),
     "transformer": TaggerConfig(
         embedding_dim=6,
@@ -47,9 +48,9 @@ def test_padding_of_sentences_and_of_words_is_never_read(name: str) -> None:
     words = forms()
     whole = model(tokens, lengths, words).logits
     for row, length in enumerate(lengths.tolist()):
-        used = tokens[row, :length]
+        used, places = tokens[row, :length].unique(return_inverse=True)
         alone = WordForms(words.words[used], words.letters[used], words.letter_counts[used], words.features[used])
-        own = model(torch.arange(length)[None], lengths[row : row + 1], alone).logits[0]
+        own = model(places[None], lengths[row : row + 1], alone).logits[0]
         torch.testing.assert_close(own, whole[row, :length], rtol=1e-10, atol=1e-12)
     spoiled = words.letters.clone()
     for row, count in enumerate(words.letter_counts.tolist()):
@@ -68,7 +69,7 @@ def test_no_words_at_all_are_a_batch(name: str) -> None:
 def test_everything_that_is_there_is_learned(name: str) -> None:
     config = CONFIGS[name]
     model = build(config).train()
-    tokens, lengths = torch.tensor([[0, 1, 2], [3, 4, 5]]), torch.tensor([3, 3])
+    tokens, lengths = torch.tensor([[0, 1, 0], [3, 4, 5]]), torch.tensor([3, 3])
     logits = model(tokens, lengths, forms()).logits
     loss = model.crf(logits, lengths, torch.tensor([[0, 1, 2], [2, 1, 0]])).sum()
     loss.backward()
@@ -83,6 +84,22 @@ def test_without_a_crf_only_what_is_forbidden_counts() -> None:
     scores = build(CONFIGS["words alone"], allowed_transitions=allowed).scores()
     torch.testing.assert_close(scores.transitions, torch.tensor([[0.0, float("-inf"), 0.0]] * 3, dtype=torch.float64))
     assert scores.start.tolist() == scores.end.tolist() == [0, 0, 0]
+
+
+def test_a_repeated_word_is_told_what_its_other_places_have() -> None:
+    torch.manual_seed(0)
+    layer = RepeatedWords(2).double()
+    vectors = torch.randn(2, 4, 2, dtype=torch.float64)
+    tokens, lengths = torch.tensor([[5, 1, 5, 5], [5, 1, 1, 9]]), [4, 3]
+    mask = torch.tensor([[True] * 4, [True] * 3 + [False]])
+    outputs = layer(vectors, tokens, mask)
+    for row, length in enumerate(lengths):
+        for step in range(length):
+            others = [vectors[row, at] for at in range(length) if at != step and tokens[row, at] == tokens[row, step]]
+            mean = torch.stack(others).mean(0) if others else torch.zeros(2, dtype=torch.float64)
+            expected = vectors[row, step] + torch.tanh(layer.mix(torch.cat([vectors[row, step], mean])))
+            torch.testing.assert_close(outputs[row, step], expected)
+    assert outputs[1, 3].tolist() == [0, 0]
 
 
 def test_rare_words_become_unknown_in_training_only() -> None:

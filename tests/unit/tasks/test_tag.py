@@ -12,7 +12,7 @@ from seqeval.metrics import f1_score, precision_score, recall_score
 
 from seqlens.data.tagged.conll import Columns, read_conll
 from seqlens.data.tagged.people import PeopleData, generate_people
-from seqlens.data.tagged.records import Entity, TaggedText, of_words
+from seqlens.data.tagged.records import Entity, TaggedText, joined, of_words
 from seqlens.errors import RequestError, WorkError
 from seqlens.models.config import RecurrentEncoderConfig, TransformerEncoderConfig
 from seqlens.models.tagger_config import RecurrentLettersConfig, TaggerConfig
@@ -182,6 +182,21 @@ def test_answers_for_people_and_for_programs() -> None:
             {"text": "Harry", "start": 11, "end": 16, "label": "person", "confidence": 0.5},
         ],
     }
+
+
+def test_the_lines_of_a_text_are_sentences_of_the_prediction_file() -> None:
+    parts = [of_words(["A", "met", "B"], [(0, 1, "x"), (2, 3, "x")]), of_words(["C", "left"], [(0, 1, "x")])]
+    text = joined(parts)
+    task = TagTask.fit(TagConfig(model=SMALL), lambda: parts)
+    entities = [
+        FoundEntity(text.text[one.start : one.stop], one.start, one.stop, one.label, 1.0) for one in text.entities
+    ]
+    written = task.prediction_files([text], [Tagging(text.text, tuple(entities))])["predictions.conll"]
+    assert written == "A\tB-x\tB-x\nmet\tO\tO\nB\tB-x\tB-x\n\nC\tB-x\tB-x\nleft\tO\tO\n\n"
+    # One that was answered across two lines stays whole.
+    across = (FoundEntity("B\nC", 6, 9, "x", 1.0),)
+    written = task.prediction_files([text], [Tagging(text.text, across)])["predictions.conll"]
+    assert "B\tB-x\tB-x\nC\tB-x\tI-x\n" in written
 
 
 def test_the_baselines_look_up_what_training_had() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from seqlens.data.examples import Place
 from seqlens.data.readers import read_lines
-from seqlens.data.tagged.records import TaggedText, of_words
+from seqlens.data.tagged.records import TaggedText, joined, of_words
 from seqlens.data.tagged.schemes import Scheme, TagFault, is_tag, lenient_spans, read_tags
 from seqlens.errors import RequestError
 
@@ -45,27 +45,39 @@ class _Sentence:
     lines: list[int] = field(default_factory=list)
 
 
-def read_conll(path: Path, columns: Columns, *, repair: bool = False) -> Iterator[TaggedText]:
+def read_conll(path: Path, columns: Columns, *, repair: bool = False, join: int = 1) -> Iterator[TaggedText]:
     """Yields the sentences of a file. Their text is the tokens with a space between them.
 
-    Lines that begin with `-DOCSTART-` are passed over, and so are, before a sentence, lines that begin with `#` and are
-    no token with its tag. With `repair`, tags that break their scheme are read as the CoNLL script and seqeval read
-    them: an `I-` that continues nothing begins an entity.
+    With `join`, so many sentences one after the other make one text, a line each; a document (`-DOCSTART-`) ends one
+    that has fewer. Passed over are, before a sentence, lines that begin with `#` and are no token with its tag. With
+    `repair`, tags that break their scheme are read as the CoNLL script and seqeval read them: an `I-` that continues
+    nothing begins an entity.
 
     Raises:
         RequestError: as `read_lines`; an empty file; and, with the line, a wrong number of columns, a token that is
             missing, what is no tag, a tag that breaks the scheme.
     """
+    waiting: list[TaggedText] = []
+    for sentence in _sentences(path, columns, repair):
+        if waiting and (sentence is None or len(waiting) == join):
+            yield joined(waiting)
+            waiting = []
+        if sentence is not None:
+            waiting.append(sentence)
+
+
+def _sentences(path: Path, columns: Columns, repair: bool) -> Iterator[TaggedText | None]:
+    """The sentences, and None where a document ends."""
     sentence = _Sentence()
     number_of_columns: int | None = None
     found = False
     for number, line in read_lines(path):
-        if not line.strip():
+        if not line.strip() or line.startswith(_DOCUMENT):
             if sentence.words:
                 yield _finish(path, sentence, columns, repair)
                 sentence = _Sentence()
-            continue
-        if line.startswith(_DOCUMENT):
+            if line.strip():
+                yield None
             continue
         fields = columns.split(line)
         if not sentence.words and _is_comment(line, fields, columns, number_of_columns):
@@ -88,6 +100,7 @@ def read_conll(path: Path, columns: Columns, *, repair: bool = False) -> Iterato
         yield _finish(path, sentence, columns, repair)
     if not found:
         raise RequestError(f"{path} has no token in it, expected a token and its tag on each line.")
+    yield None
 
 
 def _is_comment(line: str, fields: list[str], columns: Columns, number_of_columns: int | None) -> bool:

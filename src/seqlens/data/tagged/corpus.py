@@ -52,6 +52,7 @@ class SpansData:
     tag_column: int = -1
     separator: Annotated[str, Field(min_length=1)] | None = None
     scheme: Scheme = "bio"
+    join: Annotated[int, Field(ge=1)] = 1
     text_key: str = "text"
     entities_key: str = "entities"
     tokens: TokenRule = "words"
@@ -167,7 +168,7 @@ def _reader(path: Path, config: SpansData) -> Reader:
             repair=config.repair,
         )
     columns = Columns(config.token_column, config.tag_column, config.separator, config.scheme)
-    return lambda: read_conll(path, columns, repair=config.repair)
+    return lambda: read_conll(path, columns, repair=config.repair, join=config.join)
 
 
 def _split(train: Reader, config: SpansData, name: str, *, with_test: bool) -> dict[str, Reader]:

@@ -1,7 +1,7 @@
 """What a reader of marked texts yields: a raw text, where its tokens stand in it, and its entities."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from seqlens.data.examples import Place
@@ -48,6 +48,19 @@ def of_words(words: Iterable[str], spans: Iterable[tuple[int, int, str]], place:
         start += len(word) + 1
     entities = tuple(Entity(tokens[first][0], tokens[end - 1][1], label) for first, end, label in spans)
     return TaggedText(" ".join(texts), tuple(tokens), entities, place)
+
+
+def joined(parts: Sequence[TaggedText]) -> TaggedText:
+    """One text of several, with a line break between them; its place is that of the first."""
+    if len(parts) == 1:
+        return parts[0]
+    tokens, entities = [], []
+    shift = 0
+    for part in parts:
+        tokens += [(start + shift, stop + shift) for start, stop in part.tokens]
+        entities += [Entity(one.start + shift, one.stop + shift, one.label) for one in part.entities]
+        shift += len(part.text) + 1
+    return TaggedText("\n".join(part.text for part in parts), tuple(tokens), tuple(entities), parts[0].place)
 
 
 def fingerprint_tagged(examples: Iterable[TaggedText]) -> str:

@@ -7,11 +7,17 @@ from seqlens.data.tagged.schemes import TokenSpan, write_tags
 
 
 def prediction_columns(examples: Sequence[TaggedText], found: Sequence[Sequence[TokenSpan]]) -> str:
-    """A token a line with its true tag and the answered one, tabs between, a blank line after each sentence."""
+    """A token a line with its true tag and the answered one, tabs between, a blank line after each line of a text."""
     lines = []
     for example, spans in zip(examples, found, strict=True):
         words = example.words()
-        truth = write_tags(len(words), example.token_spans())
-        lines += [f"{word}\t{tag}\t{answer}" for word, tag, answer in zip(words, truth, write_tags(len(words), spans))]
+        truth, answers = (write_tags(len(words), of) for of in (example.token_spans(), spans))
+        end = 0
+        for word, tag, answer, (start, stop) in zip(words, truth, answers, example.tokens, strict=True):
+            # An entity is not parted, whatever stands inside of it.
+            if "\n" in example.text[end:start] and tag[0] != "I" and answer[0] != "I":
+                lines.append("")
+            lines.append(f"{word}\t{tag}\t{answer}")
+            end = stop
         lines.append("")
     return "\n".join(lines) + "\n" if lines else ""

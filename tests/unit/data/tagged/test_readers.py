@@ -43,6 +43,17 @@ def test_columns_documents_comments_and_blank_lines(tmp_path: Path) -> None:
     assert second.token_spans() == [(1, 2, "person")]
 
 
+def test_sentences_of_a_document_can_be_one_text(tmp_path: Path) -> None:
+    path = write(tmp_path, "a B-x\nb I-x\n\nc B-y\n\nd O\n-DOCSTART- O\n\ne B-x\n")
+    texts = list(read_conll(path, Columns(), join=2))
+    assert [text.text for text in texts] == ["a b\nc", "d", "e"]
+    assert texts[0].words() == ["a", "b", "c"]
+    assert texts[0].entities == (Entity(0, 3, "x"), Entity(4, 5, "y"))
+    assert texts[0].place == Place(str(path), 1)
+    assert list(read_conll(path, Columns(), join=1)) == list(read_conll(path, Columns()))
+    assert len(list(read_conll(path, Columns(), join=1))) == 4
+
+
 @pytest.mark.parametrize(
     ("content", "columns"),
     [
