@@ -13,7 +13,8 @@ from seqlens.data.codecs.marks import MarkedText
 from seqlens.errors import RequestError
 from seqlens.inference.predictor import Predictor
 from seqlens.workflows.analyse import analyse_answers, other_sources
-from seqlens.workflows.compare import compare, write_comparison
+from seqlens.workflows.compare import compare
+from seqlens.workflows.contest import write_comparison
 from seqlens.workflows.forced import forced_log_probs
 
 COMPAT = Path(__file__).parents[2] / "compat" / "run-format-1"
