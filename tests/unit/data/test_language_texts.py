@@ -163,6 +163,15 @@ def test_no_name_is_in_two_splits_or_comes_twice() -> None:
     assert corpus.fingerprint("test") == corpus.fingerprint("test") != corpus.fingerprint("validation")
 
 
+def test_a_file_of_generated_training_names_is_split_as_any_other(tmp_path: Path) -> None:
+    names = NamesCorpus(NamesData(num_train=1000)).read("train")
+    write(tmp_path / "names.txt", "".join(f"{document.text}\n" for document in names))
+    corpus = open_text(TextData(path="names.txt", validation_fraction=0.1, test_fraction=0.1), base=tmp_path)
+    sizes = {split: len(list(corpus.read(split))) for split in corpus.splits}
+    assert 60 < sizes["validation"] < 140
+    assert 60 < sizes["test"] < 140
+
+
 def test_a_larger_split_begins_with_a_smaller_one_and_the_seed_tells() -> None:
     few = list(NamesCorpus(NamesData(num_train=50)).read("train"))
     assert few == list(islice(NamesCorpus(NamesData(num_train=500)).read("train"), 50))
