@@ -10,8 +10,10 @@ from seqlens.decoding.phrases import symbols_needed
 from seqlens.decoding.request import SearchRequest
 from seqlens.decoding.sampling import sample
 from seqlens.decoding.step import SearchState, StepFunction, StepOutput
+from seqlens.decoding.viterbi import BestPaths, viterbi
 
 __all__ = [
+    "BestPaths",
     "DecodingConfig",
     "EnsembleState",
     "Hypothesis",
@@ -25,4 +27,5 @@ __all__ = [
     "greedy_search",
     "sample",
     "symbols_needed",
+    "viterbi",
 ]

@@ -2,6 +2,8 @@
 
 from seqlens.layers.attention import Attention, AttentionOutput, Memory
 from seqlens.layers.causal_transformer import CausalState, CausalTransformer
+from seqlens.layers.chain import ChainScores
+from seqlens.layers.crf import LinearChainCRF
 from seqlens.layers.dropout import Dropout, dropout
 from seqlens.layers.masks import length_mask, masked_softmax
 from seqlens.layers.multi_head import KeyValues, MultiHeadAttention
@@ -34,6 +36,7 @@ __all__ = [
     "BilinearScore",
     "CausalState",
     "CausalTransformer",
+    "ChainScores",
     "DecoderCache",
     "DirectionTrace",
     "DotScore",
@@ -43,6 +46,7 @@ __all__ = [
     "LayerState",
     "LayerTrace",
     "LearnedPositions",
+    "LinearChainCRF",
     "Memory",
     "MinGRU",
     "MinLSTM",
