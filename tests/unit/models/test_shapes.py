@@ -73,20 +73,33 @@ def test_pooling_by_hand() -> None:
 
     expected = {"summary": [[10, -40], [50, -60]], "last": [[3, -2], [5, -6]], "mean": [[2, -3], [5, -6]]}
     expected["max"] = [[3, -2], [5, -6]]
-    assert set(expected) == set(get_args(Pooling))
-    for pooling in get_args(Pooling):
-        model = SequenceClassifier(
-            RecurrentEncoder(GRU(2, 2)),
-            num_classes=2,
-            pooling=pooling,
-            num_positions=4 if pooling == "positions" else None,
-        )
+    learned = {"attention", "positions"}
+    assert set(expected) == set(get_args(Pooling)) - learned
+    for pooling in (one for one in get_args(Pooling) if one not in learned):
+        model = SequenceClassifier(RecurrentEncoder(GRU(2, 2)), num_classes=2, pooling=pooling)
         model.encoder.forward = given  # type: ignore[method-assign]
         with torch.no_grad():
             model.output.weight.copy_(torch.eye(2))
             model.output.bias.zero_()
         assert model(memory, lengths).logits.tolist() == expected[pooling], pooling
     assert pool_last(memory, torch.tensor([0, 3])).tolist() == [[0, 0], [0, 0]]
+
+
+def test_pooling_by_positions_keeps_each_step_apart() -> None:
+    model = SequenceClassifier(build_encoder("convolutional"), num_classes=2, pooling="positions", num_positions=4)
+    model = model.double().eval()
+    inputs = random_inputs(1, 6, DIM)
+    whole = model(inputs, torch.tensor([6])).logits
+    # Kernels reach two steps, so the last step says nothing to the first three, but something to the fourth.
+    changed = inputs.clone()
+    changed[:, 5] += 1
+    assert not torch.allclose(model(changed, torch.tensor([6])).logits, whole)
+    with torch.no_grad():
+        model.output.weight[:, -12:] = 0
+    cut = model(inputs, torch.tensor([6])).logits
+    torch.testing.assert_close(model(changed, torch.tensor([6])).logits, cut)
+    with pytest.raises(ValueError, match="num_positions"):
+        SequenceClassifier(build_encoder("recurrent"), num_classes=2, pooling="positions")
 
 
 def build_generator(condition_dim: int | None = None) -> SequenceGenerator:
