@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from seqlens._version import __version__
 
 if TYPE_CHECKING:
-    from seqlens.inference.load import load
+    from seqlens.inference.loading import load
     from seqlens.workflows.evaluation import evaluate
     from seqlens.workflows.train import train
 
@@ -20,7 +20,7 @@ __all__ = ["__version__", "evaluate", "load", "train"]
 
 _HOMES = {
     "evaluate": "seqlens.workflows.evaluation",
-    "load": "seqlens.inference.load",
+    "load": "seqlens.inference.loading",
     "train": "seqlens.workflows.train",
 }
 

@@ -2,8 +2,10 @@
 
 from seqlens.config.files import read_json, sha256_of, write_atomically, write_json
 from seqlens.config.load import apply_overrides, dump_config, load_config, parse_config, to_plain
+from seqlens.config.shapes import DefaultKind
 
 __all__ = [
+    "DefaultKind",
     "apply_overrides",
     "dump_config",
     "load_config",

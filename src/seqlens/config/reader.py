@@ -92,11 +92,15 @@ class Reader:
         if len(records) > 1:
             by_kind = shapes.records_by_kind(records)
             kinds = Literal[tuple(by_kind)]  # type: ignore[valid-type]
-            if "kind" not in value:
+            default = shapes.default_kind(annotation)
+            if "kind" not in value and default is None:
                 return self._missing("kind", kinds, path)
-            if self.read(kinds, value["kind"], (*path, "kind")) is FAULTY:
+            kind = value.get("kind", default)
+            if self.read(kinds, kind, (*path, "kind")) is FAULTY:
                 return FAULTY
-            record = by_kind[value["kind"]]
+            assert isinstance(kind, str)
+            value = {"kind": kind, **value}
+            record = by_kind[kind]
             others = {
                 kind: set(shapes.field_annotations(other)) for kind, other in by_kind.items() if other is not record
             }

@@ -19,6 +19,18 @@ _WORDS: Mapping[Any, str] = {
 _DEEPEST = 8
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class DefaultKind:
+    """In the `Annotated[...]` of a union: which alternative is meant where `kind` is not said."""
+
+    kind: str
+
+
+def default_kind(annotation: Any) -> str | None:
+    """Returns the kind that a union takes where none is said, if it has one."""
+    return next((added.kind for added in bare(annotation)[1] if isinstance(added, DefaultKind)), None)
+
+
 def bare(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
     """Returns an annotation without `Annotated[...]`, and what `Annotated` added."""
     metadata: tuple[Any, ...] = ()

@@ -2,7 +2,7 @@
 
 from seqlens.inference.device import choose_device
 from seqlens.inference.example_predictor import ExamplePredictor
-from seqlens.inference.load import load, load_transducer
+from seqlens.inference.loading import load, load_transducer
 from seqlens.inference.predictor import Predictor
 from seqlens.inference.rerank import Reranker, ReversedRun, Scorer, TextScore, TunedWeight, tune_weight
 from seqlens.inference.run_folder import LoadedExampleRun, LoadedRun, describe_machine, read_record, read_run, write_run

@@ -128,7 +128,7 @@ def serve() -> None:
 def _load(run: Path) -> Any:
     import torch
 
-    from seqlens.inference.load import load_transducer
+    from seqlens.inference.loading import load_transducer
 
     torch.set_num_threads(1)
     return load_transducer(run, device="cpu")

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from seqlens.config import DefaultKind
 from seqlens.data.examples import Pair
 from seqlens.tasks.classify.config import ClassifyConfig
 from seqlens.tasks.classify.task import ClassifyTask
@@ -23,7 +24,10 @@ ExampleTaskConfig = ClassifyConfig | TagConfig | MarkConfig | GenerateConfig
 """The kinds that learn from examples; all others learn from pairs."""
 
 TaskConfig = Annotated[
-    TransduceConfig | ClassifyConfig | TagConfig | MarkConfig | GenerateConfig, Field(discriminator="kind")
+    TransduceConfig | ClassifyConfig | TagConfig | MarkConfig | GenerateConfig,
+    Field(discriminator="kind"),
+    # The first versions knew no other kind, and their recipes need not say it.
+    DefaultKind("transduce"),
 ]
 
 Task = TransduceTask

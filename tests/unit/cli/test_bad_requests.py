@@ -170,7 +170,7 @@ def test_an_unfinished_training_says_how_to_go_on(invoke: Invoke, run: Path) -> 
 
 
 def test_a_bug_keeps_its_traceback(invoke: Invoke, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seqlens.inference.load.read_any_run", lambda path: 1 / 0)
+    monkeypatch.setattr("seqlens.inference.loading.read_any_run", lambda path: 1 / 0)
     assert isinstance(invoke("predict", run, "x").exception, ZeroDivisionError)
 
 

@@ -9,7 +9,7 @@ import annotated_types
 import pytest
 from pydantic import Field
 
-from seqlens.config import load_config, parse_config
+from seqlens.config import DefaultKind, load_config, parse_config
 from seqlens.errors import RequestError
 
 
@@ -395,3 +395,15 @@ def test_a_field_of_an_unknown_type_is_the_programmers_mistake() -> None:
 
     with pytest.raises(TypeError, match="'value' is declared as"):
         parse_config(Odd, {"value": 1}, where="run.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Older:
+    task: Annotated[Transduce | Classify, DefaultKind("transduce")]
+
+
+def test_a_union_may_have_a_kind_that_need_not_be_said() -> None:
+    assert parse_config(Older, {"task": {"model": {"hidden_dim": 4}}}, where="here").task.kind == "transduce"
+    assert parse_config(Older, {"task": {"kind": "classify", "labels": ["a"]}}, where="here").task.kind == "classify"
+    with pytest.raises(RequestError, match=r"'task.labels' is not a setting of kind 'transduce'.* kind 'classify'"):
+        parse_config(Older, {"task": {"labels": ["a"]}}, where="here")
