@@ -32,6 +32,13 @@ def test_the_score_of_ones_own_runs() -> None:
     assert "attention" in names
 
 
+def test_the_cell_of_ones_own_runs() -> None:
+    names: dict[str, object] = {}
+    for block in code_blocks(ROOT / "docs" / "add-a-cell.md", "python"):
+        exec(block, names)
+    assert "generic executor runs" in names["layer"].explain()  # type: ignore[attr-defined]
+
+
 def test_the_assertions_of_the_testing_page_run() -> None:
     blocks = code_blocks(ROOT / "docs" / "testing.md", "python")
     names: dict[str, object] = {}
