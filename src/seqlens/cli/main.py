@@ -61,7 +61,7 @@ def build_app() -> typer.Typer:
         return app.command(name, short_help=short_help, epilog=examples)
 
     app.callback()(options)
-    command("demo", "Five models learn side by side in two minutes: a table and a report.", demo.EXAMPLES)(demo.demo)
+    command("demo", "Models learn side by side in a minute or two: a table and a report.", demo.EXAMPLES)(demo.demo)
     command("recipes", "What can be trained.", recipes.EXAMPLES)(recipes.recipes)
     app.add_typer(data.build_app(), name="data")
     command("train", "Train a recipe into a run folder.", train.EXAMPLES)(train.train)

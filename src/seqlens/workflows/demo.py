@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from seqlens._version import __version__
@@ -16,9 +17,10 @@ from seqlens.report import Interval, Report, Table, markdown_table, write_report
 from seqlens.report.sections import TableCell
 from seqlens.training.observer import Observer
 from seqlens.training.run_config import RunConfig
-from seqlens.workflows.demo_contest import GOAL, Contender, demo_config
-from seqlens.workflows.demo_processes import Contest, hold_contest
+from seqlens.workflows.demo_contest import GOAL, Contender, Contest, demo_config, train_in_helper, train_on
+from seqlens.workflows.demo_processes import hold_contest
 from seqlens.workflows.demo_report import demo_sections
+from seqlens.workflows.demos import EXAMPLE_DEMOS
 from seqlens.workflows.preparation import Announce, prepare
 
 # The longest first, so that two processes end at about the same time.
@@ -64,7 +66,7 @@ def run_demo(
         RequestError: there is no such demo.
     """
     if name not in DEMOS:
-        raise RequestError(f"There is no demo '{name}', expected one of {', '.join(DEMOS)}.{did_you_mean(name, DEMOS)}")
+        raise unknown_demo(name)
     announce = announce or (lambda text: None)
     observe = observe or (lambda model: None)
     started = time.perf_counter()
@@ -74,8 +76,15 @@ def run_demo(
     prepared = prepare(config, codec_folder=None, announce=announce)
     pairs = [(pair.source, pair.target or "") for pair in prepared.corpus.read("test")]
     contest = Contest(name, folder, seed, steps)
+    if num_processes > 1:
+        prepared.task.save(contest.codec_folder)
     contenders = hold_contest(
-        contest, models, prepared, num_processes=num_processes, announce=announce, observe=observe
+        models,
+        train_on(contest, prepared),
+        partial(train_in_helper, contest, models[0]),
+        num_processes=num_processes,
+        announce=announce,
+        observe=observe,
     )
     contenders.sort(key=lambda contender: SHOWN_ORDER.index(contender.name))
     table = summary_table(contenders)
@@ -91,6 +100,17 @@ def run_demo(
     write_report(report, path)
     write_json(folder / "demo.json", {"seconds": seconds, "peak_memory_gib": memory, "table": markdown_table(table)})
     return DemoResult(tuple(contenders), tuple(pairs), table, path, seconds, memory)
+
+
+def unknown_demo(name: str) -> RequestError:
+    """What is said of a demo that there is not."""
+    names = demo_names()
+    return RequestError(f"There is no demo '{name}', expected one of {', '.join(names)}.{did_you_mean(name, names)}")
+
+
+def demo_names() -> list[str]:
+    """All demos, those of other tasks as well."""
+    return [*DEMOS, *(demo.name for demo in EXAMPLE_DEMOS)]
 
 
 _SUMMARY = (

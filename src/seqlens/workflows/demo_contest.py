@@ -16,9 +16,10 @@ from seqlens.tasks.transduce.answer import Translation
 from seqlens.training.observer import FitResult, Observer, Observers, Progress, Validation
 from seqlens.training.run_config import RunConfig
 from seqlens.workflows.claim import RECIPE_FILE
+from seqlens.workflows.demo_processes import Observe, Train
 from seqlens.workflows.finishing import finish_run
 from seqlens.workflows.fitting import fresh_model, run_fit
-from seqlens.workflows.preparation import Prepared
+from seqlens.workflows.preparation import Announce, Prepared, prepare
 from seqlens.workflows.recipes import find_recipe
 
 GOAL = 0.97
@@ -62,7 +63,7 @@ def contend(
     """Trains one model on the shared data, writes its run folder, and answers the held-out inputs."""
     pairs = [(pair.source, pair.target or "") for pair in prepared.corpus.read("test")]
     run_folder = folder / name
-    _clear(run_folder)
+    clear_run(run_folder)
     prepared = replace(prepared, task=replace(prepared.task, config=config.transduce))
     task = prepared.task
     write_atomically(run_folder / RECIPE_FILE, dump_config(config))
@@ -86,6 +87,40 @@ def contend(
         num_parameters=sum(parameter.numel() for parameter in model.parameters()),
         seconds=result.seconds,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """What both processes know: the demo's name, where it goes, the changes to its recipes."""
+
+    name: str
+    folder: Path
+    seed: int | None
+    steps: int | None
+
+    @property
+    def codec_folder(self) -> Path:
+        """Where the first process leaves the codec for the second."""
+        return self.folder / "codec"
+
+
+def train_on(contest: Contest, prepared: Prepared) -> Train[Contender]:
+    """What trains a model of the contest on data that are ready."""
+
+    def train(model: str, announce: Announce, observe: Observe) -> Contender:
+        config = demo_config(f"{contest.name}/{model}", seed=contest.seed, steps=contest.steps)
+        announce(f"Training {model}. {config.description}.")
+        contender = contend(model, config, prepared, contest.folder, observe(model))
+        announce(f"{model}: {contender.exact} over all held-out sentences, {contender.seconds:.0f} s.")
+        return contender
+
+    return train
+
+
+def train_in_helper(contest: Contest, first: str) -> Train[Contender]:
+    """The same in the second process, with the codec that the first one fitted; `first` is any of the models."""
+    config = demo_config(f"{contest.name}/{first}", seed=contest.seed, steps=contest.steps)
+    return train_on(contest, prepare(config, codec_folder=contest.codec_folder, announce=lambda text: None))
 
 
 @final
@@ -122,7 +157,7 @@ def _exact(answers: Sequence[Translation], pairs: Sequence[tuple[str, str]], cho
     return exact_match([answer for answer, _ in both], [target for _, target in both])
 
 
-def _clear(run_folder: Path) -> None:
+def clear_run(run_folder: Path) -> None:
     """Removes what an earlier demo left here, and nothing else."""
     if not run_folder.exists():
         return

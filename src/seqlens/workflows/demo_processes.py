@@ -1,4 +1,4 @@
-"""The demo's models in two processes: small models gain little from a second thread, but all from a second process."""
+"""A demo's models in two processes: small models gain little from a second thread, but all from a second process."""
 
 import multiprocessing
 import os
@@ -6,66 +6,63 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import Any, final
+from typing import Any, Protocol, TypeVar, final
 
 import torch
 
 from seqlens.errors import SeqlensError, WorkError
 from seqlens.training.observer import FitResult, Observer, Progress, Validation
-from seqlens.workflows.demo_contest import Contender, contend, demo_config
-from seqlens.workflows.preparation import Announce, Prepared, prepare
+from seqlens.workflows.preparation import Announce
 
 Observe = Callable[[str], Observer | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Contest:
-    """What both processes know: the demo's name, where it goes, the changes to its recipes."""
-
-    name: str
-    folder: Path
-    seed: int | None
-    steps: int | None
+class Named(Protocol):
+    """What came of one model."""
 
     @property
-    def codec_folder(self) -> Path:
-        """Where the first process leaves the codec for the second."""
-        return self.folder / "codec"
+    def name(self) -> str: ...
+
+
+Result = TypeVar("Result", bound=Named)
+Train = Callable[[str, Announce, Observe], Result]
+"""Trains the model of a name; what it returns must come through a pipe."""
 
 
 def hold_contest(
-    contest: Contest,
     models: Sequence[str],
-    prepared: Prepared,
+    train: Train[Result],
+    train_in_helper: Callable[[], Train[Result]],
     *,
     num_processes: int,
     announce: Announce,
     observe: Observe,
-) -> list[Contender]:
-    """Trains the models, this process and up to one more each taking the next; the result is in the models' order."""
+) -> list[Result]:
+    """Trains the models, this process and up to one more each taking the next; the result is in the models' order.
+
+    `train_in_helper` is called in the second process, before its first model; it must come through a pipe.
+    """
     if num_processes < 2:
-        return [_train(contest, model, prepared, announce, observe) for model in models]
+        return [train(model, announce, observe) for model in models]
     context = multiprocessing.get_context("spawn")
     jobs: Any = context.SimpleQueue()
     for model in models:
         jobs.put(model)
     for _ in range(2):
         jobs.put(None)
-    prepared.task.save(contest.codec_folder)
     threads = torch.get_num_threads()
     receiver, sender = context.Pipe(duplex=False)
-    helper = context.Process(target=_help, args=(contest, jobs, sender, max(1, threads // 2)), daemon=True)
+    helper = context.Process(target=_help, args=(train_in_helper, jobs, sender, max(1, threads // 2)), daemon=True)
     helper.start()
     sender.close()
     hearing = _Hearing(receiver, announce, observe)
     listener = threading.Thread(target=hearing.listen, daemon=True)
     listener.start()
-    contenders: list[Contender] = []
+    results: list[Result] = []
     try:
         torch.set_num_threads(max(1, threads // 2))
         while (model := jobs.get()) is not None:
-            contenders.append(_train(contest, model, prepared, announce, observe))
+            results.append(train(model, announce, observe))
         listener.join()
     finally:
         torch.set_num_threads(threads)
@@ -74,21 +71,13 @@ def hold_contest(
     if hearing.failure is not None:
         raise hearing.failure
     helper.join()
-    by_name = {contender.name: contender for contender in [*contenders, *hearing.contenders]}
+    by_name = {result.name: result for result in [*results, *hearing.results]}
     if missing := [model for model in models if model not in by_name]:
         raise WorkError(f"The second process of the demo ended early, so {', '.join(missing)} did not finish.")
     return [by_name[model] for model in models]
 
 
-def _train(contest: Contest, model: str, prepared: Prepared, announce: Announce, observe: Observe) -> Contender:
-    config = demo_config(f"{contest.name}/{model}", seed=contest.seed, steps=contest.steps)
-    announce(f"Training {model}. {config.description}.")
-    contender = contend(model, config, prepared, contest.folder, observe(model))
-    announce(f"{model}: {contender.exact} over all held-out sentences, {contender.seconds:.0f} s.")
-    return contender
-
-
-def _help(contest: Contest, jobs: Any, sender: Connection, num_threads: int) -> None:
+def _help(make: Callable[[], Train[Any]], jobs: Any, sender: Connection, num_threads: int) -> None:
     """The second process: trains what it takes from `jobs`, and tells the first of everything."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     torch.set_num_threads(num_threads)
@@ -97,13 +86,11 @@ def _help(contest: Contest, jobs: Any, sender: Connection, num_threads: int) -> 
         sender.send(("announce", "", text))
 
     try:
-        prepared: Prepared | None = None
+        train: Train[Any] | None = None
         while (model := jobs.get()) is not None:
-            if prepared is None:
-                config = demo_config(f"{contest.name}/{model}", seed=contest.seed, steps=contest.steps)
-                prepared = prepare(config, codec_folder=contest.codec_folder, announce=lambda text: None)
-            contender = _train(contest, model, prepared, announce, lambda name: _Telling(name, sender))
-            sender.send(("contender", model, contender))
+            if train is None:
+                train = make()
+            sender.send(("result", model, train(model, announce, lambda name: _Telling(name, sender))))
     except SeqlensError as error:
         sender.send(("failure", "", error))
     except KeyboardInterrupt:
@@ -142,7 +129,7 @@ class _Hearing:
     receiver: Connection
     announce: Announce
     observe: Observe
-    contenders: list[Contender] = field(default_factory=list)
+    results: list[Any] = field(default_factory=list)
     failure: SeqlensError | None = None
     _observers: dict[str, Observer | None] = field(default_factory=dict)
 
@@ -156,8 +143,8 @@ class _Hearing:
             match kind:
                 case "announce":
                     self.announce(content)
-                case "contender":
-                    self.contenders.append(content)
+                case "result":
+                    self.results.append(content)
                 case "failure":
                     self.failure = content
                 case _:
