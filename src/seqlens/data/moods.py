@@ -2,8 +2,10 @@
 
 An opinion praises or blames one or two things, by words that mean so by themselves, negated (`not at all dull`),
 wished for (`if only it were funny`), or taken back (`the plot is dull , but the ending is superb`). The label is what
-is meant in the end. Words do not tell it: each adjective stands as often in praise as in blame, as it is negated half
-of the time. Validation and test have things and openings that training has not.
+is meant in the end. Half of the opinions open with a sentence that says whether all of it is meant as it is said or the
+other way round; sentences on the evening, which say nothing, stand between that one and the opinion, so that it must be
+remembered over up to forty words. Words do not tell the label: each adjective stands as often in praise as in blame.
+Validation and test have things, people and openings that training has not.
 """
 
 import random
@@ -47,6 +49,31 @@ _TURNED = (
     "the {thing} is anything but {word}",
     "nobody could find the {thing} {word}",
 )
+_AS_SAID = ("take every word as it stands .", "all of this is meant as i say it .", "no jokes from here on .")
+_THE_OTHER_WAY = (
+    "take every word the other way round .",
+    "all of this is meant as the opposite .",
+    "only jokes from here on .",
+)
+_EVENING = (
+    "we saw it on {day} with {friend} .",
+    "{friend} brought {food} and we sat near the door .",
+    "it had rained since {day} and the bus came late .",
+    "{friend} bought the tickets at the counter .",
+    "there was {food} to eat in the break .",
+    "on {day} the hall was full of people .",
+)
+_FILLINGS = {
+    "day": ("monday", "tuesday", "wednesday", "friday", "saturday"),
+    "friend": ("anna", "my aunt", "peter", "a neighbour", "two friends", "the children"),
+    "food": ("bread", "pears", "some cake", "a bag of nuts"),
+}
+_HELD_OUT_FILLINGS = {
+    "day": ("sunday", "thursday"),
+    "friend": ("maria", "our teacher"),
+    "food": ("plums", "a pie"),
+}
+_MOST_EVENING = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +117,14 @@ def generate_moods(config: MoodsData, split: str) -> Iterator[LabelledText]:
 
 
 def _opinion(draw: random.Random, good: bool, *, held_out: bool) -> str:
+    sentences = []
+    if draw.random() < 0.5:
+        turned = draw.random() < 0.5
+        sentences.append(draw.choice(_THE_OTHER_WAY if turned else _AS_SAID))
+        good = good != turned
+    for template in draw.sample(_EVENING, draw.randint(0, _MOST_EVENING)):
+        fillings = _HELD_OUT_FILLINGS if held_out else _FILLINGS
+        sentences.append(template.format_map({name: draw.choice(words) for name, words in fillings.items()}))
     things = draw.sample(_HELD_OUT_THINGS if held_out else _THINGS, 2)
     parts = [_clause(draw, things[0], good)]
     if draw.random() < 0.5:
@@ -98,7 +133,7 @@ def _opinion(draw: random.Random, good: bool, *, held_out: bool) -> str:
         parts[1:1] = [","]
     if draw.random() < 0.5:
         parts.insert(0, draw.choice(_HELD_OUT_OPENINGS if held_out else _OPENINGS))
-    return f"{' '.join(parts)} {draw.choice(['.', '!', '...'])}"
+    return f"{' '.join([*sentences, *parts])} {draw.choice(['.', '!', '...'])}"
 
 
 def _clause(draw: random.Random, thing: str, good: bool) -> str:

@@ -147,20 +147,22 @@ def read_jsonl(
     source_key: str = "source",
     target_key: str = "target",
     document_key: str | None = None,
+    numbers_for_target: bool = False,
     member: str | None = None,
     on_fault: FaultHandler | None = None,
 ) -> Iterator[Pair]:
     """Yields the pairs of a file with one JSON object a line.
 
     Raises RequestError as `read_lines` does, for an empty file, and for a line that is no JSON object, lacks
-    one of the keys, or has something else than text there (a whole number will do for the document).
+    one of the keys, or has something else than text there (a whole number will do for the document, and with
+    `numbers_for_target` a whole number, true or false for the target).
     """
     keys = [key for key in (source_key, target_key, document_key) if key is not None]
     file = _shown(path, member)
     number = 0
     for number, line in read_lines(path, member=member, on_fault=on_fault):
         place = Place(file, number)
-        texts, problem = _parse_object(line, keys)
+        texts, problem = _parse_object(line, keys, numbers_for_target)
         if problem:
             _report(ReadFault("bad-record", place, f"{place} {problem}"), on_fault)
         else:
@@ -169,7 +171,7 @@ def read_jsonl(
         _report(_empty_file(path, member, "one JSON object a line"), on_fault)
 
 
-def _parse_object(line: str, keys: Sequence[str]) -> tuple[list[str], str]:
+def _parse_object(line: str, keys: Sequence[str], numbers_for_target: bool) -> tuple[list[str], str]:
     """Returns the texts at the keys and what is wrong with the line (nothing, where all could be had).
 
     Of the keys, source and target come first; the third, if there is one, is that of the document.
@@ -189,8 +191,8 @@ def _parse_object(line: str, keys: Sequence[str]) -> tuple[list[str], str]:
             found = ", ".join(f"'{name}'" for name in record) or "none"
             return [], f"has no key '{key}', its keys are {found}.{did_you_mean(key, record)}"
         text = record[key]
-        if place == 2 and type(text) is int:
-            text = str(text)
+        if (place == 2 and type(text) is int) or (place == 1 and numbers_for_target and type(text) in (int, bool)):
+            text = json.dumps(text)
         if not isinstance(text, str):
             return [], f"has {_excerpt(json.dumps(text))} at the key '{key}', expected text."
         if any("\ud800" <= character <= "\udfff" for character in text):

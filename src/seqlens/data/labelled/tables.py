@@ -58,12 +58,12 @@ def read_columns(
 
 
 def read_labelled_jsonl(path: Path, *, text_key: str, label_key: str) -> Iterator[LabelledText]:
-    """Yields the objects of a JSON Lines file.
+    """Yields the objects of a JSON Lines file; a label may be a whole number, `true` or `false`.
 
     Raises:
         RequestError: as `read_jsonl`, with the line.
     """
-    for pair in read_jsonl(path, source_key=text_key, target_key=label_key):
+    for pair in read_jsonl(path, source_key=text_key, target_key=label_key, numbers_for_target=True):
         yield LabelledText(pair.source, pair.target or "", pair.place)
 
 

@@ -25,15 +25,15 @@ def read_trees(path: Path, *, phrases: bool = False, left_out: Collection[str] =
     """
     number = 0
     for number, line in read_lines(path):
-        found = _phrases_of(line, Place(str(path), number))
+        found = _phrases_of(line, Place(str(path), number), inner=phrases)
         if found[-1].text not in left_out:
-            yield from reversed(found) if phrases else found[-1:]
+            yield from reversed(found)
     if not number:
         raise RequestError(f"{path} is empty, expected a tree on each line.")
 
 
-def _phrases_of(line: str, place: Place) -> list[LabelledText]:
-    """All phrases of a tree, inner ones before those that hold them."""
+def _phrases_of(line: str, place: Place, *, inner: bool) -> list[LabelledText]:
+    """The phrases of a tree, the whole last; with `inner` all, those inside before those that hold them."""
     words: list[str] = []
     opened: list[tuple[str, int]] = []
     found: list[LabelledText] = []
@@ -49,7 +49,8 @@ def _phrases_of(line: str, place: Place) -> list[LabelledText]:
             raise RequestError(f"{place} has a closing bracket too many, at column {part.start() + 1}.")
         else:
             name, first = opened.pop()
-            found.append(LabelledText(" ".join(words[first:]), name, place))
+            if inner or not opened:
+                found.append(LabelledText(" ".join(words[first:]), name, place))
         if closing is None and not opened:
             raise RequestError(f"{place} is no tree, expected brackets such as (3 (2 a) (4 film)).")
     if opened or not found:
