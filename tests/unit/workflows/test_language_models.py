@@ -1,0 +1,106 @@
+"""From one's own text file to a language model, its scores and its samples; a kill in the middle of a running text."""
+
+import gzip
+import json
+import math
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import seqlens
+from seqlens.data.language.names import NamesCorpus, NamesData
+from seqlens.data.language.prose import ProseCorpus, ProseData
+from seqlens.errors import RequestError
+from seqlens.training.observer import Observers
+
+SMALL: dict[str, Any] = {
+    "task.model.embedding_dim": 8,
+    "task.model.layers.hidden_dim": 12,
+    "training.max_steps": 6,
+    "training.validate_every": 3,
+    "training.schedule.warmup_steps": 1,
+    "batches.max_tokens": 256,
+}
+BOOK: dict[str, Any] = {
+    "data.kind": "text",
+    "data.unit": "document",
+    "data.path": "book.txt",
+    "data.block_size": 200,
+    "task.window": 16,
+}
+
+
+@pytest.fixture(autouse=True)
+def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = NamesCorpus(NamesData(num_train=150, seed=5)).read("train")
+    (tmp_path / "names.txt.gz").write_bytes(gzip.compress("".join(f"{one.text}\n" for one in names).encode()))
+    stories = ProseCorpus(ProseData(num_train=12, seed=5)).read("train")
+    (tmp_path / "book.txt").write_text("".join(story.text for story in stories), encoding="utf-8")
+
+
+def test_own_lines_become_a_model_with_scores_beside_n_grams() -> None:
+    own = {"data.kind": "text", "data.path": "names.txt.gz", "data.test_fraction": 0.2}
+    run = seqlens.train("language/names-lstm", out="run", overrides={**SMALL, **own})
+    scores = seqlens.evaluate("run")
+    ((baseline, below),) = scores.baseline_scores.items()
+    assert baseline.startswith("Kneser-Ney")
+    assert set(below) == set(scores) == {"bits_per_character", "perplexity"}
+    lines = (run.path / "evaluation/test/predictions.jsonl").read_text(encoding="utf-8").splitlines()
+    records = [json.loads(line) for line in lines]
+    assert len(records) == len(scores.examples) > 10
+    nats = sum(record["unknown_nats"] - sum(record["log_probs"]) for record in records)
+    assert scores["bits_per_character"].value == pytest.approx(
+        nats / math.log(2) / sum(len(record["text"]) + 1 for record in records), rel=1e-9
+    )
+    model = seqlens.load("run")
+    answer = model.predict("Ka", num_samples=3, max_tokens=5)
+    assert [sample.text[:2] for sample in answer.samples] == ["Ka"] * 3
+    assert answer == model.predict(["Bo", "Ka"], num_samples=3, max_tokens=5)[1]
+    (Path("other.txt")).write_text("Kala\nBobo\n", encoding="utf-8")
+    assert len(seqlens.evaluate("run", data="other.txt").examples) == 2
+
+
+def test_an_own_running_text_is_scored_by_blocks() -> None:
+    run = seqlens.train("language/prose-lstm", out="run", overrides={**SMALL, **BOOK})
+    assert "one running text, in windows of 16 tokens" in (run.path / "README.md").read_text(encoding="utf-8")
+    scores = seqlens.evaluate("run", split="validation")
+    text = Path("book.txt").read_text(encoding="utf-8")
+    assert "".join(example.text for example in scores.examples) in text
+    assert scores.noun == ("block", "blocks")
+    answer = seqlens.load("run").predict("The ", max_tokens=30)
+    assert len(answer.samples[0].text) == 34
+    assert not answer.samples[0].finished
+
+
+def test_a_training_on_a_running_text_goes_on_after_a_stop_as_if_it_had_not_been() -> None:
+    settings = {**SMALL, **BOOK, "batches.max_tokens": 64}
+
+    class Stop(Observers):
+        """Stops a training at its fourth step."""
+
+        def on_step(self, progress: Any) -> None:
+            if progress.step == 4:
+                signal.raise_signal(signal.SIGTERM)
+
+    seqlens.train("language/prose-lstm", out="whole", overrides=settings)
+    stopped = seqlens.train("language/prose-lstm", out="stopped", overrides=settings, observer=Stop())
+    assert stopped.result.stop_reason == "interrupted"
+    seqlens.train("language/prose-lstm", out="stopped", overrides=settings, resume=True)
+    for name in ("model.safetensors", "checkpoints/step-00000006/carried.safetensors", "log.jsonl"):
+        assert Path("stopped", name).read_bytes() == Path("whole", name).read_bytes(), name
+
+
+def test_a_broken_file_is_named_before_anything_is_written() -> None:
+    Path("names.txt").write_text("Kala\n\nBobo\n", encoding="utf-8")
+    own = {"data.kind": "text", "data.path": "names.txt"}
+    with pytest.raises(RequestError, match=r"names\.txt line 2 is blank"):
+        seqlens.train("language/names-lstm", out="run", overrides={**SMALL, **own})
+    assert not Path("run/recipe.yaml").exists()
+
+
+def test_a_task_that_does_not_fit_its_data_is_refused() -> None:
+    with pytest.raises(RequestError, match=r"'data\.kind' is 'names', from which the task 'classify' cannot learn"):
+        seqlens.train("sentiment/smoke", out="run", overrides={"data": {"kind": "names"}})
