@@ -7,6 +7,7 @@ from typing import Any, final
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from seqlens.config.files import read_json, write_json
@@ -26,6 +27,7 @@ from seqlens.tasks.classify.dataset import LabelledBatch, LabelledDataset, balan
 from seqlens.tasks.classify.explanation import token_weights, word_groups
 from seqlens.tasks.classify.measures import accuracy, expected_calibration_error, log_loss, macro_f1, matthews
 from seqlens.tasks.classify.prediction_file import prediction_table
+from seqlens.tasks.classify.window_baselines import position_regression, word_regression
 from seqlens.tasks.example_analysis import ExampleAnalysis
 from seqlens.tasks.loss_sum import LossSum
 
@@ -189,12 +191,17 @@ class ClassifyTask:
     def baselines(
         self, train: Sequence[LabelledText], examples: Sequence[LabelledText]
     ) -> dict[str, dict[str, Statistics]]:
-        """The commonest label, and naive Bayes on unigrams and bigrams (of characters, up to six in a row)."""
+        """The commonest label, and naive Bayes on unigrams and bigrams (of characters, up to six in a row).
+
+        Of sequences of nucleotides also logistic regression, by position and on short words.
+        """
         labels = [example.label for example in train]
         common = majority(labels)
-        orders = range(1, 7) if self.config.codec.kind == "characters" else (1, 2)
-        name = "up to 6-grams" if self.config.codec.kind == "characters" else "bigrams"
-        bayes = NaiveBayes(self.codec.encode_batch(one.text for one in train), labels, orders=tuple(orders))
+        letters = self.config.codec.kind in ("characters", "nucleotides")
+        orders = range(1, 7) if letters else (1, 2)
+        name = "up to 6-grams" if letters else "bigrams"
+        known = self.codec.encode_batch(one.text for one in train)
+        bayes = NaiveBayes(known, labels, orders=tuple(orders))
         rows = self.codec.encode_batch(example.text for example in examples)
         answers = [common] * len(examples)
         truth = [example.label for example in examples]
@@ -207,6 +214,13 @@ class ClassifyTask:
         }
         if len(self.labels) == 2:
             found[f"commonest label ({common})"]["correlation"] = matthews(truth, answers, self.labels[1])
+        if self.config.codec.kind == "nucleotides":
+            places = [self.labels.index(label) for label in labels]
+            by_word = word_regression(known, places, rows)
+            found["logistic regression, words of 4"] = self._measures(examples, self._named(by_word))
+            by_place = position_regression(known, places, rows, self.codec.size)
+            if by_place is not None:
+                found["logistic regression, one-hot positions"] = self._measures(examples, self._named(by_place))
         return found
 
     def prediction_files(self, examples: Sequence[LabelledText], answers: Sequence[Classification]) -> dict[str, str]:
@@ -216,6 +230,9 @@ class ClassifyTask:
     def analyse(self, examples: Sequence[LabelledText], answers: Sequence[Classification]) -> ExampleAnalysis:
         """Calibration before and after the temperature, answers by class, the most confident mistakes."""
         return analyse_answers(examples, answers, self.labels, self.temperature)
+
+    def _named(self, chances: Float[np.ndarray, "rows classes"]) -> list[dict[str, float]]:
+        return [dict(zip(self.labels, row, strict=True)) for row in chances.tolist()]
 
     def _measures(
         self, examples: Sequence[LabelledText], probabilities: Sequence[dict[str, float]]

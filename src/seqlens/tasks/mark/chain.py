@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from seqlens.layers.step_chain import StepChain
-from seqlens.tasks.mark.states import EDGES, NUM_KINDS, PREDECESSORS
+from seqlens.tasks.mark.states import CODING, EDGES, NUM_KINDS, PREDECESSORS
 
 _FORBIDDEN = -1e9
 _PHASES = 3
@@ -85,15 +85,30 @@ class GeneChain(nn.Module):
         signals: Bool[Tensor, "batch time 2 5"],
         lengths: Int[Tensor, " batch"],
         *,
+        coding_weight: float | None = None,
         confidence: bool = True,
     ) -> GenePath:
-        """The most probable path; without `confidence` that is 1 everywhere, which saves the most time."""
+        """The most probable path, or with `coding_weight` the one with the most bases that are expected to be right.
+
+        For the latter each base's probable states are added up over all paths, coding ones counted so many times. It
+        finds genes of which many readings are likely, but none for certain. Without `confidence` the most probable
+        path is found in a quarter of the time, with confidence 1 everywhere.
+        """
         edges = self.edges(scores, signals)
-        states = self.chain.best_path(edges, lengths)
-        if not confidence:
+        if coding_weight is None and not confidence:
+            states = self.chain.best_path(edges, lengths)
             return GenePath(states, torch.ones(states.shape, dtype=torch.float64))
-        shares = self.chain.marginals(edges, lengths).states.cpu()
-        return GenePath(states, shares.gather(2, states[:, :, None])[:, :, 0])
+        shares = self.chain.marginals(edges, lengths).states
+        if coding_weight is None:
+            states = self.chain.best_path(edges, lengths)
+        else:
+            gains = shares.clone()
+            for first in CODING.values():
+                gains[:, :, first : first + _PHASES] *= coding_weight
+            allowed = edges > _FORBIDDEN / 2
+            expected = gains[..., None].expand(edges.shape).masked_fill(~allowed, _FORBIDDEN)
+            states = self.chain.best_path(expected, lengths)
+        return GenePath(states, shares.cpu().gather(2, states[:, :, None])[:, :, 0])
 
     def _with_path(self, allowed: Tensor, states: Tensor, lengths: Tensor | None) -> Tensor:
         batch, time = states.shape

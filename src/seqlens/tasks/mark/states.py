@@ -51,7 +51,7 @@ def _edges() -> tuple[tuple[tuple[int, Kind], ...], ...]:
 EDGES = _edges()
 PREDECESSORS = tuple(tuple(state for state, _ in states) for states in EDGES)
 
-States = Int8[np.ndarray, "bases"]
+States = Int8[np.ndarray, "_"]
 
 
 def paint(record: DnaRecord) -> States:

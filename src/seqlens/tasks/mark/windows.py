@@ -53,7 +53,7 @@ def score_windows(
     window: int,
     overlap: int,
     device: torch.device | str = "cpu",
-) -> list[Float32[np.ndarray, "bases 2 8"]]:
+) -> list[Float32[np.ndarray, "_ 2 8"]]:
     """A marker's scores of each sequence.
 
     They are those of the whole sequence where the model reaches no further than `overlap` bases; a recurrent or
