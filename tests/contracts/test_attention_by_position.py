@@ -244,6 +244,17 @@ def test_a_memory_with_padding_does_not_grow() -> None:
         memory.append(attention.prepare(random_tensor(2, 1, DIM)))
 
 
+def test_cached_keys_grow_only_where_they_end_and_without_padding() -> None:
+    """One key with a mask would be spread over all later ones; a wrong place would turn rotary keys wrongly."""
+    attention = random_heads(rotary=True)
+    inputs = random_tensor(2, 3, DIM)
+    with pytest.raises(ValueError, match="in the middle"):
+        attention.prepare(inputs[:, :1], torch.tensor([1, 0])).append(attention.prepare(inputs[:, 1:], start=1))
+    for start in (0, 2):
+        with pytest.raises(ValueError, match=f"must stand at 1, where the earlier end, but start={start}"):
+            attention.prepare(inputs[:, :1]).append(attention.prepare(inputs[:, 1:], start=start))
+
+
 # --- relative positions ------------------------------------------------------------------------------------------
 
 

@@ -29,7 +29,17 @@ class KeyValues(NamedTuple):
         return self._replace(keys=self.keys.index_select(0, rows), values=self.values.index_select(0, rows), mask=mask)
 
     def append(self, later: "KeyValues") -> "KeyValues":
-        """Adds keys and values along time."""
+        """Adds keys and values along time.
+
+        Raises:
+            ValueError: one of them has lengths, so that padding would come to stand in the middle, or the later ones
+                were not prepared for the place where these end.
+        """
+        if self.mask is not None or later.mask is not None:
+            raise ValueError("keys that were prepared with `lengths` cannot grow: their padding would be in the middle")
+        end = self.start + self.keys.shape[2]
+        if later.start != end:
+            raise ValueError(f"keys to be added must stand at {end}, where the earlier end, but start={later.start}")
         keys, values = torch.cat((self.keys, later.keys), 2), torch.cat((self.values, later.values), 2)
         return self._replace(keys=keys, values=values)
 
