@@ -76,6 +76,9 @@ def test_a_learned_state_is_where_every_sequence_starts(kind: CellKind) -> None:
     options = {"num_layers": 2, "bidirectional": True, "learned_state": True}
     layer = build_recurrent(kind, INPUT_DIM, HIDDEN_DIM, **options)
     assert not layer.initial_state(2).last().any(), "it starts at zero"
+    assert all(
+        tuple(side or ()) == layer.layers[0].forward_cell.state_names for side in layer.initial_state(2).layers[0]
+    )
     randomised(layer)
     plain = build_recurrent(kind, INPUT_DIM, HIDDEN_DIM, num_layers=2, bidirectional=True).double()
     learned = {name for name in layer.state_dict() if "_start." in name}

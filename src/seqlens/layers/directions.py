@@ -77,7 +77,9 @@ class Directions(nn.Module):
             if start is None:
                 sides.append(cell.initial_state(batch_size, device=device, dtype=dtype))
             else:
-                sides.append({n: v.to(device=device, dtype=dtype).expand(batch_size, -1) for n, v in start.items()})
+                # A ParameterDict has an order of its own.
+                named = {name: start[name].to(device=device, dtype=dtype) for name in cell.state_names}
+                sides.append({name: vector.expand(batch_size, -1) for name, vector in named.items()})
         return LayerState(*sides)
 
     def _merged(self, forward: Tensor, backward: Tensor) -> Tensor:

@@ -30,8 +30,8 @@ def weighted_sum(tensors: Mapping[str, Tensor], seed: int = 0) -> Tensor:
     """The sum of all entries, each with a weight of its own, so that no error in a gradient can cancel."""
     generator = torch.Generator().manual_seed(seed)
     total = torch.zeros((), dtype=torch.float64)
-    for tensor in tensors.values():
-        # Drawn for every tensor: the weights of the next one must not depend on the kind of this one.
+    for _, tensor in sorted(tensors.items()):
+        # Drawn for every tensor, by name: its weights must not depend on the kind and the place of another one.
         weights = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
         if tensor.is_floating_point() and tensor.requires_grad:
             total = total + (tensor.double().cpu() * weights).sum()

@@ -277,6 +277,16 @@ def test_one_function_and_another() -> None:
         assert_same_function(lambda given: (given,), lambda given: (given, given), inputs)
 
 
+def test_the_order_of_names_does_not_matter() -> None:
+    def one_way(given: Tensor) -> dict[str, Tensor]:
+        return {"hidden": given.sin(), "cell": 2 * given}
+
+    def other_way(given: Tensor) -> dict[str, Tensor]:
+        return {"cell": 2 * given, "hidden": given.sin()}
+
+    assert_same_function(one_way, other_way, random_inputs())
+
+
 def test_gradients_of_parameters_are_compared_by_name() -> None:
     class Scaled(nn.Module):
         def __init__(self, cut: bool) -> None:
