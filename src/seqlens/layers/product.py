@@ -53,14 +53,16 @@ class StepProduct:
     def __init__(self, weight: Float[Tensor, "out in"], times: int) -> None:
         """`times` says about how often: packing pays from a few on."""
         self._weight = weight
-        self._size = weight.numel()
-        self._kernels = _pays_at_all(weight)
+        self._kernels = has_fast_products(weight)
         self._packs = times >= 4
         self._right: Tensor | None = None
         self._packed: Tensor | None = None
 
     def __call__(self, inputs: Float[Tensor, "rows in"]) -> Float[Tensor, "rows out"]:
-        if self._kernels and inputs.shape[0] * self._size > _FROM_MULTIPLICATIONS:
+        if inputs.shape[0] == 1:
+            # The weight is read once, in any layout at the speed of memory.
+            return torch.mm(inputs, self._weight.t())
+        if self._kernels and not is_small(inputs.shape[0], self._weight):
             if self._packed is None:
                 # Of a transposed weight packing would take ten times as long.
                 self._packed = self._weight.contiguous()
@@ -78,7 +80,7 @@ def rows_product(
     rows: Float[Tensor, "rows in"], weight: Float[Tensor, "out in"], bias: Float[Tensor, " out"] | None = None
 ) -> Float[Tensor, "rows out"]:
     """`rows @ weight.T + bias`, once; not differentiable."""
-    if not _pays_at_all(rows) or rows.shape[0] * weight.numel() <= _FROM_MULTIPLICATIONS:
+    if not has_fast_products(rows) or is_small(rows.shape[0], weight):
         return nn.functional.linear(rows, weight, bias)
     found: Tensor = torch.ops.mkldnn._linear_pointwise(_plain(rows), _plain(weight), bias, "none", [], "")
     return found
@@ -86,7 +88,7 @@ def rows_product(
 
 def outer_sum(left: Float[Tensor, "rows out"], right: Float[Tensor, "rows in"]) -> Float[Tensor, "out in"]:
     """`left.T @ right`, the gradient of a weight, once; not differentiable."""
-    if not _pays_at_all(left) or left.numel() * right.shape[1] <= _FROM_MULTIPLICATIONS:
+    if not has_fast_products(left) or is_small(right.shape[1], left):
         return left.t() @ right
     if left.shape[1] > right.shape[1]:
         return outer_sum(right, left).t()
@@ -99,12 +101,18 @@ def outer_sum(left: Float[Tensor, "rows out"], right: Float[Tensor, "rows in"]) 
     return found
 
 
+def is_small(rows: int, weight: Tensor) -> bool:
+    """Whether so many rows times a weight are so small a product that MKL computes it at least as fast."""
+    return rows == 1 or rows * weight.numel() <= _FROM_MULTIPLICATIONS
+
+
 def _plain(matrix: Tensor) -> Tensor:
     """Itself, or a copy where its layout is neither by rows nor by columns: an expanded gradient, a strange slice."""
     return matrix if matrix.stride(0) and matrix.stride(1) and 1 in matrix.stride() else matrix.contiguous()
 
 
-def _pays_at_all(matrix: Tensor) -> bool:
+def has_fast_products(matrix: Tensor) -> bool:
+    """Whether `rows_product` and `outer_sum` are more than torch's own for such a matrix: float32 on a CPU."""
     return matrix.dtype == torch.float32 and _has_kernels(matrix.device.type, matrix.dtype)
 
 

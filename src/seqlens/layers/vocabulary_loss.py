@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from seqlens.layers.product import has_fast_products, outer_sum, rows_product
 from seqlens.layers.projection import rounded_rows, rounds_rows
 
 NUM_BLOCKS = 24
@@ -74,15 +75,21 @@ class _Gradients:
         self.low_features, self.low_weight = low_features, low_weight
         self.features = torch.empty_like(low_features)
         self.num_rows = len(features)
-        self.weight = torch.zeros_like(weight, dtype=wide)
+        self.fast = has_fast_products(low_features)
+        # Fast products give the gradient the other way round, the narrow side first.
+        self.weight = weight.new_zeros(weight.t().shape if self.fast else weight.shape, dtype=wide)
         self.bias = weight.new_zeros(len(weight), dtype=wide)
 
     def add(self, block: slice, scaled: Tensor, divisor: Tensor) -> None:
         """Takes a block's rows of `scaled`, the divisor times the logits' gradient, in the dtype of the products."""
         scaled[len(divisor) :] = 0  # the rows that only round their number up
         share = nn.functional.pad(1 / divisor, (0, len(scaled) - len(divisor)))[:, None]
-        self.features[block] = (scaled @ self.low_weight) * share
         shares = (self.low_features[block] * share).to(scaled.dtype)
+        if self.fast:
+            self.features[block] = rows_product(scaled, self.low_weight.t()).mul_(share)
+            self.weight += outer_sum(shares, scaled)
+            return
+        self.features[block] = (scaled @ self.low_weight) * share
         if scaled.dtype == self.weight.dtype:
             self.weight.addmm_(scaled.t(), shares)
         else:
@@ -90,6 +97,8 @@ class _Gradients:
 
     def finish(self, smoothing: float, mean_weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Adds what smoothing takes from every entry alike."""
+        if self.fast:
+            self.weight = self.weight.t().contiguous()
         if smoothing:
             vocab = len(self.weight)
             self.features.sub_((smoothing * mean_weight).to(self.features.dtype))
@@ -100,6 +109,8 @@ class _Gradients:
 
 def _scores(features: Tensor, weight: Tensor, bias: Tensor | None, room: Tensor) -> Tensor:
     scores = room[: len(features)]
+    if has_fast_products(features):
+        return scores.copy_(rows_product(features, weight, bias))
     if bias is None:
         return torch.mm(features, weight.t(), out=scores)
     return torch.addmm(bias, features, weight.t(), out=scores)
