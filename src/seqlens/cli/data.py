@@ -3,15 +3,18 @@
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from seqlens.cli.guard import guarded
 from seqlens.cli.printing import note, print_lines, print_table
 from seqlens.data.catalogue import Card, catalogue_names, read_card
-from seqlens.errors import RequestError, did_you_mean
+from seqlens.errors import RequestError
 from seqlens.report import Table
+
+if TYPE_CHECKING:
+    from seqlens.data.example_cards import ExampleCard
 
 _LIST_EXAMPLES = """Examples:
 
@@ -30,14 +33,37 @@ _SHOW_EXAMPLES = """Examples:
   seqlens data show multi30k
   seqlens data show my-pairs.tsv --recipe translation/gru-attention
   seqlens data show dates/smoke --split validation
+  seqlens data show sentiment/moods-gru
+  seqlens data show my-texts.tsv --kind classify --set label_column=2
 """
 _CHECK_EXAMPLES = """Examples:
 
 \b
   seqlens data check my-corpus --kind transduce
   seqlens data check my-corpus --source de --target en --json | jq .findings
+  seqlens data check my-texts.csv --kind classify --set text_column=review --set label_column=stars
+  seqlens data check my-recipe.yaml
 """
-_KINDS = ("transduce",)
+
+
+KindOption = Annotated[
+    str | None,
+    typer.Option(
+        "--kind",
+        metavar="KIND",
+        help="The task that a file or folder is for: transduce (the default), classify, tag, mark or generate.",
+        show_default=False,
+    ),
+]
+DataSettingOption = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="A setting of the data, as below `data` in a recipe (text_column=1); may be given again.",
+        show_default=False,
+    ),
+]
 
 
 def build_app() -> typer.Typer:
@@ -53,10 +79,13 @@ def build_app() -> typer.Typer:
 @guarded
 def list_data() -> None:
     """List the data sets that a recipe can name, with their licences, and whether they are on this machine."""
+    from seqlens.data.data_config import TASK_OF_DATA
     from seqlens.data.date_patterns import LOCALES
+    from seqlens.data.example_cards import example_card_names, read_example_card
+    from seqlens.workflows.example_data import GENERATED
 
     cards = [read_card(name) for name in catalogue_names()]
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (card.name, card.task, " ".join(card.languages), _num_pairs(card), _whereabouts(card), card.licence)
         for card in cards
     ]
@@ -65,14 +94,19 @@ def list_data() -> None:
         ("dates", "transduce", locales, "any", "generated", "Made from the patterns of CLDR (Unicode License).")
     )
     rows.append(("pronouns", "transduce", "en fr", "any", "generated", "Made from templates of seqlens."))
-    print_table(Table("", ("name", "task", "languages", "train pairs", "here", "licence"), rows))
+    rows += [
+        (card.name, card.task, "", f"{card.splits[0].num_examples:,}", _whereabouts(card), card.licence)
+        for card in map(read_example_card, example_card_names())
+    ]
+    rows += [(name, TASK_OF_DATA[name], "", "any", "generated", "Made by seqlens.") for name in GENERATED]
+    print_table(Table("", ("name", "task", "languages", "for training", "here", "licence"), rows))
 
 
 def _num_pairs(card: Card) -> str:
     return f"{next(split.num_pairs for split in card.splits if split.name == 'train'):,}"
 
 
-def _whereabouts(card: Card) -> str:
+def _whereabouts(card: "Card | ExampleCard") -> str:
     from seqlens.data.download import cache_folder
 
     mirror = os.environ.get("SEQLENS_MIRROR")
@@ -89,8 +123,9 @@ def fetch_data(
 ) -> None:
     """Download a data set, or find it in the mirror, check every file, and print the folder that holds it."""
     from seqlens.data.download import fetch
+    from seqlens.workflows.example_data import GENERATED
 
-    if name in ("dates", "pronouns"):
+    if name in ("dates", "pronouns", *GENERATED):
         note(f"The {name} are generated where they are needed; there is nothing to fetch.")
         return
     print_lines([str(fetch(name, announce=note))])
@@ -109,12 +144,22 @@ def show_data(
         typer.Option("--recipe", metavar="RECIPE", help="Show the tokens of this recipe's codec.", show_default=False),
     ] = None,
     split: Annotated[str, typer.Option("--split", metavar="NAME", help="A split of the data.")] = "train",
-    count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="Pairs in the batch.")] = 4,
+    count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="Pairs or examples in the batch.")] = 4,
+    kind: KindOption = None,
+    settings: DataSettingOption = [],  # noqa: B006 - typer copies it
 ) -> None:
-    """Print one batch as a model gets it: tokens, ids, unknown tokens, ends, padding and mask."""
-    from seqlens.cli.batches import batch_lines
+    """Print one batch as a model gets it: tokens, ids, unknown tokens, ends, padding, mask, what is to be answered."""
+    from seqlens.cli.batches import batch_lines, example_lines
+    from seqlens.workflows.example_data import find_example_data
     from seqlens.workflows.show import show_batch
+    from seqlens.workflows.show_examples import show_examples
 
+    data = find_example_data(name_or_path, kind=kind, settings=settings)
+    if data is not None:
+        shown = show_examples(data, recipe=recipe, split=split, count=count, announce=note)
+        print_lines(example_lines(shown))
+        return
+    _refuse_settings(settings)
     batch = show_batch(name_or_path, recipe=recipe, split=split, count=count, announce=note)
     print_lines(batch_lines(batch))
 
@@ -122,9 +167,13 @@ def show_data(
 @guarded
 def check_data(
     path: Annotated[
-        str, typer.Argument(metavar="PATH", help="A folder, a file, or a name of the catalogue.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="PATH", help="A folder, a file, a name of the catalogue, or a recipe.", show_default=False
+        ),
     ],
-    kind: Annotated[str, typer.Option("--kind", metavar="KIND", help="The task the data are for.")] = "transduce",
+    kind: KindOption = None,
+    settings: DataSettingOption = [],  # noqa: B006 - typer copies it
     source: Annotated[
         str | None, typer.Option("--source", metavar="LANGUAGE", help="The source's ending.", show_default=False)
     ] = None,
@@ -137,18 +186,32 @@ def check_data(
 
     The exit code is 1 where there is an error: something that stops training, or makes its scores mean nothing.
     """
-    from seqlens.cli.findings import plain_audit, print_audit
-    from seqlens.data.audit import audit
+    from seqlens.cli.findings import plain_audit, print_audit, print_example_audit
+    from seqlens.data.audit import CorpusAudit, audit
     from seqlens.data.corpus import open_corpus
-    from seqlens.workflows.show import data_config
+    from seqlens.data.example_audit import ExampleAudit, audit_examples
+    from seqlens.data.open_examples import open_examples
+    from seqlens.workflows.example_data import find_example_data
+    from seqlens.workflows.show import pair_data_config
 
-    if kind not in _KINDS:
-        raise RequestError(f"--kind is '{kind}', expected one of {', '.join(_KINDS)}.{did_you_mean(kind, _KINDS)}")
-    config = data_config(path, source=source, target=target)
-    found = audit(open_corpus(config, base=Path(), require_train=False, announce=note))
+    found: CorpusAudit | ExampleAudit
+    data = find_example_data(path, kind=kind, settings=settings)
+    if data is not None:
+        found = audit_examples(open_examples(data.config, base=Path(), announce=note), task=data.task)
+    else:
+        _refuse_settings(settings)
+        config = pair_data_config(path, source=source, target=target)
+        found = audit(open_corpus(config, base=Path(), require_train=False, announce=note))
     if as_json:
         print_lines([json.dumps(plain_audit(found), ensure_ascii=False, indent=2)])
+    elif isinstance(found, ExampleAudit):
+        print_example_audit(found)
     else:
         print_audit(found)
     if found.severity == "error":
         raise typer.Exit(1)
+
+
+def _refuse_settings(settings: list[str]) -> None:
+    if settings:
+        raise RequestError(f"--set {settings[0]} is for data of examples; say which with --kind.")

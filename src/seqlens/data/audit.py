@@ -150,6 +150,11 @@ def audit(corpus: Corpus, *, max_places: int = 10) -> CorpusAudit:
 
 def audit_rows(audit: CorpusAudit) -> list[FindingRow]:
     """Returns the findings as rows of a table, the worst first."""
+    return finding_rows(audit.findings)
+
+
+def finding_rows(findings: Iterable[Finding]) -> list[FindingRow]:
+    """Returns findings of any audit as rows, in their order."""
     return [
         FindingRow(
             finding.severity,
@@ -161,7 +166,7 @@ def audit_rows(audit: CorpusAudit) -> list[FindingRow]:
             finding.detail,
             finding.advice,
         )
-        for finding in audit.findings
+        for finding in findings
     ]
 
 

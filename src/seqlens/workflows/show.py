@@ -17,6 +17,7 @@ from seqlens.tasks.build import Task, fit_task
 from seqlens.tasks.transduce.config import SeparateCodecs, TransduceConfig
 from seqlens.training.run_config import RunConfig
 from seqlens.workflows.preparation import Announce
+from seqlens.workflows.recipe_config import resolve_recipe
 from seqlens.workflows.recipes import find_recipe, is_recipe, list_recipes
 
 FITTED_ON = 3000
@@ -103,6 +104,19 @@ def data_config(
             f"{did_you_mean(name_or_path, [*names, *also_valid])}"
         )
     return PairsData(path=name_or_path, source=source, target=target)
+
+
+def pair_data_config(name_or_path: str, *, source: str | None = None, target: str | None = None) -> DataConfig:
+    """The pairs of a recipe, or those of that name or path.
+
+    Raises:
+        RequestError: as `data_config`, or languages are named for a recipe.
+    """
+    if not is_recipe(name_or_path):
+        return data_config(name_or_path, source=source, target=target)
+    if source is not None or target is not None:
+        raise RequestError(f"{name_or_path} is a recipe, which names its languages; leave --source and --target.")
+    return resolve_recipe(name_or_path)[1].pair_data
 
 
 def _load(recipe: str) -> RunConfig:
