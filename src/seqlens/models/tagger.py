@@ -63,9 +63,16 @@ class WordTagger(nn.Module):
         return self.encoder.max_length
 
     def forward(
-        self, tokens: Int[Tensor, "batch time"], lengths: Int[Tensor, " batch"], forms: WordForms
+        self,
+        tokens: Int[Tensor, "batch time"],
+        lengths: Int[Tensor, " batch"],
+        forms: WordForms,
+        texts: Int[Tensor, " batch"] | None = None,
     ) -> TaggerOutput:
-        """Scores the tags of every token; `tokens` says which of `forms` each one is. Padding is not read."""
+        """Scores the tags of every token; `tokens` says which of `forms` each one is. Padding is not read.
+
+        `texts` is equal for sentences of the same text; None where each is a text of its own.
+        """
         vectors = self.words(forms)
         if not len(vectors):
             vectors = vectors.new_zeros(1, vectors.shape[1])  # no token anywhere, so nothing of it is used
@@ -75,7 +82,8 @@ class WordTagger(nn.Module):
         embedded = vectors[tokens.masked_fill(~mask, 0)]
         memory = self.encoder(self.dropout(embedded), lengths).memory
         if self.repeats is not None:
-            memory = self.repeats(self.dropout(memory), tokens, mask)
+            texts = torch.arange(len(tokens), device=tokens.device) if texts is None else texts
+            memory = self.repeats(self.dropout(memory), tokens, mask, texts)
         return TaggerOutput(self.output(self.dropout(memory)))
 
     def scores(self) -> ChainScores:

@@ -134,11 +134,14 @@ class RepeatedWords(nn.Module):
         vectors: Float[Tensor, "batch time dim"],
         tokens: Int[Tensor, "batch time"],
         mask: Bool[Tensor, "batch time"],
+        texts: Int[Tensor, " batch"],
     ) -> Float[Tensor, "batch time dim"]:
-        """`tokens` are equal for the same word; padding is not read, and zero in the outputs."""
-        batch, time, dim = vectors.shape
-        rows = torch.arange(batch, device=tokens.device)[:, None].expand(batch, time)
-        places = torch.stack([rows[mask], tokens[mask]], dim=1)
+        """`tokens` are equal for the same word, `texts` for rows of the same text.
+
+        Padding is not read, and zero in the outputs.
+        """
+        dim = vectors.shape[2]
+        places = torch.stack([texts[:, None].expand(tokens.shape)[mask], tokens[mask]], dim=1)
         _, groups, counts = torch.unique(places, dim=0, return_inverse=True, return_counts=True)
         own = vectors[mask]
         sums = own.new_zeros(len(counts), dim).index_add(0, groups, own)

@@ -92,7 +92,7 @@ def test_a_repeated_word_is_told_what_its_other_places_have() -> None:
     vectors = torch.randn(2, 4, 2, dtype=torch.float64)
     tokens, lengths = torch.tensor([[5, 1, 5, 5], [5, 1, 1, 9]]), [4, 3]
     mask = torch.tensor([[True] * 4, [True] * 3 + [False]])
-    outputs = layer(vectors, tokens, mask)
+    outputs = layer(vectors, tokens, mask, torch.tensor([0, 1]))
     for row, length in enumerate(lengths):
         for step in range(length):
             others = [vectors[row, at] for at in range(length) if at != step and tokens[row, at] == tokens[row, step]]
@@ -100,6 +100,11 @@ def test_a_repeated_word_is_told_what_its_other_places_have() -> None:
             expected = vectors[row, step] + torch.tanh(layer.mix(torch.cat([vectors[row, step], mean])))
             torch.testing.assert_close(outputs[row, step], expected)
     assert outputs[1, 3].tolist() == [0, 0]
+    # Both rows are sentences of one text.
+    together = layer(vectors, tokens, mask, torch.tensor([7, 7]))
+    mean = torch.stack([vectors[0, 0], vectors[0, 2], vectors[0, 3]]).mean(0)
+    expected = vectors[1, 0] + torch.tanh(layer.mix(torch.cat([vectors[1, 0], mean])))
+    torch.testing.assert_close(together[1, 0], expected)
 
 
 def test_rare_words_become_unknown_in_training_only() -> None:

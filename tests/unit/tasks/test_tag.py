@@ -133,6 +133,29 @@ def test_loss_and_path_of_a_batch_are_those_of_its_sentences(scheme: str) -> Non
     assert task.predict(model, ["", "  "]) == [Tagging("", ()), Tagging("  ", ())]
 
 
+def test_the_sentences_of_a_text_are_rows_that_tell_each_other_of_their_words() -> None:
+    parts = people("train")[:8]
+    texts = [joined(parts[:3]), joined(parts[3:7]), parts[7]]
+    task = TagTask.fit(TagConfig(model=dataclasses.replace(SMALL, repeats=True)), lambda: parts)
+    model = task.build_model().double().eval()
+    data = task.encode(texts, training=False, seed=0)
+    batch = data.batch([2, 0, 1])
+    assert batch.texts.tolist() == [0, 1, 1, 1, 2, 2, 2, 2]
+    assert data.lengths.tolist() == [len(text.tokens) for text in texts]
+    apart = task.encode(parts, training=False, seed=0).batch([7, *range(7)])
+    assert torch.equal(apart.inputs.ids, batch.inputs.ids)
+    assert torch.equal(apart.tags, batch.tags)
+    logits = [model(*one.inputs, one.forms, one.texts).logits for one in (batch, apart)]
+    torch.testing.assert_close(logits[0][0], logits[1][0])
+    assert not torch.allclose(logits[0][1:4], logits[1][1:4])
+    # Whatever else is asked with it, a text's answer is its own.
+    together = task.predict(model, texts)
+    assert list(map(str, together)) == [str(task.predict(model, [text])[0]) for text in texts]
+    assert [answer.text for answer in together] == [text.text for text in texts]
+    for text, answer in zip(texts, together, strict=True):
+        assert all(text.text[one.start : one.end] == one.text and "\n" not in one.text for one in answer.entities)
+
+
 @pytest.mark.parametrize("scheme", ["bio", "bioes"])
 def test_the_tags_allow_what_the_scheme_allows(scheme: str) -> None:
     tags = TagSet(("x", "y"), scheme)  # type: ignore[arg-type]

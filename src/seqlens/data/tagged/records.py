@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from seqlens.data.examples import Place
 
@@ -20,7 +21,7 @@ class Entity:
 class TaggedText:
     """A text; `tokens` are spans `(start, stop)` of it, in order; `entities` begin and end where tokens do.
 
-    `place` is where it was read from: in CoNLL columns the line of its first token.
+    A line break ends a sentence. `place` is where it was read from: in CoNLL columns the line of its first token.
     """
 
     text: str
@@ -31,6 +32,16 @@ class TaggedText:
     def words(self) -> list[str]:
         """The tokens' texts."""
         return [self.text[start:stop] for start, stop in self.tokens]
+
+    def sentences(self) -> list[tuple[int, int]]:
+        """The first token of each line that has some, and the token after its last; no entity is parted."""
+        inside = {place for first, end, _ in self.token_spans() for place in range(first + 1, end)}
+        firsts = [
+            number
+            for number in range(1, len(self.tokens))
+            if "\n" in self.text[self.tokens[number - 1][1] : self.tokens[number][0]] and number not in inside
+        ]
+        return list(pairwise([0, *firsts, len(self.tokens)])) if self.tokens else []
 
     def token_spans(self) -> list[tuple[int, int, str]]:
         """The entities as `(first token, token after the last, label)`."""

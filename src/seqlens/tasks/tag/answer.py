@@ -20,7 +20,7 @@ class FoundEntity:
 
 @dataclass(frozen=True, slots=True)
 class Tagging:
-    """The entities of a text, in order. `truncated`: no model's position reached what came after its last token."""
+    """The entities of a text, in order. `truncated`: the model's positions did not reach the end of a sentence."""
 
     text: str
     entities: tuple[FoundEntity, ...]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import NamedTuple, final
 
 import numpy as np
 import torch
@@ -12,21 +12,35 @@ from torch import Tensor
 from seqlens.data.batch import Sequences, pad
 from seqlens.data.sampler import TokenBudgetSampler
 from seqlens.data.tagged.forms import FormsCodec
+from seqlens.data.tagged.records import TaggedText
 from seqlens.models.words import WordForms
+from seqlens.tasks.tag.tags import TagSet
+
+
+class Sentence(NamedTuple):
+    """The number of each token's form, and the ids of its tags."""
+
+    forms: Int64[np.ndarray, "time"]
+    tags: Int64[np.ndarray, "time"]
 
 
 @dataclass(frozen=True, slots=True)
 class TagBatch:
-    """Sentences as numbers of `forms`, and the ids of their tags, -1 where a tag is not known and at padding."""
+    """The sentences of some texts, a row each: numbers of `forms`, and the ids of their tags, -1 at padding.
+
+    `texts [batch]` says which text of the batch a sentence is of.
+    """
 
     inputs: Sequences
+    texts: Int[Tensor, " batch"]
     forms: WordForms
     tags: Int[Tensor, "batch time"]
     indices: tuple[int, ...]
 
     def to(self, device: torch.device | str) -> "TagBatch":
         """The same batch on `device`."""
-        return TagBatch(self.inputs.to(device), self.forms.to(device), self.tags.to(device), self.indices)
+        inputs, forms, tags = self.inputs.to(device), self.forms.to(device), self.tags.to(device)
+        return TagBatch(inputs, self.texts.to(device), forms, tags, self.indices)
 
 
 @final
@@ -66,26 +80,36 @@ class FormTable:
 
 @final
 class TagDataset:
-    """Sentences as numbers of words, with the ids of their tags."""
+    """Texts as the numbers of their words, with the ids of their tags, a sentence at a time."""
 
-    def __init__(self, table: FormTable, rows: Sequence[Sequence[str]], tags: Sequence[Sequence[int]]) -> None:
+    def __init__(self, table: FormTable, tags: TagSet, examples: Sequence[TaggedText]) -> None:
         self._table = table
-        self._rows = [np.array([table.number(word) for word in row], dtype=np.int64) for row in rows]
-        self.tags = [np.asarray(row, dtype=np.int64) for row in tags]
-        self.lengths: Int64[np.ndarray, "examples"] = np.array([len(row) for row in self._rows], dtype=np.int64)
+        self.sentences = [_sentences(table, tags, example) for example in examples]
+        counts = [sum(len(sentence.forms) for sentence in of) for of in self.sentences]
+        self.lengths: Int64[np.ndarray, "examples"] = np.array(counts, dtype=np.int64)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.sentences)
 
     def batch(self, indices: Int[np.ndarray, "batch"] | Sequence[int], epoch: int | None = None) -> TagBatch:
         numbers = np.asarray(indices, dtype=np.int64)
-        rows = [self._rows[number] for number in numbers]
-        together = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
+        rows = [(place, sentence) for place, number in enumerate(numbers) for sentence in self.sentences[number]]
+        together = np.concatenate([sentence.forms for _, sentence in rows]) if rows else np.zeros(0, dtype=np.int64)
         different, places = np.unique(together, return_inverse=True)
-        ends = np.cumsum([len(row) for row in rows])
-        tokens = pad(np.split(places, ends[:-1]) if rows else [])
-        tags = pad([self.tags[number] for number in numbers], -1)
-        return TagBatch(tokens, self._table.select(different), tags.ids, tuple(numbers.tolist()))
+        ends = np.cumsum([len(sentence.forms) for _, sentence in rows], dtype=np.int64)
+        return TagBatch(
+            pad(np.split(places, ends[:-1]) if rows else []),
+            torch.tensor([place for place, _ in rows], dtype=torch.int64),
+            self._table.select(different),
+            pad([sentence.tags for _, sentence in rows], -1).ids,
+            tuple(numbers.tolist()),
+        )
 
     def sampler(self, *, max_tokens: int, seed: int) -> TokenBudgetSampler:
         return TokenBudgetSampler(self.lengths, max_tokens=max_tokens, shuffle=True, seed=seed)
+
+
+def _sentences(table: FormTable, tags: TagSet, example: TaggedText) -> list[Sentence]:
+    forms = np.array([table.number(word) for word in example.words()], dtype=np.int64)
+    ids = np.array(tags.ids(len(forms), example.token_spans()), dtype=np.int64)
+    return [Sentence(forms[first:end], ids[first:end]) for first, end in example.sentences()]

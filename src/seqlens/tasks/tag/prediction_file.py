@@ -12,12 +12,11 @@ def prediction_columns(examples: Sequence[TaggedText], found: Sequence[Sequence[
     for example, spans in zip(examples, found, strict=True):
         words = example.words()
         truth, answers = (write_tags(len(words), of) for of in (example.token_spans(), spans))
-        end = 0
-        for word, tag, answer, (start, stop) in zip(words, truth, answers, example.tokens, strict=True):
+        firsts = {first for first, _ in example.sentences()}
+        for number, word in enumerate(words):
             # An entity is not parted, whatever stands inside of it.
-            if "\n" in example.text[end:start] and tag[0] != "I" and answer[0] != "I":
+            if number and number in firsts and answers[number][0] != "I":
                 lines.append("")
-            lines.append(f"{word}\t{tag}\t{answer}")
-            end = stop
+            lines.append(f"{word}\t{truth[number]}\t{answers[number]}")
         lines.append("")
     return "\n".join(lines) + "\n" if lines else ""

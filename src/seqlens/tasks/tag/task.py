@@ -129,9 +129,7 @@ class TagTask:
         }
 
     def encode(self, examples: Sequence[TaggedText], *, training: bool, seed: int) -> TagDataset:
-        rows = [example.words() for example in examples]
-        tags = [self.tags.ids(len(row), example.token_spans()) for row, example in zip(rows, examples, strict=True)]
-        return TagDataset(FormTable(self.codec), rows, tags)
+        return TagDataset(FormTable(self.codec), self.tags, examples)
 
     def loss(self, model: nn.Module, batch: TagBatch) -> LossSum:
         """Minus the log-probability of each sentence's tags, summed; it is counted by tokens."""
@@ -148,7 +146,8 @@ class TagTask:
         """`loss` a token, and `f1`, `precision` and `recall` of entities, as seqeval counts them."""
         assert isinstance(model, WordTagger)
         total, count = 0.0, 0
-        found: list[list[TokenSpan]] = [[] for _ in range(len(data))]
+        truth: list[list[TokenSpan]] = []
+        found: list[list[TokenSpan]] = []
         with torch.no_grad():
             for indices in length_batches(data.lengths, _TOKENS_A_BATCH):
                 batch = data.batch(indices).to(device)
@@ -156,9 +155,8 @@ class TagTask:
                 total, count = total + loss.parts["nll"], count + loss.count
                 emissions, lengths = _emissions(model, batch)
                 paths = viterbi(emissions, lengths, model.scores()).tags.tolist()
-                for number, path, length in zip(indices, paths, lengths.tolist(), strict=True):
-                    found[number] = self.tags.spans(path[:length])
-        truth = [self.tags.spans(row.tolist()) for row in data.tags]
+                found += [self.tags.spans(path[:end]) for path, end in zip(paths, lengths.tolist(), strict=True)]
+                truth += [self.tags.spans(one.tags.tolist()) for number in indices for one in data.sentences[number]]
         measures = measure(truth, found)
         return {"loss": total / max(count, 1), **{name: of.value() for name, of in measures.items()}}
 
@@ -182,10 +180,10 @@ class TagTask:
         batch_size: int = 64,
         settings: Mapping[str, Any] | None = None,
     ) -> list[Tagging]:
-        """The entities of every text: a raw one, or one whose tokens are known."""
+        """The entities of every text: a raw one, or one whose tokens are known. A line break ends a sentence."""
         assert isinstance(model, WordTagger)
         texts = [self._tokenised(text) for text in inputs]
-        data = TagDataset(FormTable(self.codec), [text.words() for text in texts], [[] for _ in texts])
+        data = TagDataset(FormTable(self.codec), self.tags, texts)
         answers: list[Tagging] = [Tagging(text.text, ()) for text in texts]
         order = sorted(range(len(texts)), key=lambda number: -data.lengths[number])
         device = next(model.parameters()).device
@@ -235,21 +233,26 @@ class TagTask:
         emissions, lengths = _emissions(model, batch)
         scores = model.scores()
         paths = viterbi(emissions, lengths, scores).tags.tolist()
+        sentences = [(place, first) for place, text in enumerate(texts) for first, _ in text.sentences()]
         segments, spans = [], []
         for row, (path, length) in enumerate(zip(paths, lengths.tolist(), strict=True)):
             for first, end, label in self.tags.spans(path[:length]):
                 segments.append(Segment(row, first, tuple(path[first:end]), self.tags.continuing(label)))
-                spans.append((first, end, label))
+                spans.append((first + sentences[row][1], end + sentences[row][1], label))
         found: list[list[FoundEntity]] = [[] for _ in texts]
         confidences = segment_probabilities(emissions, lengths, scores, segments)
         for segment, span, confidence in zip(segments, spans, confidences, strict=True):
-            text = texts[segment.row]
+            place = sentences[segment.row][0]
+            text = texts[place]
             (entity,) = _entities(text, [span])
             words = text.text[entity.start : entity.stop]
-            found[segment.row].append(FoundEntity(words, entity.start, entity.stop, entity.label, confidence))
+            found[place].append(FoundEntity(words, entity.start, entity.stop, entity.label, confidence))
+        limit = model.max_length
         return [
-            Tagging(text.text, tuple(entities), truncated=length < len(text.tokens))
-            for text, entities, length in zip(texts, found, lengths.tolist(), strict=True)
+            Tagging(
+                text.text, tuple(of), limit is not None and any(end - first > limit for first, end in text.sentences())
+            )
+            for text, of in zip(texts, found, strict=True)
         ]
 
 
@@ -262,5 +265,5 @@ def _emissions(model: WordTagger, batch: TagBatch) -> tuple[Tensor, Tensor]:
     ids, lengths = batch.inputs
     if model.max_length is not None and ids.shape[1] > model.max_length:
         ids, lengths = ids[:, : model.max_length], lengths.clamp(max=model.max_length)
-    logits = model(ids, lengths, batch.forms).logits.float()
+    logits = model(ids, lengths, batch.forms, batch.texts).logits.float()
     return (logits if model.learned_transitions else torch.log_softmax(logits, dim=2)), lengths
