@@ -23,7 +23,7 @@ _WHOLE_TOKENS = ("words", "nucleotides")
 def word_groups(codec: TextCodec, kind: str, text: str) -> list[list[int]]:
     """The places of the ids that stand for each word of a text; of words and nucleotides each id is one.
 
-    What stands between words, a space of a codec of characters, goes with the word before it.
+    A space that is an id of its own goes with the word before it; one that begins an id, with the word behind it.
     """
     spans = codec.spans(text)
     if kind in _WHOLE_TOKENS:
@@ -31,8 +31,8 @@ def word_groups(codec: TextCodec, kind: str, text: str) -> list[list[int]]:
     starts = [piece.start for piece in split_words(text) if not text[piece.start : piece.end].isspace()]
     groups: list[list[int]] = []
     last = -1
-    for place, (start, _) in enumerate(spans):
-        word = max(bisect_right(starts, start) - 1, 0)
+    for place, (_, end) in enumerate(spans):
+        word = max(bisect_right(starts, end - 1) - 1, 0)
         if word != last:
             groups.append([])
             last = word
@@ -67,7 +67,9 @@ def token_weights(
     found = []
     for group, one in zip(read, without, strict=True):
         start, end = spans[group[0]][0], spans[group[-1]][1]
-        found.append(TokenWeight(text[start:end].strip(), start, end, whole - one))
+        start += len(text[start:end]) - len(text[start:end].lstrip())
+        end -= len(text[start:end]) - len(text[start:end].rstrip())
+        found.append(TokenWeight(text[start:end], start, end, whole - one))
     return tuple(found)
 
 
