@@ -75,6 +75,8 @@ def evaluate(
             progress=progress,
         )
     print_table(scores_table(evaluation))
+    if isinstance(evaluation, ExampleEvaluation):
+        print_lines(f"against {name}: {test}" for name, test in evaluation.baseline_tests.items())
     if isinstance(evaluation, Evaluation) and evaluation.analysis is not None:
         for table in analysis_tables(evaluation.analysis):
             print_lines([""])

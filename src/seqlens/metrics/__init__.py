@@ -4,7 +4,7 @@ from seqlens.metrics.bleu import Bleu, corpus_bleu
 from seqlens.metrics.chrf import Chrf, corpus_chrf
 from seqlens.metrics.exact import ExactMatch, exact_match
 from seqlens.metrics.metric import TextMetric
-from seqlens.metrics.paired import PairedResult, paired_bootstrap
+from seqlens.metrics.paired import PairedResult, against_baselines, paired_bootstrap
 from seqlens.metrics.perplexity import Perplexity
 from seqlens.metrics.pooling import mean_of_systems, pool_parts
 from seqlens.metrics.randomisation import approximate_randomisation
@@ -21,6 +21,7 @@ __all__ = [
     "Score",
     "Statistics",
     "TextMetric",
+    "against_baselines",
     "approximate_randomisation",
     "corpus_bleu",
     "corpus_chrf",

@@ -3,6 +3,7 @@
 P. Koehn (2004), "Statistical significance tests for machine translation evaluation".
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
@@ -76,6 +77,19 @@ def paired_bootstrap(
         signature=f"{system.signature}|pairedbs:{num_resamples}|seed:{seed}",
         decimals=system.decimals,
     )
+
+
+def against_baselines(
+    system: Mapping[str, Statistics], baselines: Mapping[str, Mapping[str, Statistics]]
+) -> dict[str, PairedResult]:
+    """A system compared with each baseline by its first measure; baselines not measured in that way are left out."""
+    name, own = next(iter(system.items()))
+    tests = {}
+    for baseline, measures in baselines.items():
+        other = measures.get(name)
+        if other is not None and (other.signature, other.references_id) == (own.signature, own.references_id):
+            tests[baseline] = paired_bootstrap(own, other)
+    return tests
 
 
 def check_comparable(system: Statistics, baseline: Statistics) -> None:

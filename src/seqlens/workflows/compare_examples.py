@@ -38,7 +38,8 @@ def compare_examples(
         randomisation: dict[str, float] = {}
         if name != first_name:
             for measure, statistics in evaluation.statistics.items():
-                if measure in first.statistics:
+                # On equal examples, what was measured of them may differ: perplexities per token of other tokens.
+                if measure in first.statistics and statistics.references_id == first.statistics[measure].references_id:
                     test = paired_test(statistics, first.statistics[measure])
                     tests[measure], randomisation[measure] = test.bootstrap, test.randomisation
         predictor = predictors[name]

@@ -1,7 +1,7 @@
 """Score a run of a task that learns from examples, with intervals and the strongest cheap systems beside it."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from seqlens.data.language.records import Document
 from seqlens.data.open_examples import open_examples
 from seqlens.errors import RequestError, did_you_mean
 from seqlens.inference import ExamplePredictor, describe_machine
-from seqlens.metrics import Score, Statistics
+from seqlens.metrics import PairedResult, Score, Statistics, against_baselines
 from seqlens.report import Prose, Report, Section, isolate, write_report
 from seqlens.tasks.example_analysis import AnalysingTask, ExampleAnalysis
 from seqlens.tasks.transduce.analysis.results import score_fields
@@ -31,7 +31,8 @@ _AT_ONCE = 1024
 class ExampleEvaluation(Mapping[str, Score]):
     """Scores by name, such as `evaluation["accuracy"].value`; those of the baselines; examples and their answers.
 
-    `statistics` is what the scores are made of, for paired tests, `baseline_statistics` those of the baselines.
+    `statistics` is what the scores are made of, for paired tests, `baseline_statistics` those of the baselines, and
+    `baseline_tests` the paired test of the run's first score against that of each.
     `folder` is where answers and scores were written.
     """
 
@@ -43,6 +44,7 @@ class ExampleEvaluation(Mapping[str, Score]):
     statistics: dict[str, Statistics]
     baseline_scores: dict[str, dict[str, Score]]
     baseline_statistics: dict[str, dict[str, Statistics]]
+    baseline_tests: dict[str, PairedResult]
     examples: tuple[Any, ...]
     answers: tuple[Any, ...]
     fingerprint: str
@@ -123,6 +125,7 @@ def evaluate_examples(
             for baseline, measures in baselines.items()
         },
         baseline_statistics=baselines,
+        baseline_tests=against_baselines(statistics, baselines),
         examples=tuple(examples),
         answers=tuple(answers),
         fingerprint=corpus.fingerprint(split),
@@ -213,6 +216,7 @@ def _write(result: ExampleEvaluation, folder: Path, files: Mapping[str, str], pr
                 baseline: {name: score_fields(score) for name, score in scores.items()}
                 for baseline, scores in result.baseline_scores.items()
             },
+            "tests_against_baselines": {name: asdict(test) for name, test in result.baseline_tests.items()},
             "data": result.data,
             "split": result.split,
             "fingerprint": result.fingerprint,

@@ -7,7 +7,7 @@ from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.significance import PairedTest
 
 from seqlens.errors import RequestError
-from seqlens.metrics import Bleu, Chrf, ExactMatch, Perplexity, mean_statistics, paired_bootstrap
+from seqlens.metrics import Bleu, Chrf, ExactMatch, Perplexity, against_baselines, mean_statistics, paired_bootstrap
 from seqlens.metrics.bootstrap import resample_totals
 
 WORDS = ["the", "a", "cat", "dog", "sat", "ran", "on", "mat", "rug", "big", "old", "tree"]
@@ -125,3 +125,14 @@ def perplexity(nats, counts):
 def test_what_cannot_be_compared_gets_a_sentence(left, right, sentence):
     with pytest.raises(RequestError, match=sentence):
         paired_bootstrap(left, right)
+
+
+def test_each_baseline_is_compared_by_the_first_measure_if_it_has_it():
+    values = np.random.default_rng(0).random(50)
+    own = {"accuracy": mean_statistics("accuracy", values), "recall": mean_statistics("recall", values)}
+    other = mean_statistics("accuracy", values - 0.1)
+    elsewhere = mean_statistics("accuracy", values, references_id="others")
+    baselines = {"worse": {"accuracy": other}, "another measure": {"recall": other}, "apart": {"accuracy": elsewhere}}
+    tests = against_baselines(own, baselines)
+    assert tests == {"worse": paired_bootstrap(own["accuracy"], other)}
+    assert tests["worse"].difference == pytest.approx(0.1)

@@ -14,6 +14,7 @@ from seqlens.data.language.names import NamesCorpus, NamesData
 from seqlens.data.language.prose import ProseCorpus, ProseData
 from seqlens.errors import RequestError
 from seqlens.training.observer import Observers
+from seqlens.workflows.compare import compare
 
 SMALL: dict[str, Any] = {
     "task.model.embedding_dim": 8,
@@ -48,6 +49,9 @@ def test_own_lines_become_a_model_with_scores_beside_n_grams() -> None:
     ((baseline, below),) = scores.baseline_scores.items()
     assert baseline.startswith("Kneser-Ney")
     assert set(below) == set(scores) == {"bits_per_character", "perplexity"}
+    assert scores.baseline_tests[baseline].difference == pytest.approx(
+        scores["bits_per_character"].value - below["bits_per_character"].value
+    )
     lines = (run.path / "evaluation/test/predictions.jsonl").read_text(encoding="utf-8").splitlines()
     records = [json.loads(line) for line in lines]
     assert len(records) == len(scores.examples) > 10
@@ -104,3 +108,11 @@ def test_a_broken_file_is_named_before_anything_is_written() -> None:
 def test_a_task_that_does_not_fit_its_data_is_refused() -> None:
     with pytest.raises(RequestError, match=r"'data\.kind' is 'names', from which the task 'classify' cannot learn"):
         seqlens.train("sentiment/smoke", out="run", overrides={"data": {"kind": "names"}})
+
+
+def test_models_over_other_symbols_are_compared_by_the_character() -> None:
+    tiny = {**SMALL, "training.max_steps": 2, "data.num_train": 60, "data.num_test": 20}
+    seqlens.train("language/names-lstm", out="characters", overrides=tiny)
+    seqlens.train("language/names-lstm", out="words", overrides={**tiny, "task.codec.kind": "words"})
+    _, words = compare(["characters", "words"], out="both").contestants
+    assert set(words.tests) == {"bits_per_character"}, "perplexities of other tokens do not compare"
