@@ -142,8 +142,13 @@ class TransducerConfig:
     copy: bool = False
 
     def __post_init__(self) -> None:
+        for name, part in (("encoder", self.encoder), ("decoder", self.decoder)):
+            if isinstance(part, TransformerEncoderConfig | TransformerDecoderConfig):
+                _check_heads(name, part.num_heads, "embedding_dim", self.embedding_dim, part.positions == "rotary")
         if not isinstance(self.decoder, RecurrentDecoderConfig):
             return
+        if self.decoder.attention == "multi_head":
+            _check_heads("decoder", self.decoder.num_heads, "decoder.hidden_dim", self.decoder.hidden_dim, False)
         attention, own = self.decoder.attention, self.decoder.hidden_dim
         if self.copy and attention is None:
             raise ValueError("'copy' points by attention at what is copied, but 'decoder.attention' is null")
@@ -162,3 +167,14 @@ class TransducerConfig:
         if isinstance(self.encoder, ConvolutionalEncoderConfig):
             return self.encoder.channels
         return self.encoder.hidden_dim * (2 if self.encoder.bidirectional else 1)
+
+
+def _check_heads(part: str, num_heads: int, name: str, dim: int, rotary: bool) -> None:
+    """Raises a ValueError where heads do not divide a size, or into parts that rotary positions cannot turn."""
+    if dim % num_heads:
+        raise ValueError(f"'{part}.num_heads' is {num_heads}, expected a divisor of '{name}', which is {dim}")
+    if rotary and (dim // num_heads) % 2:
+        raise ValueError(
+            f"'{part}.positions: rotary' turns the entries of a head in pairs, but with '{name}' {dim} and "
+            f"'{part}.num_heads' {num_heads} a head has {dim // num_heads}"
+        )

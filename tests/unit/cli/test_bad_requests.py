@@ -47,6 +47,28 @@ def refused(result: Result, *parts: str, code: int = 2) -> None:
             ["train", "dates/smoke", "--set", "task.model.decoder.attention=dot"],
             ["task.model", "gives 48 entries", "'decoder.hidden_dim' is 24", "'bilinear'"],
         ),
+        (
+            ["train", "translation/transformer", "--set", "task.model.embedding_dim=66"],
+            ["'encoder.num_heads' is 4, expected a divisor of 'embedding_dim', which is 66"],
+        ),
+        (
+            [
+                "train",
+                "dates/smoke",
+                "--set",
+                "task.model.decoder={kind: recurrent, attention: multi_head, num_heads: 7}",
+            ],
+            ["'decoder.num_heads' is 7, expected a divisor of 'decoder.hidden_dim', which is 256"],
+        ),
+        (
+            [
+                "train",
+                "dates/smoke",
+                "--set",
+                "task.model.decoder={kind: transformer, positions: rotary, num_heads: 16}",
+            ],
+            ["'decoder.positions: rotary'", "a head has 1"],
+        ),
         (["train", "dates/smoke", "--device", "gpu"], ["no device 'gpu'", "auto, cpu"]),
         (["evaluate", "runs/smokes"], ["no run folder runs/smokes", "Did you mean 'smoke'?"]),
         (["evaluate", "runs/smoke", "--split", "tests"], ["no split 'tests'", "train, validation, test"]),
