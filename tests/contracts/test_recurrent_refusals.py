@@ -15,6 +15,7 @@ from seqlens.layers import (
     RNN,
     Attention,
     LayerState,
+    MultiHeadAttention,
     RecurrentLayer,
     RecurrentState,
     build_positions,
@@ -88,6 +89,14 @@ def test_sizes_below_one_are_refused(sizes: tuple[int, int]) -> None:
     for cell_dim in (0, -1):
         with pytest.raises(ValueError, match=f"`cell_dim` must be at least 1, but is {cell_dim}"):
             LSTM(3, 4, variant="projected", cell_dim=cell_dim)
+
+
+def test_heads_and_chances_of_attention_that_cannot_be_are_refused() -> None:
+    with pytest.raises(ValueError, match="is 6 with 0 heads"):
+        MultiHeadAttention(6, 0)
+    for p in (-0.1, 1.0):
+        with pytest.raises(ValueError, match=f"must be at least 0 and below 1, but is {p}"):
+            MultiHeadAttention(6, 2, dropout_p=p)
 
 
 # --- inputs and lengths ------------------------------------------------------------------------------------------

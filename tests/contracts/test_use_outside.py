@@ -58,6 +58,27 @@ def test_a_layer_is_copied_and_pickled_whole(kind: CellKind) -> None:
 
 
 @each_kind
+def test_shapes_alone_can_be_computed(kind: CellKind) -> None:
+    """On torch's meta device, as tools that count parameters and shapes do."""
+    layer = layer_of(kind).to("meta")
+    outputs, state = layer(random_inputs().to("meta"))
+    assert (outputs.shape, state.last().shape, outputs.device.type) == ((3, 4, 8), (3, 8), "meta")
+
+
+@each_kind
+def test_a_step_under_autocast_is_that_of_the_whole(kind: CellKind) -> None:
+    torch.manual_seed(0)
+    layer = build_recurrent(kind, 3, 4, num_layers=2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        outputs = layer(random_inputs()).outputs
+        state = layer.initial_state(3)
+        for step, x_t in enumerate(random_inputs().unbind(1)):
+            output, state = layer.step(x_t, state)
+            assert (output.dtype, state.last().dtype) == (torch.bfloat16, torch.float32)
+            torch.testing.assert_close(output, outputs[:, step], rtol=0.02, atol=0.02)
+
+
+@each_kind
 def test_autocast_lowers_products_and_keeps_states_and_weights(kind: CellKind) -> None:
     layer = layer_of(kind)
     expected = layer(random_inputs(), LENGTHS)

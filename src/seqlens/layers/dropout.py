@@ -23,9 +23,7 @@ class Dropout(nn.Module):
     def __init__(self, p: float = 0.0) -> None:
         """Raises ValueError if `p` is not in [0, 1)."""
         super().__init__()
-        if not 0 <= p < 1:
-            raise ValueError(f"a dropout probability must be at least 0 and below 1, but is {p}")
-        self.p = p
+        self.p = check_probability(p)
 
     def forward(self, inputs: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         return dropout(inputs, self.p, training=self.training)
@@ -50,6 +48,17 @@ class Dropout(nn.Module):
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
+
+
+def check_probability(p: float) -> float:
+    """The probability, if it is one that entries may be dropped with.
+
+    Raises:
+        ValueError: it is not in [0, 1).
+    """
+    if not 0 <= p < 1:
+        raise ValueError(f"a dropout probability must be at least 0 and below 1, but is {p}")
+    return p
 
 
 def dropout(inputs: Float[Tensor, "*shape"], p: float, *, training: bool) -> Float[Tensor, "*shape"]:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from seqlens.layers.dropout import dropout
+from seqlens.layers.dropout import check_probability, dropout
 from seqlens.layers.masks import length_mask, masked_softmax, zero_padding
 from seqlens.layers.positions import rotate
 from seqlens.layers.projection import Projection, linear
@@ -66,7 +66,7 @@ class MultiHeadAttention(nn.Module):
         a query sees a key, any if None.
         """
         super().__init__()
-        if model_dim % num_heads != 0:
+        if num_heads < 1 or model_dim % num_heads != 0:
             raise ValueError(
                 f"`model_dim` must be a multiple of `num_heads`, but is {model_dim} with {num_heads} heads"
             )
@@ -75,7 +75,7 @@ class MultiHeadAttention(nn.Module):
         self.rotary = rotary
         if rotary and self.head_dim % 2:
             raise ValueError(f"rotary positions turn pairs of entries, but a head has {self.head_dim} entries")
-        self.dropout_p = dropout_p
+        self.dropout_p = check_probability(dropout_p)
         self.window = check_window(window)
         self.relative = RelativeBias(num_heads) if relative else None
         self.query = Projection(model_dim, model_dim)

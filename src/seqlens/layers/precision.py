@@ -48,6 +48,6 @@ def _cpu_has_bfloat16_matrix_units() -> bool:
 def product_dtype(weight: torch.Tensor) -> torch.dtype:
     """What products with a weight are computed in: autocast's where it is on, otherwise its own."""
     kind = weight.device.type
-    if weight.dtype == torch.float64:
+    if weight.dtype == torch.float64 or weight.is_meta:
         return weight.dtype
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
