@@ -79,7 +79,7 @@ class SpansCorpus:
 
     name: str
     readers: dict[str, Reader]
-    noun: tuple[str, str] = ("sentence", "sentences")
+    noun: tuple[str, str]
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -116,7 +116,7 @@ def open_spans(config: SpansData, *, base: Path, announce: Announce | None = Non
         readers = cut_folds(readers[TRAIN], lambda one: one.text, fold=config.fold, num_folds=folds, seed=seed)
     elif TRAIN in readers and VALIDATION not in readers:
         readers |= _split(readers[TRAIN], config, name, with_test=TEST not in readers)
-    return SpansCorpus(name, readers)
+    return SpansCorpus(name, readers, ("text", "texts") if config.join > 1 else ("sentence", "sentences"))
 
 
 def _open_path(config: SpansData, base: Path, announce: Announce | None) -> tuple[str, dict[str, Reader]]:
