@@ -37,6 +37,7 @@ class GeneMarker(nn.Module):
     shares: Tensor
     complement: Tensor
     bases: Tensor
+    log_odds: Tensor
 
     def __init__(
         self,
@@ -44,7 +45,6 @@ class GeneMarker(nn.Module):
         base_shares: Float[Tensor, "letters 4"],
         complement: Int[Tensor, " letters"],
         kmer: int = 6,
-        kmer_dim: int = 16,
         first_kernel: int = 15,
         channels: int = 32,
         kernel: int = 9,
@@ -67,8 +67,9 @@ class GeneMarker(nn.Module):
         self.kmer, self.stride, self.strands = kmer, stride, strands
         num_scores = NUM_SCORES if strands == "shared" else 2 * NUM_SCORES
         self.convolution = nn.Conv1d(4, channels, first_kernel, padding=first_kernel // 2)
-        self.words = nn.Embedding(4**kmer + 1, kmer_dim, padding_idx=4**kmer) if kmer else None
-        self.mix = nn.Linear(channels + (kmer_dim if kmer else 0), channels)
+        # Counted, not learned: `start_from` sets them. The last row is that of words with a letter for several bases.
+        self.register_buffer("log_odds", torch.zeros(4**kmer + 1 if kmer else 0, 2 * NUM_PHASES))
+        self.mix = nn.Linear(channels + (2 * NUM_PHASES if kmer else 0), channels)
         self.blocks = nn.ModuleList(
             [GatedConvolution(channels, kernel=kernel, dilation=each, dropout_p=dropout_p) for each in dilations]
         )
@@ -83,9 +84,6 @@ class GeneMarker(nn.Module):
         nn.init.zeros_(self.output.weight)
         with torch.no_grad():
             self.output.bias.copy_(torch.tensor(_RARE * (num_scores // NUM_SCORES)))
-            if self.words is not None:
-                nn.init.normal_(self.words.weight, std=0.05)
-                self.words.weight[-1] = 0.0
 
     @property
     def reach(self) -> int | None:
@@ -97,23 +95,33 @@ class GeneMarker(nn.Module):
         return blocks + max(self.convolution.kernel_size[0] // 2, self.kmer)
 
     def start_from(self, log_odds: Float[Tensor, "words 6"]) -> None:
-        """Sets the words' first entries: log-odds of coding at each codon position of both strands, word by word.
+        """Sets the words' log-odds of coding at each codon position of both strands.
 
         Raises:
             ValueError: the model has other words, or none.
         """
-        if self.words is None or log_odds.shape != (len(self.words.weight) - 1, 2 * NUM_PHASES):
+        if not self.kmer or log_odds.shape != (4**self.kmer, 2 * NUM_PHASES):
             raise ValueError(f"these are log-odds of {len(log_odds)} words, which the model has not")
         with torch.no_grad():
-            self.words.weight[:-1, : 2 * NUM_PHASES] = log_odds
+            self.log_odds[:-1] = log_odds
 
-    def forward(self, ids: Int[Tensor, "batch time"], lengths: Int[Tensor, " batch"]) -> MarkerOutput:
-        """Scores every base."""
+    def forward(
+        self,
+        ids: Int[Tensor, "batch time"],
+        lengths: Int[Tensor, " batch"],
+        log_odds: Float[Tensor, "2 batch time 6"] | None = None,
+    ) -> MarkerOutput:
+        """Scores every base.
+
+        `log_odds` are taken instead of the model's own, for this strand and for the other one as it is read: for
+        training records, whose own genes must not be among those that were counted.
+        """
         if self.strands == "separate" or (self.strands == "averaged" and self.training):
-            scores = self._read(ids, lengths)
+            scores = self._read(ids, lengths, None if log_odds is None else log_odds[0])
             return MarkerOutput(torch.stack(scores.chunk(2, dim=2), dim=2))
         turned = self.complement[reverse_rows(ids, lengths)]
-        both = self._read(torch.cat((ids, turned)), torch.cat((lengths, lengths)))
+        given = None if log_odds is None else log_odds.flatten(0, 1)
+        both = self._read(torch.cat((ids, turned)), torch.cat((lengths, lengths)), given)
         here, there = both[: len(ids)], reverse_rows(both[len(ids) :], lengths)
         if self.strands == "averaged":
             own, other = here.chunk(2, dim=2)
@@ -121,31 +129,32 @@ class GeneMarker(nn.Module):
             here, there = (own + own_there) / 2, (other + other_there) / 2
         return MarkerOutput(torch.stack((here, there), dim=2))
 
-    def _read(self, ids: Tensor, lengths: Tensor) -> Tensor:
+    def _read(self, ids: Tensor, lengths: Tensor, log_odds: Tensor | None) -> Tensor:
         mask = length_mask(lengths, ids.shape[1], ids.device)
         if not mask.numel():  # convolutions refuse what is shorter than their kernel
             return self.output.weight.new_zeros(*ids.shape, self.output.out_features)
         ids = ids.where(mask, 0)
         seen = zero_padding(self.shares[ids].to(self.output.weight.dtype), mask)
         hidden = torch.nn.functional.gelu(self.convolution(seen.transpose(1, 2)).transpose(1, 2))
-        words = None
-        if self.words is not None:
-            words = self.words(self._words_of(ids))
-            hidden = torch.cat((hidden, words), dim=2)
+        if self.kmer:
+            if log_odds is None:
+                log_odds = self.log_odds[self._words_of(ids)]
+            log_odds = zero_padding(log_odds.to(hidden.dtype), mask)
+            hidden = torch.cat((hidden, log_odds), dim=2)
         hidden = zero_padding(self.mix(self.dropout(hidden)), mask)
         for block in self.blocks:
             hidden = block(hidden, mask)
         if self.encoder is not None:
             hidden = zero_padding(hidden + self.dropout(self._encode(hidden, lengths)), mask)
         scores = self.output(self.norm(hidden))
-        if words is not None:
-            scores = scores + self._coding_of(words)
+        if log_odds is not None and self.kmer:
+            scores = scores + self._coding_of(log_odds)
         return zero_padding(scores, mask)
 
-    def _coding_of(self, words: Tensor) -> Tensor:
+    def _coding_of(self, log_odds: Tensor) -> Tensor:
         """The words' own say on the positions of a codon, as scores."""
         assert self.word_scale is not None
-        coding = self.word_scale * words[:, :, : 2 * NUM_PHASES]
+        coding = self.word_scale * log_odds
         rest = NUM_SCORES - NUM_PHASES
         if self.strands == "shared":
             return torch.nn.functional.pad(coding[:, :, :NUM_PHASES], (0, rest))
@@ -153,7 +162,7 @@ class GeneMarker(nn.Module):
         return torch.cat(parts, dim=2)
 
     def _words_of(self, ids: Tensor) -> Tensor:
-        """The number of the word that ends at each base; the last number where a letter of it is no single base."""
+        """The number of the word that ends at each base; the last one where a letter of it is no single base."""
         bases = self.bases[ids]
         word, known = torch.zeros_like(bases), torch.ones_like(bases, dtype=torch.bool)
         for back in range(self.kmer - 1, -1, -1):
@@ -188,7 +197,6 @@ def build_marker(
         base_shares=base_shares,
         complement=complement,
         kmer=config.kmer,
-        kmer_dim=config.kmer_dim,
         first_kernel=config.first_kernel,
         channels=config.channels,
         kernel=config.kernel,

@@ -14,9 +14,9 @@ StrandsName = Literal["shared", "averaged", "separate"]
 class MarkerConfig:
     """What looks at the bases; the chain that follows has no settings.
 
-    `kmer`: each base is seen with the ones before it as one of 4^kmer words, whose vectors of size `kmer_dim` start
-    from how often the words were counted in coding and other bases of the training data; 0 for none. Then a convolution
-    over `first_kernel` bases into `channels`, and one gated convolution of `kernel` bases for each of `dilations`
+    `kmer`: each base is seen with the ones before it as one of 4^kmer words, by how much likelier it is in coding than
+    in other bases, as counted on the training data; 0 for none. Beside that a convolution over `first_kernel` bases
+    into `channels`, and then one gated convolution of `kernel` bases for each of `dilations`
     (multiples of 3 keep to the codon's frame). `encoder` is a recurrent or Transformer encoder on top, `stride` bases
     a step; null for none.
 
@@ -26,7 +26,6 @@ class MarkerConfig:
     """
 
     kmer: Annotated[int, Field(ge=0, le=7)] = 6
-    kmer_dim: Annotated[int, Field(ge=6)] = 16
     first_kernel: Positive = 15
     channels: Positive = 32
     kernel: Positive = 9

@@ -25,9 +25,7 @@ ENCODERS = {
 
 
 def build(strands: StrandsName = "shared", encoder: str = "none") -> GeneMarker:
-    config = MarkerConfig(
-        kmer=3, kmer_dim=6, channels=8, dilations=(1, 3), strands=strands, encoder=ENCODERS[encoder], stride=2
-    )
+    config = MarkerConfig(kmer=3, channels=8, dilations=(1, 3), strands=strands, encoder=ENCODERS[encoder], stride=2)
     torch.manual_seed(0)
     model = MarkTask(MarkConfig(model=config), GRAMMAR).build_model().double().eval()
     nn.init.normal_(model.output.weight)

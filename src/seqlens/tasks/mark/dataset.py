@@ -1,12 +1,12 @@
 """Records for training, as random crops of both strands, and whole ones for scores."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int, Int64
+from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor
 
 from seqlens.data.batch import Sequences, pad
@@ -15,20 +15,26 @@ from seqlens.data.dna.records import DnaRecord
 from seqlens.data.sampler import TokenBudgetSampler
 from seqlens.tasks.mark.grammar import GeneGrammar, ids_of
 from seqlens.tasks.mark.states import States, paint, turned
+from seqlens.tasks.mark.words import CrossCounted
 
 
 @dataclass(frozen=True, slots=True)
 class MarkBatch:
-    """Bases, what the grammar allows before each of them, and the states that genes give them."""
+    """Bases, what the grammar allows before each of them, and the states that genes give them.
+
+    In training also the log-odds of words as counted on other records, for this strand and for the other one.
+    """
 
     bases: Sequences
     signals: Bool[Tensor, "batch time 2 5"]
     states: Int[Tensor, "batch time"]
     indices: tuple[int, ...]
+    log_odds: Float[Tensor, "2 batch time 6"] | None = None
 
     def to(self, device: torch.device | str) -> "MarkBatch":
         """The same batch on `device`."""
-        return MarkBatch(self.bases.to(device), self.signals.to(device), self.states.to(device), self.indices)
+        log_odds = None if self.log_odds is None else self.log_odds.to(device)
+        return MarkBatch(self.bases.to(device), self.signals.to(device), self.states.to(device), self.indices, log_odds)
 
 
 @final
@@ -39,13 +45,21 @@ class MarkDataset:
     """
 
     def __init__(
-        self, records: Sequence[DnaRecord], grammar: GeneGrammar, *, crop_length: int | None = None, seed: int = 0
+        self,
+        records: Sequence[DnaRecord],
+        grammar: GeneGrammar,
+        *,
+        crop_length: int | None = None,
+        kmer: int = 0,
+        seed: int = 0,
     ) -> None:
+        """With `kmer`, batches of crops have the log-odds of words of that size."""
         self.records = list(records)
         self._grammar = grammar
         self._states = [paint(record) for record in self.records]
         self._crop_length = crop_length
         self._seed = seed
+        self._counted = CrossCounted(self.records, kmer) if kmer and crop_length is not None else None
         sizes = np.array([len(record.sequence) for record in self.records], dtype=np.int64)
         if crop_length is None:
             self._record_of = np.arange(len(sizes))
@@ -65,10 +79,21 @@ class MarkDataset:
     def batch(self, indices: Int[np.ndarray, "batch"] | Sequence[int], epoch: int | None = None) -> MarkBatch:
         numbers = [int(index) for index in indices]
         cut = [self._cut(number, epoch) for number in numbers]
-        return make_batch([sequence for sequence, _ in cut], [states for _, states in cut], self._grammar, numbers)
+        sequences = [sequence for sequence, _ in cut]
+        batch = make_batch(sequences, [states for _, states in cut], self._grammar, numbers)
+        return batch if self._counted is None else replace(batch, log_odds=self._log_odds(numbers, sequences))
 
     def sampler(self, *, max_tokens: int, seed: int) -> TokenBudgetSampler:
         return TokenBudgetSampler(self.lengths, max_tokens=max_tokens, shuffle=True, seed=seed)
+
+    def _log_odds(self, numbers: Sequence[int], sequences: Sequence[str]) -> Float[Tensor, "2 batch time 6"]:
+        assert self._counted is not None
+        found = np.zeros((2, len(sequences), max(map(len, sequences), default=0), 6), dtype=np.float32)
+        for row, (number, sequence) in enumerate(zip(numbers, sequences, strict=True)):
+            record = int(self._record_of[number])
+            for strand, reading in enumerate((sequence, reverse_complement(sequence))):
+                found[strand, row, : len(sequence)] = self._counted.of(record, reading)
+        return torch.from_numpy(found)
 
     def _cut(self, index: int, epoch: int | None) -> tuple[str, States]:
         number = self._record_of[index]

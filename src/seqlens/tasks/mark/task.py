@@ -27,9 +27,10 @@ from seqlens.tasks.mark.inputs import DnaInput, read_dna_input
 from seqlens.tasks.mark.measures import marking_measures
 from seqlens.tasks.mark.states import genes_of
 from seqlens.tasks.mark.windows import score_windows
-from seqlens.tasks.mark.words import word_log_odds
+from seqlens.tasks.mark.words import count_words, word_log_odds
 
-_SETTINGS = ("confidence",)
+_SETTINGS = ("decoding", "confidence")
+_DECODINGS = ("bases", "path")
 _STEPS_A_BATCH = 200_000  # of the chain, whose memory is some 500 bytes a step
 
 
@@ -54,7 +55,7 @@ class MarkTask:
             found = f"{len(records):,} sequences, but not one gene" if records else "no sequence"
             raise RequestError(f"The training data have {found}, expected genes: CDS features of GenBank or GFF3.")
         size = config.model.kmer
-        log_odds = torch.from_numpy(word_log_odds(records, size)) if size else None
+        log_odds = torch.from_numpy(word_log_odds(count_words(records, size), size)) if size else None
         return cls(config, GeneGrammar.fit(records), log_odds)
 
     def save(self, folder: Path) -> None:
@@ -92,11 +93,11 @@ class MarkTask:
 
     def encode(self, examples: Sequence[DnaRecord], *, training: bool, seed: int) -> MarkDataset:
         crop = self.config.crop_length if training else None
-        return MarkDataset(examples, self.grammar, crop_length=crop, seed=seed)
+        return MarkDataset(examples, self.grammar, crop_length=crop, kmer=self.config.model.kmer, seed=seed)
 
     def loss(self, model: nn.Module, batch: MarkBatch) -> LossSum:
         lengths = batch.bases.lengths
-        scores = model(batch.bases.ids, lengths).scores
+        scores = model(batch.bases.ids, lengths, batch.log_odds).scores
         total = _CHAIN.to(scores.device).loss(scores.float(), batch.signals, batch.states, lengths).sum()
         count = int(lengths.sum())
         return LossSum(total, count, {"nll": float(total.detach())})
@@ -111,7 +112,9 @@ class MarkTask:
             lengths = batch.bases.lengths
             with torch.no_grad():
                 loss += float(_CHAIN.loss(rows, batch.signals, batch.states, lengths).sum())
-            path = _CHAIN.decode(rows, batch.signals, lengths, confidence=False)
+            path = _CHAIN.decode(
+                rows, batch.signals, lengths, coding_weight=self._weight(self.config.decoding), confidence=False
+            )
             for row, index in enumerate(indices):
                 found[index] = genes_of(path.states[row, : lengths[row]].numpy())
         measures = marking_measures(data.records, found)
@@ -126,14 +129,16 @@ class MarkTask:
         return DnaInput(example.name, example.sequence)
 
     def read_settings(self, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """`confidence: false` leaves out the probabilities, which take the most time."""
+        """`decoding` is that of the settings; with `path`, `confidence: false` leaves out what takes the most time."""
         for name, value in changes.items():
             if name not in _SETTINGS:
                 hint = did_you_mean(name, _SETTINGS)
                 raise RequestError(f"There is no setting '{name}', expected one of {', '.join(_SETTINGS)}.{hint}")
-            if not isinstance(value, bool):
-                raise RequestError(f"'{name}' is {value!r}, expected true or false.")
-        return {"confidence": True, **changes}
+            if name == "confidence" and not isinstance(value, bool):
+                raise RequestError(f"'confidence' is {value!r}, expected true or false.")
+            if name == "decoding" and value not in _DECODINGS:
+                raise RequestError(f"'decoding' is {value!r}, expected 'bases' or 'path'.")
+        return {"confidence": True, "decoding": self.config.decoding, **changes}
 
     def predict(
         self,
@@ -149,13 +154,16 @@ class MarkTask:
             RequestError: a letter is none of DNA.
         """
         given = [read_dna_input(one, number) for number, one in enumerate(inputs, 1)]
-        confidence = self.read_settings(settings or {})["confidence"]
+        asked = self.read_settings(settings or {})
+        weight = self._weight(asked["decoding"])
         device = next(model.parameters()).device
         scores = self._scores(model, [one.sequence for one in given], device)
         found: list[Marking | None] = [None] * len(given)
         for indices in length_batches(np.array([len(one) for one in scores]), _STEPS_A_BATCH):
             rows, batch = self._chain_batch(given, scores, indices, [])
-            path = _CHAIN.decode(rows, batch.signals, batch.bases.lengths, confidence=confidence)
+            path = _CHAIN.decode(
+                rows, batch.signals, batch.bases.lengths, coding_weight=weight, confidence=asked["confidence"]
+            )
             for row, index in enumerate(indices):
                 length = len(given[index].sequence)
                 found[index] = marking_of(
@@ -178,7 +186,9 @@ class MarkTask:
         }
         if self.config.model.kmer:
             task = MarkTask.fit(self.config, lambda: train)
-            untrained = task.predict(task.build_model().eval(), list(examples), settings={"confidence": False})
+            untrained = task.predict(
+                task.build_model().eval(), list(examples), settings={"decoding": "path", "confidence": False}
+            )
             found[f"counted words of {self.config.model.kmer} in the chain, no training"] = [
                 list(one.genes) for one in untrained
             ]
@@ -192,6 +202,9 @@ class MarkTask:
             "predictions.bed": to_bed(answers),
             "references.bed": to_bed(truth),
         }
+
+    def _weight(self, decoding: str) -> float | None:
+        return self.config.coding_weight if decoding == "bases" else None
 
     def _scores(self, model: nn.Module, sequences: Sequence[str], device: torch.device | str) -> list[np.ndarray]:
         return score_windows(model, sequences, window=self.config.window, overlap=self.config.overlap, device=device)

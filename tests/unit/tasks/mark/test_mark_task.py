@@ -27,11 +27,11 @@ from seqlens.tasks.mark.measures import marking_measures
 from seqlens.tasks.mark.states import EDGES, PREDECESSORS, genes_of, paint, turned
 from seqlens.tasks.mark.task import MarkTask
 from seqlens.tasks.mark.windows import plan_windows, score_windows
-from seqlens.tasks.mark.words import word_log_odds
+from seqlens.tasks.mark.words import CrossCounted, count_words, word_log_odds
 
 GENES = list(GenesCorpus(GenesData(num_train=30, length=1500)).read("train"))
 TEST = list(GenesCorpus(GenesData(num_test=6, length=1500)).read("test"))
-CONFIG = MarkConfig(model=MarkerConfig(kmer=3, kmer_dim=6, channels=8, dilations=(1, 3)), window=1000, overlap=100)
+CONFIG = MarkConfig(model=MarkerConfig(kmer=3, channels=8, dilations=(1, 3)), window=1000, overlap=100)
 TASK = MarkTask.fit(CONFIG, lambda: GENES)
 
 
@@ -115,7 +115,7 @@ def test_a_hundred_thousand_bases_in_windows_are_answered_as_the_whole() -> None
     )
     np.testing.assert_allclose(scores, expected, atol=1e-4, rtol=1e-4)
     (answer,), (reference,) = (
-        task.predict(model, [sequence], settings={"confidence": False}) for task in (windows, whole)
+        task.predict(model, [sequence], settings={"decoding": "path", "confidence": False}) for task in (windows, whole)
     )
     assert answer.regions == reference.regions
     assert answer.regions
@@ -150,10 +150,36 @@ def test_training_sees_both_strands() -> None:
 
 
 def test_counted_words_tell_coding_from_other_bases() -> None:
-    log_odds = word_log_odds(GENES, 3)
+    log_odds = word_log_odds(count_words(GENES, 3), 3)
     assert log_odds.shape == (64, 6)
     # Codons of generated genes end in C or G five times as often.
     assert log_odds[:, 2].reshape(16, 4)[:, 1:3].mean() > 0.3 > log_odds[:, 2].reshape(16, 4)[:, [0, 3]].mean()
+
+
+def test_words_of_a_training_record_are_counted_on_others() -> None:
+    records = GENES[:20]
+    counted = CrossCounted(records, 3)
+    own = counted.of(3, records[3].sequence)
+    others = [record for number, record in enumerate(records) if number % 10 != 3]
+    expected = word_log_odds(count_words(others, 3), 3)
+    first = "ACGT".index(records[3].sequence[0]) * 16 + "ACGT".index(records[3].sequence[1]) * 4
+    np.testing.assert_allclose(own[2], expected[first + "ACGT".index(records[3].sequence[2])], rtol=1e-6)
+    assert np.all(own[:2] == 0)
+    assert np.all(counted.of(0, "ACNGT") == [[0] * 6] * 5)
+
+
+def test_log_odds_that_are_given_take_the_place_of_the_models_own() -> None:
+    model = randomised()
+    batch = TASK.encode(GENES, training=True, seed=1).batch([0, 1], 0)
+    assert batch.log_odds is not None
+    table = torch.cat((torch.from_numpy(word_log_odds(count_words(GENES, 3), 3)), torch.zeros(1, 6)))
+    own = torch.stack([table[model._words_of(batch.bases.ids)]] * 2)  # type: ignore[operator]
+    with torch.no_grad():
+        model.eval()
+        plain = model(batch.bases.ids, batch.bases.lengths).scores[:, :, 0]
+        given = model(batch.bases.ids, batch.bases.lengths, own).scores[:, :, 0]
+    mask = batch.bases.mask()
+    torch.testing.assert_close(plain[mask], given[mask])
 
 
 def test_answers_go_to_gff3_and_bed_and_back(tmp_path: Path) -> None:
