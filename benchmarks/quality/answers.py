@@ -159,6 +159,7 @@ def answers(
     """Answer the splits again of finished trainings whose answers were not kept, and keep them."""
     from benchmarks.provenance import QUALITY_ANSWERS, QUALITY_ROWS
     from benchmarks.quality.entry import select_entries
+    from benchmarks.quality.example_work import learns_from_examples
     from benchmarks.quality.jobs import plan_jobs
     from benchmarks.quality.plan import PLAN
     from benchmarks.quality.queue import RUN_FOLDER, work_folder
@@ -172,6 +173,8 @@ def answers(
             continue
         for split in job.entry.splits:
             stem = file_stem(job.entry.name, job.settings_id, job.seed, split)
+            if learns_from_examples(job):
+                continue  # those are kept when the row is written
             if not (QUALITY_ANSWERS / f"{stem}.counts.gz").is_file():
                 worker.evaluate(job, run, split)
                 note(f"{job}: the answers to {split} are kept.")

@@ -48,6 +48,9 @@ class Entry:
     overrides: Mapping[str, object] = field(default_factory=dict)
     made: MadeData | None = None
     """Data that are made before the training and take the place of the recipe's."""
+    folds: int | None = None
+    """Cross-validate: so many trainings, scored together as the one split `folds`."""
+    repeats: int = 1
     goals: tuple[Goal, ...] = ()
 
     def __post_init__(self) -> None:
@@ -62,6 +65,8 @@ class Entry:
             raise ValueError(f"{self.name}: the seed is one of 'seeds', not an override")
         if self.made is not None and any(name.split(".")[0] == "data" for name in self.overrides):
             raise ValueError(f"{self.name}: the data are those of 'made', not of an override")
+        if self.folds is not None and self.splits != ("folds",):
+            raise ValueError(f"{self.name}: an entry with 'folds' has the one split 'folds', not {self.splits}")
         for goal in self.goals:
             if goal.split not in self.splits:
                 raise ValueError(f"{self.name}: a goal names the split '{goal.split}', which is not in 'splits'")

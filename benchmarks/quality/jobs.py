@@ -87,6 +87,8 @@ def _identify(entry: Entry, needs: Job | None) -> tuple[str, str]:
     training = {name: value for name, value in tree.items() if name not in ("description", "seed")}
     if entry.made is not None:
         training["made"] = {**asdict(entry.made), "by": None if needs is None else needs.training_id}
+    if entry.folds is not None:
+        training["folds"] = [entry.folds, entry.repeats]
     return _digest(training), _digest([training, dict(entry.decoding)])
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from benchmarks.quality.entry import Comparison, Entry, Goal
+from benchmarks.quality.example_plan import EXAMPLE_PLAN
 from benchmarks.quality.made import MadeData
 
 BEAM_5: Mapping[str, object] = {"method": "beam", "beam_width": 5, "length_penalty": 1.0}
@@ -208,6 +209,7 @@ PLAN: tuple[Entry, ...] = (
         )
         for given, title in (("context", "given the sentence before"), ("single", "each sentence alone"))
     ),
+    *EXAMPLE_PLAN,
 )
 
 

@@ -6,6 +6,7 @@ from statistics import fmean
 from typing import Any, final
 
 from benchmarks.quality.entry import Entry, Goal
+from benchmarks.quality.example_page import decimals_of, example_facts
 from benchmarks.quality.markdown import NOTHING, day, join, machine_text, table
 from benchmarks.rows import Row
 
@@ -24,7 +25,7 @@ _FIGURE_COLUMNS = (
 )
 _SCORE_NAMES = {"bleu": "BLEU", "chrf": "chrF", "exact_match": "exact match", "perplexity": "perplexity"}
 _CASES = {"lowercase": "lower-cased", "cased": "cased"}
-_LOWER_IS_BETTER = ("perplexity",)
+_LOWER_IS_BETTER = ("perplexity", "log_loss", "bits_per_character", "calibration_error")
 
 
 @final
@@ -94,7 +95,8 @@ def groups_of(rows: Sequence[Row], entry: str) -> list[Group]:
 def _figure_rows(entry: Entry, groups: Sequence[Group]) -> list[Sequence[str]]:
     lines: list[Sequence[str]] = []
     for goal in entry.goals:
-        what = f"{entry.title}, {goal.split}: {score_title(goal.score)}"
+        title = title_in(groups[0].newest, goal.score) if groups else score_title(goal.score)
+        what = f"{entry.title}, {goal.split}: {title}"
         published = NOTHING if goal.published is None else f"{goal.published:g} ({goal.published_by})"
         sign = "≥" if goal.better == "higher" else "≤"
         to_reach = f"{sign} {goal.to_reach:g} ({goal.source})"
@@ -111,14 +113,14 @@ def _figure_rows(entry: Entry, groups: Sequence[Group]) -> list[Sequence[str]]:
         baseline = _strongest_baseline(group, goal.split, goal.score)
         if baseline is not None:
             name, score = baseline
-            value, interval = f"{score['value']:.1f}", _interval([score])
+            value, interval = f"{score['value']:.{decimals_of(score)}f}", _interval([score])
             lines.append((f"baseline: {name}", f"`{entry.command}`", NOTHING, value, interval, *[NOTHING] * 4, *facts))
         lines.append(
             (
                 what,
                 f"`{entry.command}`",
                 group.seeds,
-                _mean([score["value"] for score in scores]),
+                _mean([score["value"] for score in scores], decimals_of(scores[0])),
                 _interval(scores),
                 published,
                 to_reach,
@@ -145,9 +147,9 @@ def verdict(goal: Goal, entry: Entry, group: Group) -> str:
 def _details(entry: Entry, groups: Sequence[Group]) -> str:
     group = groups[0]
     row = group.newest
-    names = sorted({name for split in row["splits"].values() for name in split["scores"]}, key=_score_order)
+    names = score_names(row)
     lines = [line for split in row["splits"] for line in _split_rows(group, split, names)]
-    columns = ("split", "system", "seeds", *(score_title(name) for name in names))
+    columns = ("split", "system", "seeds", *(title_in(row, name) for name in names))
     parts = [
         f"### {entry.title}\n",
         "".join(f"- {fact}\n" for fact in _facts(entry, group)),
@@ -165,6 +167,8 @@ def _details(entry: Entry, groups: Sequence[Group]) -> str:
 
 def _facts(entry: Entry, group: Group) -> list[str]:
     row = group.newest
+    if "described" in row:
+        return example_facts(entry, group.rows, row)
     data, codec = row["data"], row["codec"]
     each = [
         f"seed {one['seed']}: {one['training']['steps']:,} steps, {one['training']['epochs']:.1f} epochs, "
@@ -237,11 +241,15 @@ def _split_rows(group: Group, split: str, names: Sequence[str]) -> list[Sequence
     lines: list[Sequence[str]] = []
     for baseline, scores in group.newest["splits"][split]["baselines"].items():
         cells = [
-            f"{scores[name]['value']:.1f} {_interval([scores[name]])}" if name in scores else NOTHING for name in names
+            f"{scores[name]['value']:.{decimals_of(scores[name])}f} {_interval([scores[name]])}"
+            if name in scores
+            else NOTHING
+            for name in names
         ]
         lines.append((split, f"baseline: {baseline}", NOTHING, *cells))
     having = [row for row in group.rows if split in row["splits"]]
-    cells = [_mean([score["value"] for score in group.scores(split, name)]) for name in names]
+    found = [group.scores(split, name) for name in names]
+    cells = [_mean([one["value"] for one in scores], decimals_of(scores[0]) if scores else 1) for scores in found]
     lines.append((split, "**this model**", ", ".join(str(row["seed"]) for row in having), *cells))
     return lines
 
@@ -250,11 +258,15 @@ def _signatures(row: Row, names: Sequence[str]) -> str:
     """What the numbers depend on, a line a score: the same for all splits."""
     split = next(iter(row["splits"].values()))
     lines = [
-        f"- {score_title(name)}: `{split['scores'][name]['signature']}`\n"
+        f"- {title_in(row, name)}: `{split['scores'][name]['signature']}`\n"
         for name in names
         if split["scores"].get(name, {}).get("signature")
     ]
     return "".join(lines)
+
+
+def _mean_of(scores: Sequence[Mapping[str, Any]]) -> str:
+    return _mean([score["value"] for score in scores], decimals_of(scores[0]) if scores else 1)
 
 
 _EARLIER_COLUMNS = ("entry", "settings", "seeds", "scores", "commit", "machine", "date")
@@ -263,7 +275,7 @@ _EARLIER_COLUMNS = ("entry", "settings", "seeds", "scores", "commit", "machine",
 def _earlier_row(group: Group) -> Sequence[str]:
     row = group.newest
     means = [
-        f"{split} {score_title(name)} {_mean([score['value'] for score in group.scores(split, name)])}"
+        f"{split} {title_in(row, name)} {_mean_of(group.scores(split, name))}"
         for split, found in row["splits"].items()
         for name in found["scores"]
     ]
@@ -281,6 +293,22 @@ def _strongest_baseline(group: Group, split: str, name: str) -> tuple[str, dict[
     return max(found.items(), key=lambda item: sign * item[1]["value"], default=None)
 
 
+def score_names(row: Row) -> list[str]:
+    """The scores of a row in the order of a table: that of the task's measures, where the row says it."""
+    told = [name for split in row["splits"].values() for name in split.get("measures", ())]
+    if told:
+        return list(dict.fromkeys(told))
+    return sorted({name for split in row["splits"].values() for name in split["scores"]}, key=_score_order)
+
+
+def title_in(row: Row, name: str) -> str:
+    """What a score is called: by the row, where that says it."""
+    for split in row["splits"].values():
+        if (told := split["scores"].get(name, {}).get("name")) is not None:
+            return str(told)
+    return score_title(name)
+
+
 def score_title(name: str) -> str:
     """`bleu_lowercase` as `BLEU lower-cased`."""
     for ending, case in _CASES.items():
@@ -296,13 +324,15 @@ def _score_order(name: str) -> tuple[int, str, bool]:
     return (known.index(base) if base in known else len(known), base, name.endswith("_cased"))
 
 
-def _mean(values: Iterable[float]) -> str:
+def _mean(values: Iterable[float], decimals: int = 1) -> str:
     values = list(values)
     if not values:
         return NOTHING
-    mean = f"{fmean(values):.1f}"
-    return mean if len(values) == 1 else f"{mean} [{min(values):.1f}, {max(values):.1f}]"
+    mean = f"{fmean(values):.{decimals}f}"
+    return mean if len(values) == 1 else f"{mean} [{min(values):.{decimals}f}, {max(values):.{decimals}f}]"
 
 
 def _interval(scores: Sequence[Mapping[str, Any]]) -> str:
-    return f"[{min(score['low'] for score in scores):.1f}, {max(score['high'] for score in scores):.1f}]"
+    decimals = decimals_of(scores[0])
+    low, high = min(score["low"] for score in scores), max(score["high"] for score in scores)
+    return f"[{low:.{decimals}f}, {high:.{decimals}f}]"

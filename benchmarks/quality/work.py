@@ -36,8 +36,11 @@ class SeqlensWorker:
         self._answers = answers
 
     def is_trained(self, folder: Path) -> bool:
+        from benchmarks.quality.example_work import is_cross_validated
         from seqlens.inference import read_record
 
+        if is_cross_validated(folder):
+            return True
         # One that was stopped by hand leaves a run that can be loaded too.
         if not (folder / "run.json").is_file():
             return False
@@ -45,6 +48,7 @@ class SeqlensWorker:
 
     def train(self, job: Job, folder: Path, needed: Path | None) -> bool:
         import seqlens
+        from benchmarks.quality.example_work import train_folds
         from benchmarks.quality.made import MADE_FOLDER, make_data
         from seqlens.cli.printing import note
         from seqlens.cli.progress import show_training
@@ -52,6 +56,8 @@ class SeqlensWorker:
         def announce(text: str) -> None:
             note(f"{job}: {text}")
 
+        if job.entry.folds is not None:
+            return train_folds(job, folder, announce)
         made: dict[str, object] = {}
         if job.entry.made is not None:
             place = folder.parent / MADE_FOLDER
@@ -68,11 +74,14 @@ class SeqlensWorker:
         return run.result.stop_reason != "interrupted"
 
     def describe(self, job: Job, folder: Path) -> dict[str, Any]:
+        from benchmarks.quality.example_work import describe_examples, learns_from_examples
         from seqlens.config import load_config, to_plain
         from seqlens.inference import read_record
         from seqlens.training.run_config import RunConfig
         from seqlens.workflows.train import RECIPE_FILE
 
+        if learns_from_examples(job):
+            return describe_examples(folder)
         record = read_record(folder)
         config = load_config(RunConfig, folder / RECIPE_FILE)
         training, task = config.training, config.transduce
@@ -102,11 +111,16 @@ class SeqlensWorker:
         import time
 
         from benchmarks.quality.answers import file_stem, keep_answers
+        from benchmarks.quality.example_work import evaluate_folds, evaluate_split, learns_from_examples
         from seqlens.cli.printing import note
         from seqlens.inference import load_transducer
         from seqlens.tasks.transduce.analysis.results import score_fields
         from seqlens.workflows.evaluate import evaluate_pairs, run_corpus
 
+        if job.entry.folds is not None:
+            return evaluate_folds(folder)
+        if learns_from_examples(job):
+            return evaluate_split(job, folder, split, self._answers, lambda text: note(f"{job}: {text}"))
         predictor = load_transducer(folder)
         started = time.perf_counter()
         found = evaluate_pairs(

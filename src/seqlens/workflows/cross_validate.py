@@ -118,10 +118,10 @@ def summary_fields(result: CrossValidation) -> dict[str, Any]:
         "folds": result.num_folds,
         "repeats": result.num_repeats,
         "examples": result.num_examples,
-        "scores": {name: score_fields(score) for name, score in result.scores.items()},
+        "scores": {name: measured_fields(score) for name, score in result.scores.items()},
         "by_fold": {name: list(values) for name, values in result.by_fold.items()},
         "baselines": {
-            baseline: {name: score_fields(score) for name, score in scores.items()}
+            baseline: {name: measured_fields(score) for name, score in scores.items()}
             for baseline, scores in result.baseline_scores.items()
         },
         "tests": {
@@ -130,6 +130,11 @@ def summary_fields(result: CrossValidation) -> dict[str, Any]:
         },
         "training_seconds": round(result.seconds, 1),
     }
+
+
+def measured_fields(score: Score) -> dict[str, Any]:
+    """A score with what it is called and how it is shown."""
+    return {**score_fields(score), "name": score.name, "decimals": score.decimals}
 
 
 def _pool(repeated: Sequence[Sequence[ExampleEvaluation]], folder: Path) -> CrossValidation:

@@ -1,0 +1,136 @@
+"""The part of the plan whose tasks learn from examples: named entities, DNA, language models, sentiment."""
+
+from benchmarks.quality.entry import Entry, Goal
+
+_MINUTES_45 = {"training.max_seconds": 2700}
+_MINUTES_5 = {"training.max_seconds": 300}
+_ISSUE = "the text and strings issue: within 45 minutes of training on two cores"
+
+EXAMPLE_PLAN: tuple[Entry, ...] = (
+    Entry(
+        name="ncbi-disease",
+        title="NCBI disease, LSTM and CRF from scratch",
+        section="Named entities",
+        recipe="ner/ncbi-disease",
+        seeds=(1, 2, 3),
+        splits=("test",),
+        overrides=_MINUTES_45,
+        goals=(
+            Goal(
+                split="test",
+                score="f1",
+                to_reach=0.82,
+                source=_ISSUE,
+                published=0.802,
+                published_by="character BiLSTM-CRF; TaggerOne 0.815 to 0.829, with pretrained vectors about 0.84",
+                max_training_minutes=45,
+            ),
+        ),
+    ),
+    Entry(
+        name="wnut17",
+        title="WNUT-17, LSTM and CRF from scratch",
+        section="Named entities",
+        recipe="ner/wnut17",
+        seeds=(1,),
+        splits=("test",),
+        overrides=_MINUTES_45,
+    ),
+    Entry(
+        name="genes-fly",
+        title="Fly genes, convolutions and a chain of reading frames",
+        section="DNA",
+        recipe="dna/genes-fly",
+        seeds=(1, 2, 3),
+        splits=("test",),
+        overrides=_MINUTES_45,
+        goals=(
+            Goal(
+                split="test",
+                score="coding_f1",
+                to_reach=0.85,
+                source=_ISSUE,
+                published=0.931,
+                published_by="AUGUSTUS, sensitivity 0.975, precision 0.890",
+                max_training_minutes=45,
+            ),
+        ),
+    ),
+    Entry(
+        name="splice-folds",
+        title="Splice sites of primates, 10 folds",
+        section="DNA",
+        recipe="dna/splice",
+        seeds=(1,),
+        splits=("folds",),
+        folds=10,
+        overrides={"training.max_seconds": 270},
+        goals=(
+            Goal(
+                split="folds",
+                score="accuracy",
+                to_reach=0.965,
+                source=_ISSUE,
+                published=0.954,
+                published_by="logistic regression on one-hot bases, 10 folds",
+            ),
+        ),
+    ),
+    Entry(
+        name="promoters-ecoli-folds",
+        title="Promoters of E. coli, 5 folds, 3 times",
+        section="DNA",
+        recipe="dna/promoters-ecoli",
+        seeds=(1,),
+        splits=("folds",),
+        folds=5,
+        repeats=3,
+        overrides={"training.max_seconds": 540},
+        goals=(
+            Goal(
+                split="folds",
+                score="correlation",
+                to_reach=0.84,
+                source=_ISSUE,
+                published=0.84,
+                published_by="a convolutional net, one split",
+            ),
+        ),
+    ),
+    *(
+        Entry(
+            name=f"{text}-{model}",
+            title=f"{title}, {model_title}",
+            section="Language models",
+            recipe=f"language/{text}-{model}",
+            seeds=(1,),
+            splits=("test",),
+            overrides=_MINUTES_5,
+        )
+        for text, title in (("names", "Generated names by characters"), ("prose", "Generated prose by characters"))
+        for model, model_title in (
+            ("rnn", "plain recurrent net"),
+            ("lstm", "LSTM"),
+            ("gru", "GRU"),
+            ("transformer", "Transformer"),
+        )
+    ),
+    *(
+        Entry(
+            name=f"moods-{model}",
+            title=f"Generated opinions, {title}",
+            section="Sentiment",
+            recipe=f"sentiment/moods-{model}",
+            seeds=(1,),
+            splits=("test",),
+            overrides=_MINUTES_5,
+        )
+        for model, title in (
+            ("rnn", "plain recurrent net"),
+            ("lstm", "LSTM"),
+            ("gru", "GRU"),
+            ("gru-attention", "GRU with attention"),
+            ("transformer", "Transformer"),
+        )
+    ),
+)
