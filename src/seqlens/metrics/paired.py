@@ -82,9 +82,14 @@ def paired_bootstrap(
 def against_baselines(
     system: Mapping[str, Statistics], baselines: Mapping[str, Mapping[str, Statistics]]
 ) -> dict[str, PairedResult]:
-    """A system compared with each baseline by its first measure; baselines not measured in that way are left out."""
+    """A system compared with each baseline by its first measure; baselines not measured in that way are left out.
+
+    One example alone tests nothing: every resample of it is the same.
+    """
     name, own = next(iter(system.items()))
-    tests = {}
+    tests: dict[str, PairedResult] = {}
+    if own.num_examples < 2:
+        return tests
     for baseline, measures in baselines.items():
         other = measures.get(name)
         if other is not None and (other.signature, other.references_id) == (own.signature, own.references_id):

@@ -136,3 +136,6 @@ def test_each_baseline_is_compared_by_the_first_measure_if_it_has_it():
     tests = against_baselines(own, baselines)
     assert tests == {"worse": paired_bootstrap(own["accuracy"], other)}
     assert tests["worse"].difference == pytest.approx(0.1)
+    assert (
+        against_baselines({"accuracy": own["accuracy"].select([0])}, {"worse": {"accuracy": other.select([0])}}) == {}
+    )

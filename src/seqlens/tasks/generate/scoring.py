@@ -13,7 +13,7 @@ from seqlens.models.language_model import LanguageModel, LanguageState
 from seqlens.models.outputs import VocabularyOutput
 from seqlens.tasks.generate.datasets import LineDataset
 
-_ROWS_AT_ONCE = 2048
+_ROWS_AT_ONCE = 512
 _TOKENS_AT_ONCE = 8192
 CHUNK = 1024
 """Tokens of a running text that are read at a time; the result does not depend on it."""
