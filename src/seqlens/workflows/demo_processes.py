@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pickle
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -83,21 +84,26 @@ def _help(make: Callable[[], Train[Any]], jobs: Any, sender: Connection, num_thr
     torch.set_num_threads(num_threads)
 
     def announce(text: str) -> None:
-        sender.send(("announce", "", text))
+        _send(sender, "announce", "", text)
 
     try:
         train: Train[Any] | None = None
         while (model := jobs.get()) is not None:
             if train is None:
                 train = make()
-            sender.send(("result", model, train(model, announce, lambda name: _Telling(name, sender))))
+            _send(sender, "result", model, train(model, announce, lambda name: _Telling(name, sender)))
     except SeqlensError as error:
-        sender.send(("failure", "", error))
+        _send(sender, "failure", "", error)
     except KeyboardInterrupt:
         # The first process was interrupted too, and says so.
-        sender.send(("failure", "", WorkError("The demo was interrupted.")))
+        _send(sender, "failure", "", WorkError("The demo was interrupted."))
     finally:
         sender.close()
+
+
+def _send(sender: Connection, kind: str, model: str, content: Any) -> None:
+    """Sends copies: `Connection.send` would share the memory of tensors, which ends with the process that has it."""
+    sender.send_bytes(pickle.dumps((kind, model, content)))
 
 
 @final
@@ -109,16 +115,16 @@ class _Telling:
         self._sender = sender
 
     def on_step(self, progress: Progress) -> None:
-        self._sender.send(("on_step", self._model, progress))
+        _send(self._sender, "on_step", self._model, progress)
 
     def on_validation(self, validation: Validation) -> None:
-        self._sender.send(("on_validation", self._model, validation))
+        _send(self._sender, "on_validation", self._model, validation)
 
     def on_warning(self, text: str) -> None:
-        self._sender.send(("on_warning", self._model, text))
+        _send(self._sender, "on_warning", self._model, text)
 
     def on_end(self, result: FitResult) -> None:
-        self._sender.send(("on_end", self._model, result))
+        _send(self._sender, "on_end", self._model, result)
 
 
 @final
@@ -137,7 +143,7 @@ class _Hearing:
         """Hears until the second process has ended."""
         while True:
             try:
-                kind, model, content = self.receiver.recv()
+                kind, model, content = pickle.loads(self.receiver.recv_bytes())
             except EOFError:
                 return
             match kind:
