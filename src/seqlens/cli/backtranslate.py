@@ -58,6 +58,6 @@ def backtranslate(
         )
     left_out = ""
     if made.num_empty or made.num_unanswered:
-        left_out = f" {made.num_empty:,} empty lines, and {made.num_unanswered:,} with an empty answer, are left out."
+        left_out = f" Left out: {made.num_empty:,} empty, {made.num_unanswered:,} with an empty answer."
     note(f"{made.num_pairs:,} pairs of {made.num_lines:,} lines.{left_out}")
     sys.stdout.write(f"{made.path}\n")

@@ -3,6 +3,7 @@
 import shlex
 
 from seqlens.cli.printing import notes, print_next
+from seqlens.data.codecs.marks import MarkedText
 from seqlens.inference import ExamplePredictor, Predictor
 from seqlens.workflows.evaluate_examples import sample_input
 from seqlens.workflows.inspect import attends, sample_pairs
@@ -15,7 +16,8 @@ def tell_what_next(predictor: Predictor | ExamplePredictor) -> None:
         text = sample_input(predictor)
     else:
         text = next((pair.source for pair in sample_pairs(predictor, 1)), "a text")
-    commands = [f"seqlens evaluate {folder}", f"seqlens predict {folder} {shlex.quote(text)}"]
+    tag = f"--tag {text.tag} " if isinstance(text, MarkedText) and text.tag is not None else ""
+    commands = [f"seqlens evaluate {folder}", f"seqlens predict {folder} {tag}{shlex.quote(text)}"]
     if isinstance(predictor, Predictor) and attends(predictor):
         commands.append(f"seqlens inspect {folder} attention --output attention.html")
     notes().print("What next:")

@@ -201,7 +201,7 @@ def _open_path(config: PairsData, base: Path, require_train: bool, announce: Ann
     names = catalogue_names()
     raise RequestError(
         f"There is no data set '{config.path}': {path} is neither a file nor a folder, and the catalogue has "
-        f"{', '.join(names)}.{did_you_mean(config.path, names)}"
+        f"{', '.join(names)}.{did_you_mean(Path(config.path).name, names)}"
     )
 
 

@@ -69,6 +69,7 @@ def refused(result: Result, *parts: str, code: int = 2) -> None:
             ],
             ["'decoder.positions: rotary'", "a head has 1"],
         ),
+        (["train", "translation/transformer", "--set", "data.path=multi31k"], ["Did you mean 'multi30k'?"]),
         (["train", "dates/smoke", "--device", "gpu"], ["no device 'gpu'", "auto, cpu"]),
         (["evaluate", "runs/smokes"], ["no run folder runs/smokes", "Did you mean 'smoke'?"]),
         (["evaluate", "runs/smoke", "--split", "tests"], ["no split 'tests'", "train, validation, test"]),

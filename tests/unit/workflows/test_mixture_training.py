@@ -68,7 +68,8 @@ def invoke(*arguments: object, code: int = 0) -> Any:
 
 
 def test_one_model_for_two_directions(folder: Path) -> None:
-    invoke("train", "recipes/mixed.yaml", "--out", "runs/mixed")
+    told = invoke("train", "recipes/mixed.yaml", "--out", "runs/mixed").stderr
+    assert "seqlens predict runs/mixed --tag 2fr" in " ".join(told.split())
     record = json.loads(Path("runs/mixed/run.json").read_text())
     assert record["data"]["num_train"] > 100
     model = seqlens.load("runs/mixed", device="cpu")
