@@ -67,13 +67,17 @@ def test_own_lines_become_a_model_with_scores_beside_n_grams() -> None:
     assert len(seqlens.evaluate("run", data="other.txt").examples) == 2
 
 
-def test_an_own_running_text_is_scored_by_blocks() -> None:
+def test_an_own_running_text_is_scored_by_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     run = seqlens.train("language/prose-lstm", out="run", overrides={**SMALL, **BOOK})
     assert "one running text, in windows of 16 tokens" in (run.path / "README.md").read_text(encoding="utf-8")
     scores = seqlens.evaluate("run", split="validation")
     text = Path("book.txt").read_text(encoding="utf-8")
     assert "".join(example.text for example in scores.examples) in text
     assert scores.noun == ("block", "blocks")
+    whole = seqlens.evaluate("run", split="train")
+    monkeypatch.setattr("seqlens.workflows.evaluate_examples._AT_ONCE", 2)
+    in_parts = seqlens.evaluate("run", split="train")
+    assert in_parts["perplexity"].value == pytest.approx(whole["perplexity"].value, rel=1e-12), "no block is parted"
     answer = seqlens.load("run").predict("The ", max_tokens=30)
     assert len(answer.samples[0].text) == 34
     assert not answer.samples[0].finished
