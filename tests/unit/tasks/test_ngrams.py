@@ -98,11 +98,17 @@ def test_symbols_that_never_come_take_no_probability() -> None:
 
 
 @pytest.mark.parametrize("order", [1, 3])
-def test_the_log_probabilities_of_a_sequence_are_those_of_its_symbols(order: int) -> None:
-    model = KneserNey(sequences(100), order=order, num_symbols=SYMBOLS)
-    for text in sequences(10, seed=2):
-        expected = [math.log(model.distribution(text[:place])[symbol]) for place, symbol in enumerate(text)]
-        np.testing.assert_allclose(model.log_probs(text), expected, rtol=1e-12, atol=1e-15)
+def test_the_log_probabilities_of_sequences_are_those_of_their_symbols(order: int) -> None:
+    model = KneserNey(sequences(100), order=5, num_symbols=SYMBOLS)
+    texts = [*sequences(10, seed=2), [], [1]]
+    found = model.log_probs(texts, order=order)
+    for text, values in zip(texts, found, strict=True):
+        expected = [
+            math.log(model.distribution(text[:place], order=order)[symbol]) for place, symbol in enumerate(text)
+        ]
+        np.testing.assert_allclose(values, expected, rtol=1e-12, atol=1e-15)
+    total, count = sum(values.sum() for values in found), sum(map(len, texts))
+    assert model.losses(texts)[order] == pytest.approx(-total / count, rel=1e-12)
 
 
 def test_what_was_often_seen_is_expected() -> None:

@@ -27,11 +27,7 @@ def fit_ngrams(sequences: Sequence[Ids], *, num_symbols: int, num_predicted: int
     """
     fitted, held_out = _divide(sequences)
     tried = KneserNey(fitted, order=largest_order, num_symbols=num_symbols, num_predicted=num_predicted)
-    count = max(sum(map(len, held_out)), 1)
-    losses = {
-        order: -sum(float(tried.log_probs(one, order=order).sum()) for one in held_out) / count
-        for order in range(1, tried.order + 1)
-    }
+    losses = tried.losses(held_out)
     best = min(losses, key=losses.__getitem__)
     model = KneserNey(sequences, order=best, num_symbols=num_symbols, num_predicted=num_predicted)
     return Chosen(model, model.order, losses)

@@ -70,12 +70,21 @@ class KneserNey:
         self._highest: list[_Level] = []
         self._count(text, places)
 
-    def log_probs(self, sequence: Sequence[int] | Ids, *, order: int | None = None) -> Float64[np.ndarray, "symbols"]:
-        """The natural log-probability of every symbol of a sequence, by the model of an order: the largest if None."""
-        text, places = self._flat([sequence])
-        contexts = self._contexts(text, places)
-        # The context of a place is what ends right before it.
-        return np.log(self._probabilities([found[:-1] for found in contexts], text[1:], order))
+    def log_probs(
+        self, sequences: Sequence[Sequence[int] | Ids], *, order: int | None = None
+    ) -> list[Float64[np.ndarray, "_"]]:
+        """The natural log-probability of every symbol of each sequence, by the model of `order`, the largest if None."""
+        symbols, contexts = self._predictions(sequences)
+        ends = np.cumsum([len(one) for one in sequences])
+        return np.split(np.log(self._probabilities(contexts, symbols, order)), ends[:-1])
+
+    def losses(self, sequences: Sequence[Sequence[int] | Ids]) -> dict[int, float]:
+        """What the model of each order loses a symbol of these sequences, in nats."""
+        symbols, contexts = self._predictions(sequences)
+        return {
+            order: -float(np.log(self._probabilities(contexts, symbols, order)).sum()) / max(len(symbols), 1)
+            for order in range(1, self.order + 1)
+        }
 
     def distribution(self, context: Sequence[int] | Ids, *, order: int | None = None) -> Float64[np.ndarray, "symbols"]:
         """The probability of every symbol after a sequence that began with the start symbol."""
@@ -83,6 +92,12 @@ class KneserNey:
         contexts = self._contexts(text, places)
         symbols = np.arange(self._width - 1)
         return self._probabilities([np.repeat(found[-1:], len(symbols)) for found in contexts], symbols, order)
+
+    def _predictions(self, sequences: Sequence[Sequence[int] | Ids]) -> tuple[Ids, list[Ids]]:
+        """All symbols that are predicted, and the context of each length, which is what ends right before them."""
+        text, places = self._flat(sequences)
+        predicted = np.flatnonzero(places)
+        return text[predicted], [found[predicted - 1] for found in self._contexts(text, places)]
 
     def _flat(self, sequences: Sequence[Sequence[int] | Ids]) -> tuple[Ids, Ids]:
         """All sequences in one array, each after a start symbol, and how many symbols of its own each place has had."""

@@ -189,10 +189,11 @@ class GenerateTask:
             largest_order=_LARGEST_ORDERS[self.config.codec.kind],
         )
         log_probs: list[list[float]] = []
-        for tokens, lengths in self._sequences(examples):
-            log_probs += split_by(chosen.model.log_probs(tokens).tolist(), lengths)
+        asked = self._sequences(examples)
+        for found, (_, lengths) in zip(chosen.model.log_probs([tokens for tokens, _ in asked]), asked, strict=True):
+            log_probs += split_by(found.tolist(), lengths)
         scores = [
-            TextScore(found, self._size(document.text)) for found, document in zip(log_probs, examples, strict=True)
+            TextScore(values, self._size(document.text)) for values, document in zip(log_probs, examples, strict=True)
         ]
         name = f"Kneser-Ney {chosen.order}-grams of {self.config.codec.kind}"
         return {name: text_measures(scores, [self.codec.normalise(document.text) for document in examples])}
