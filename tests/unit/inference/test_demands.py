@@ -1,5 +1,7 @@
 """Prefixes and constraints, from what a person writes to what the answers hold."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from seqlens.data.text import UNKNOWN_ID, TextCodec, fit_codec
 from seqlens.errors import RequestError
 from seqlens.inference import Predictor, load
 from seqlens.inference.demands import read_demands
+from seqlens.models.config import TransformerDecoderConfig
 from seqlens.tasks.transduce.demands import Demand, encode_demand
 
 from .conftest import CODECS, PAIRS, MakeRun, transformer
@@ -45,6 +48,20 @@ def test_a_text_has_its_phrase_wherever_it_stands(name: str, phrase: str, data: 
     around = st.lists(st.integers(4, codec.size - 1), max_size=4)
     before, after = data.draw(around), data.draw(around)
     assert codec.normalise(phrase.strip()) in codec.decode([*before, *ids, *after])
+
+
+@pytest.mark.parametrize("method", ["beam", "greedy", "sample"])
+def test_an_answer_may_be_longer_than_its_input_allows_where_that_is_asked_for(method: str, make_run: MakeRun) -> None:
+    model = load(make_run(2), device="cpu")
+    asked = model.predict(["hund", ""], method=method, min_length=90)
+    assert model.task.output_limit.of_length(2) < 90
+    assert asked[0].alignment is not None
+    assert len(asked[0].alignment.target_tokens) >= 90 - 1
+    assert asked[1].text == ""
+    learned = TransformerDecoderConfig(num_layers=1, num_heads=2, positions="learned", max_length=30)
+    short = load(make_run(2, model=replace(transformer(), decoder=learned)), device="cpu")
+    with pytest.raises(RequestError, match="min_length is 90, expected at most 30"):
+        short.predict("hund", method=method, min_length=90)
 
 
 @pytest.mark.parametrize("codec", sorted(CODECS))

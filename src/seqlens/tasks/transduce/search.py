@@ -52,9 +52,17 @@ class Search:
         """Makes a search; without `align` answers have no alignment.
 
         Members that read other ids than the first take no part in the alignment.
+
+        Raises:
+            RequestError: answers are to be longer than the positions of a member reach.
         """
         self._members = members
         self._decoding = decoding
+        if decoding.min_length > self._bound():
+            raise RequestError(
+                f"min_length is {decoding.min_length}, expected at most {self._bound()}, as far as the model's "
+                "positions reach ('task.model.decoder.max_length' in training)."
+            )
         self._steppers = [
             build_stepper(member.model, choose_precision(decoding.precision, member.device)) for member in members
         ]
@@ -110,7 +118,10 @@ class Search:
         return min([self._decoding.max_length or 2**31, *(bound for bound in bounds if bound is not None)])
 
     def _max_length(self, number: int) -> int:
-        return min(max(member.limits[number] for member in self._members), self._bound())
+        usual = max(member.limits[number] for member in self._members)
+        if usual and self._decoding.min_length:
+            usual = max(usual, self._decoding.min_length + _ROOM)
+        return min(usual, self._bound())
 
     def _demanding(self, request: SearchRequest, demands: Sequence[EncodedDemand]) -> SearchRequest:
         max_lengths = list(request.max_lengths)
