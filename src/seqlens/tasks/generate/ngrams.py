@@ -73,7 +73,7 @@ class KneserNey:
     def log_probs(
         self, sequences: Sequence[Sequence[int] | Ids], *, order: int | None = None
     ) -> list[Float64[np.ndarray, "_"]]:
-        """The natural log-probability of every symbol of each sequence, by the model of `order`, the largest if None."""
+        """The natural log-probability of every symbol of each sequence, by the model of `order` (None: the largest)."""
         symbols, contexts = self._predictions(sequences)
         ends = np.cumsum([len(one) for one in sequences])
         return np.split(np.log(self._probabilities(contexts, symbols, order)), ends[:-1])
