@@ -33,7 +33,7 @@ check: install
 bench: install
 	$(BIN)/python -m benchmarks.speed
 
-# The contracts again, with very many draws: hours.
+# The contracts again, with very many draws: a hundred thousand layers, ten thousand of everything else. Hours.
 soak: install
 	SEQLENS_SOAK=1 $(BIN)/python -m pytest tests/contracts
 

@@ -3,12 +3,13 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seqlens.decoding import DecodingConfig, Hypothesis, SearchRequest, beam_search, decode
 from seqlens.errors import RequestError
 from tests.contracts.toy_search import END, START, ToyModel, assert_same, contains
+from tests.draws import draws
 
 penalties = st.sampled_from([0.0, 0.3, 1.0, 2.0])
 seeds = st.integers(0, 10_000)
@@ -20,7 +21,7 @@ def ask(max_lengths: list[int], **arguments: object) -> SearchRequest:
     return SearchRequest(start_id=START, end_id=END, max_lengths=max_lengths, **arguments)
 
 
-@settings(max_examples=40, deadline=None)
+@draws(40)
 @given(
     seed=seeds,
     asked=st.lists(st.lists(phrases, max_size=3), min_size=1, max_size=3),
@@ -53,7 +54,7 @@ def test_a_beam_as_wide_as_the_search_space_finds_the_best_outputs_with_all_phra
             assert_same(ours, having[:num_best])
 
 
-@settings(max_examples=60, deadline=None)
+@draws(60)
 @given(
     seed=seeds,
     asked=st.lists(st.lists(st.lists(st.integers(2, 6), min_size=1, max_size=4), max_size=3), min_size=1, max_size=4),
@@ -89,7 +90,7 @@ def check_log_prob(model: ToyModel, hypothesis: Hypothesis, source: int) -> None
     assert hypothesis.log_prob == pytest.approx(log_prob, abs=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@draws(40)
 @given(seed=seeds, max_lengths=st.lists(st.integers(1, 6), min_size=2, max_size=4), width=st.integers(1, 6))
 def test_an_input_without_phrases_is_answered_as_if_no_other_had_any(
     seed: int, max_lengths: list[int], width: int
@@ -102,7 +103,7 @@ def test_an_input_without_phrases_is_answered_as_if_no_other_had_any(
     assert mixed[1:] == plain[1:]
 
 
-@settings(max_examples=40, deadline=None)
+@draws(40)
 @given(
     seed=seeds,
     max_lengths=st.lists(st.integers(0, 6), min_size=1, max_size=4),
@@ -129,7 +130,7 @@ def test_a_beam_in_groups_without_a_penalty_is_the_beam_of_a_group(
     assert [answer[0] for answer in apart] == [answer[0] for answer in expected]
 
 
-@settings(max_examples=40, deadline=None)
+@draws(40)
 @given(
     seed=seeds,
     max_lengths=st.lists(st.integers(0, 6), min_size=1, max_size=4),

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seqlens.decoding import (
@@ -15,12 +15,13 @@ from seqlens.decoding import (
     sample,
 )
 from tests.contracts.toy_search import END, START, ToyModel, assert_same
+from tests.draws import draws
 
 penalties = st.sampled_from([0.0, 0.3, 1.0, 2.0])
 seeds = st.integers(0, 10_000)
 
 
-@settings(max_examples=40, deadline=None)
+@draws(40)
 @given(
     seed=seeds,
     vocab_size=st.integers(3, 4),
@@ -48,7 +49,7 @@ def test_a_beam_as_wide_as_the_search_space_finds_what_enumeration_finds(
         assert_same([h for h in found[source] if h.finished], expected)
 
 
-@settings(max_examples=60, deadline=None)
+@draws(60)
 @given(
     seed=seeds,
     vocab_size=st.integers(2, 7),
@@ -121,7 +122,7 @@ def search(
     )
 
 
-@settings(max_examples=80, deadline=None)
+@draws(80)
 @given(
     config=configs,
     seed=seeds,
@@ -139,7 +140,7 @@ def test_an_input_in_a_batch_is_answered_as_alone(
         assert_same(together[source], alone)
 
 
-@settings(max_examples=120, deadline=None)
+@draws(120)
 @given(
     config=configs | sampling_configs,
     seed=seeds,

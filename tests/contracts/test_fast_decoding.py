@@ -6,7 +6,7 @@ from itertools import chain
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -24,6 +24,7 @@ from seqlens.models.config import (
 )
 from seqlens.models.stepping import FastStepper, ModelStepper, Stepper, build_stepper
 from seqlens.models.transducer import Transducer, build_transducer
+from tests.draws import draws
 
 SOURCE_SIZE, TARGET_SIZE, DIM = 11, 9, 8
 START, END = 0, 1
@@ -69,7 +70,7 @@ def in_double(model: Transducer) -> Stepper:
 
 
 @each_decoder
-@settings(max_examples=8, deadline=None)
+@draws(8)
 @given(data=st.data())
 def test_each_row_keeps_its_own_history(decoder: str, data: st.DataObject) -> None:
     """Rows are copied, swapped and dropped, groups leave by one or many, the width changes."""

@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -27,6 +27,7 @@ from tests.contracts.recurrent import (
     random_state,
     with_executor,
 )
+from tests.draws import draws
 
 
 @each_cell
@@ -57,7 +58,7 @@ def test_generic_executor_is_the_reference_in_float32(kind: CellKind, bidirectio
     assert_executors_agree(layer, inputs, torch.tensor([3, 0, 5, 1]), None, "everything")
 
 
-@settings(max_examples=25)
+@draws(25)
 @given(data=st.data())
 def test_any_lengths_and_bias_or_none(data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(CELLS))

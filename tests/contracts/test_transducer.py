@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -23,6 +23,7 @@ from seqlens.models.config import (
 )
 from seqlens.models.transducer import Transducer, VocabularyOutput, build_transducer
 from seqlens.testing import assert_padding_invariant, assert_same_function, assert_steps_equal_whole
+from tests.draws import draws
 
 SOURCE_SIZE, TARGET_SIZE, DIM = 11, 9, 8
 
@@ -206,7 +207,7 @@ def test_steps_equal_the_whole(encoder: str, decoder: str) -> None:
 
 @each_decoder
 @pytest.mark.parametrize("encoder", ["gru", "transformer"])
-@settings(max_examples=6)
+@draws(6)
 @given(data=st.data())
 def test_a_search_may_open_reorder_and_drop(encoder: str, decoder: str, data: st.DataObject) -> None:
     """Rows are copied, swapped and dropped, groups leave, the width changes: each row keeps its own history."""

@@ -2,12 +2,13 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
 from seqlens.layers.vocabulary_loss import LOW_BLOCK_ROWS, MIN_BLOCK_ROWS, NUM_BLOCKS, SLICE_ROWS, vocabulary_loss
 from seqlens.testing import assert_same_function
+from tests.draws import draws
 
 VOCAB, DIM = 11, 5
 
@@ -54,7 +55,7 @@ def test_it_is_cross_entropy_in_float32(smoothing: float) -> None:
     assert_same_function(chunked_loss(smoothing), expected_loss(smoothing), *random_case(300, torch.float32))
 
 
-@settings(max_examples=20)
+@draws(20)
 @given(rows=st.integers(0, 5), scale=st.sampled_from([1.0, 1e3]), smoothing=st.floats(0, 0.9))
 def test_it_is_cross_entropy_for_any_logits(rows: int, scale: float, smoothing: float) -> None:
     features, *rest = random_case(rows)
