@@ -23,7 +23,15 @@ _FIGURE_COLUMNS = (
     "machine",
     "date",
 )
-_SCORE_NAMES = {"bleu": "BLEU", "chrf": "chrF", "exact_match": "exact match", "perplexity": "perplexity"}
+_SCORE_NAMES = {
+    "bleu": "BLEU",
+    "chrf": "chrF",
+    "exact_match": "exact match",
+    "perplexity": "perplexity",
+    "f1": "F1",
+    "coding_f1": "coding F1",
+    "bits_per_character": "bits per character",
+}
 _CASES = {"lowercase": "lower-cased", "cased": "cased"}
 _LOWER_IS_BETTER = ("perplexity", "log_loss", "bits_per_character", "calibration_error")
 

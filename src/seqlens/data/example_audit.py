@@ -35,7 +35,10 @@ _ADVICE: dict[str, tuple[Severity, str]] = {
     "empty-split": ("error", "Give this split some examples, or remove it."),
     "nothing-labelled": ("error", "Mark something: there is nothing to learn from."),
     "one-label": ("error", "Add examples of another label: all have the same, so there is nothing to tell apart."),
-    "leak": ("error", "Remove these from train: a score on examples seen before means nothing."),
+    "leak": (
+        "error",
+        "Remove these from train (of labelled texts: `drop_held_out: true`): a score on what was seen means nothing.",
+    ),
     "leak-other-label": ("warning", "Remove these from train; one of the two labels is wrong besides."),
     "leak-from-validation": ("warning", "Remove these from validation, by which the weights of a model are chosen."),
     "leak-unmarked": ("note", "Nothing is marked in these, so little is given away; many of them still lift a score."),

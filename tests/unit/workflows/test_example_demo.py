@@ -57,11 +57,20 @@ def test_a_demo_trains_scores_answers_and_reports(
     assert "Learning: accuracy" in page
 
 
-@pytest.mark.parametrize(("name", "said"), [("people", "f1"), ("genes", "coding F1"), ("names", "bits per character")])
-def test_the_other_demos_run(name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "smoke", "said"),
+    [
+        ("people", "ner/smoke", "f1"),
+        ("genes", "dna/smoke", "coding F1"),
+        ("names", "language/smoke", "bits per character"),
+    ],
+)
+def test_demos_of_the_other_tasks_run(
+    name: str, smoke: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SEQLENS_CACHE", str(tmp_path / "cache"))
     demo = next(demo for demo in EXAMPLE_DEMOS if demo.name == name)
-    result = run_example_demo(replace(demo, recipes=(demo.speaker,)), out=tmp_path / "demo", steps=2)
+    result = run_example_demo(replace(demo, recipes=(smoke,), speaker=smoke), out=tmp_path / "demo", steps=2)
     assert said.lower() in [column.lower() for column in result.table.columns]
     assert len(result.table.rows) > 1, "no baseline"
     assert result.answers.rows
