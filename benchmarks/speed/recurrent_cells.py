@@ -62,34 +62,28 @@ def _beside_a_loop(size: Size, *, quick: bool) -> tuple[list[Figure], float]:
     for kind in get_args(CellKind):
         case = Case(kind, size)
         worst = max(worst, case.assert_equal(loop=True))
-        variants = {
-            "ours": case.train,
-            "loop": case.train_loop,
-            "our forward": case.forward,
-            "loop's forward": case.forward_loop,
+        pairs: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
+            "training step": (case.train, case.train_loop),
+            "forward": (case.forward, case.forward_loop),
         }
-        times = interleave(variants, rounds=2 if quick else 5)
-        for what, mine, theirs in (
-            ("training step", "ours", "loop"),
-            ("forward", "our forward", "loop's forward"),
-        ):
+        for what, (ours, loop) in pairs.items():
+            times = interleave({"ours": ours, "loop": loop}, rounds=2 if quick else 5)
             name = f"{kind}, {size}, {what}: time of a Python loop over ours"
-            figures.append(times_over(name, times[theirs], times[mine], LOOP_BAR))
+            figures.append(times_over(name, times["loop"], times["ours"], LOOP_BAR))
     return figures, worst
 
 
 def _beside_plain_cells(size: Size, *, quick: bool) -> list[Figure]:
     cases = {kind: Case(kind, size) for kind in {*PLAIN, *PLAIN.values()}}
-    variants: dict[str, Callable[[], Any]] = {}
-    for kind, case in cases.items():
-        variants |= {f"{kind} training step": case.train, f"{kind} forward": case.forward}
-    times = interleave(variants, rounds=rounds_of(size, quick=quick))
     figures = []
     for what in ("training step", "forward"):
+        runs: dict[CellKind, Callable[[], Any]] = {
+            kind: case.train if what == "training step" else case.forward for kind, case in cases.items()
+        }
+        times = interleave({f"{kind}": run for kind, run in runs.items()}, rounds=rounds_of(size, quick=quick))
         for kind, plain in PLAIN.items():
             name = f"{kind}, {size}, {what}: time of ours over that of {plain}"
-            slower, faster = times[f"{kind} {what}"], times[f"{plain} {what}"]
-            figures.append(times_over(name, slower, faster, PLAIN_BAR, lower=True))
+            figures.append(times_over(name, times[kind], times[plain], PLAIN_BAR, lower=True))
     return figures
 
 

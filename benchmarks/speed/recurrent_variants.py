@@ -74,6 +74,9 @@ class Case:
             for name, parameter in self.layer.named_parameters():
                 if parameter.ndim == 1 and not name.endswith("gain"):
                     parameter.add_(0.1 * torch.randn_like(parameter))
+                if name.endswith("recurrent_gain"):
+                    # From gains of 1 on a normed recurrence is chaotic: rounding grows a hundredfold in as many steps.
+                    parameter.mul_(0.25)
         self.torch_layer: nn.RNNBase | None = self.layer.to_torch() if kind in WITH_TORCH else None
         self.inputs = torch.randn(size.batch, size.time, size.hidden).requires_grad_()
         self.lengths = size.lengths()

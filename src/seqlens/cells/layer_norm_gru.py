@@ -22,21 +22,24 @@ class LayerNormGRUStage:
     operand: ClassVar[str] = "hidden"
     gates: ClassVar[tuple[str, ...]] = ("reset", "update", "candidate")
     saved: ClassVar[tuple[str, ...]] = (
-        "product", "gates_mean", "gates_scale", "candidate_mean", "candidate_scale", "reset_update", "reset",
-        "update", "candidate", "normed_candidate", "hidden",
+        "gates_product", "candidate_product", "gates_mean", "gates_scale", "candidate_mean", "candidate_scale",
+        "reset_update", "reset", "update", "candidate", "normed_candidate", "hidden",
     )  # fmt: skip
 
     def forward(self, input_part: Tensor, product: Tensor, values: Values) -> Values:
         hidden_dim = product.shape[1] // 3
         both = 2 * hidden_dim
         gain = values["recurrent_gain"]
-        normed_gates, gates_mean, gates_scale = norm_rows(product[:, :both], gain[:both])
-        normed_candidate, mean, scale = norm_rows(product[:, both:], gain[both:], values.get("candidate_bias"))
+        # Norms read whole rows, so each half is copied once for both directions.
+        gates_product, candidate_product = product[:, :both].contiguous(), product[:, both:].contiguous()
+        normed_gates, gates_mean, gates_scale = norm_rows(gates_product, gain[:both])
+        normed_candidate, mean, scale = norm_rows(candidate_product, gain[both:], values.get("candidate_bias"))
         reset_update = torch.sigmoid(input_part[:, :both] + normed_gates)
         reset, update = reset_update[:, :hidden_dim], reset_update[:, hidden_dim:]
         candidate = torch.tanh(torch.addcmul(input_part[:, both:], reset, normed_candidate))
         return {
-            "product": product,
+            "gates_product": gates_product,
+            "candidate_product": candidate_product,
             "gates_mean": gates_mean,
             "gates_scale": gates_scale,
             "candidate_mean": mean,
@@ -52,15 +55,15 @@ class LayerNormGRUStage:
     def backward(self, gradients: Values, values: Values) -> StageGradient:
         update, candidate, hidden = blend_backward(gradients["new_hidden"], values)
         both = 2 * hidden.shape[1]
-        product, gain = values["product"], values["recurrent_gain"]
+        gain = values["recurrent_gain"]
         gates = torch.cat((candidate * values["normed_candidate"], update), dim=1)
         gates = torch.ops.aten.sigmoid_backward(gates, values["reset_update"])
         of_gates, gates_gain, _ = norm_rows_backward(
-            gates, product[:, :both], values["gates_mean"], values["gates_scale"], gain[:both]
+            gates, values["gates_product"], values["gates_mean"], values["gates_scale"], gain[:both]
         )
         of_candidate, candidate_gain, candidate_bias = norm_rows_backward(
             candidate * values["reset"],
-            product[:, both:],
+            values["candidate_product"],
             values["candidate_mean"],
             values["candidate_scale"],
             gain[both:],
@@ -99,8 +102,7 @@ class LayerNormGRUCell(Cell):
 
     def input_part(self, inputs: Tensor, linear: Linear = nn.functional.linear) -> Tensor:
         product = linear(inputs, self.input_weight, None).to(self.input_gain.dtype)
-        both = 2 * self.hidden_dim
-        gates = norm_rows(product[:, :both], self.input_gain[:both])[0]
-        candidate = norm_rows(product[:, both:], self.input_gain[both:])[0]
-        normed = torch.cat((gates, candidate), dim=1)
-        return normed if self.bias is None else normed + self.bias
+        halves = (2 * self.hidden_dim, self.hidden_dim)
+        biases = (None, None) if self.bias is None else self.bias.split(halves)
+        parts = zip(product.split(halves, dim=1), self.input_gain.split(halves), biases, strict=True)
+        return torch.cat([norm_rows(*part)[0] for part in parts], dim=1)

@@ -16,7 +16,7 @@ from seqlens.layers.packing import Packing
 from seqlens.layers.precision import product_dtype
 from seqlens.layers.projection import linear
 from seqlens.layers.randomness import Randomness
-from seqlens.layers.recompute import recompute
+from seqlens.layers.recompute import can_be_recomputed, recompute
 from seqlens.layers.state import LayerState
 from seqlens.layers.trace import LayerTrace, gather_trace
 
@@ -103,6 +103,7 @@ def circumstances(cell: Cell, packing: Packing | None, randomness: Randomness, *
         masked=max(randomness.zoneout_p, randomness.cell_zoneout_p) > 0
         or (training and randomness.recurrent_dropout_p > 0),
         grad=torch.is_grad_enabled(),
+        batch_size=None if packing is None else packing.batch_size,
     )
 
 
@@ -123,6 +124,8 @@ def _run_cell(
         masks = masks._replace(ended=packing.padding[:, None])
     given = circumstances(cell, packing, call.randomness, training=call.training)
     name = choose_executor(call.executor, cell, given).name
+    if trace is not None and not can_be_recomputed(cell):
+        name = "reference"
     if name == "fused" and trace is None:
         return run_fused(cell, packed, sizes, state, masks.weight)
     input_part = cell.input_part(packed, linear)
@@ -136,5 +139,5 @@ def _run_cell(
         case "fused":
             outputs, final = run_fused(cell, packed, sizes, state, masks.weight)
     if trace is not None and sizes:
-        trace.append(recompute(cell, input_part, sizes, state, outputs, masks))
+        trace.extend(recompute(cell, input_part, sizes, state, outputs, masks))
     return outputs, final

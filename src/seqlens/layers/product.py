@@ -82,7 +82,7 @@ def rows_product(
     """`rows @ weight.T + bias`, once; not differentiable."""
     if not has_fast_products(rows) or is_small(rows.shape[0], weight):
         return nn.functional.linear(rows, weight, bias)
-    found: Tensor = torch.ops.mkldnn._linear_pointwise(_plain(rows), _plain(weight), bias, "none", [], "")
+    found: Tensor = torch.ops.mkldnn._linear_pointwise(_dense(rows), _dense(weight), bias, "none", [], "")
     return found
 
 
@@ -106,9 +106,9 @@ def is_small(rows: int, weight: Tensor) -> bool:
     return rows == 1 or rows * weight.numel() <= _FROM_MULTIPLICATIONS
 
 
-def _plain(matrix: Tensor) -> Tensor:
-    """Itself, or a copy where its layout is neither by rows nor by columns: an expanded gradient, a strange slice."""
-    return matrix if matrix.stride(0) and matrix.stride(1) and 1 in matrix.stride() else matrix.contiguous()
+def _dense(matrix: Tensor) -> Tensor:
+    """Itself, or a copy where it is dense neither by rows nor by columns: oneDNN has no fast kernel for others."""
+    return matrix if matrix.is_contiguous() or matrix.t().is_contiguous() else matrix.contiguous()
 
 
 def has_fast_products(matrix: Tensor) -> bool:

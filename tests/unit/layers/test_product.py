@@ -34,6 +34,8 @@ def test_products_are_those_of_float64(shape: tuple[int, int, int], dtype: torch
     assert_near(rows_product(wide[:, :inputs], weight), wide[:, :inputs].double() @ weight.double().t())
     assert_near(rows_product(x[:1].expand(rows, -1), weight), x[:1].double().expand(rows, -1) @ weight.double().t())
     assert_near(outer_sum(gradient, x), gradient.double().t() @ x.double())
+    assert_near(outer_sum(wide[:, :inputs], gradient), wide[:, :inputs].double().t() @ gradient.double())
+    assert_near(outer_sum(gradient, wide[:, :inputs]), gradient.double().t() @ wide[:, :inputs].double())
     assert_near(outer_sum(x, gradient), x.double().t() @ gradient.double())
     for times in (1, 100):
         product, turned = StepProduct(weight, times), StepProduct(weight.t(), times)

@@ -5,10 +5,13 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from seqlens.cells import Cell, GRUCell, LSTMCell, ScanStage
+from seqlens.cells import Cell, GRUCell, LSTMCell, RNNCell
 from seqlens.layers.executors.fused import can_be_fused
+from seqlens.layers.product import is_small
 
 ExecutorChoice = Literal["auto", "reference", "generic", "scan", "fused"]
+
+_COPIED_AT_ONCE = 2**18
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +20,7 @@ class Circumstances:
 
     `whole`: all sequences have equally many steps, at least one. `lowered`: products run in another dtype than the
     weights (autocast). `masked`: zoneout or variational dropout happens in every step. `grad`: gradients are recorded.
+    `batch_size`: sequences; None for many.
     """
 
     device_type: str = "cpu"
@@ -25,6 +29,7 @@ class Circumstances:
     lowered: bool = False
     masked: bool = False
     grad: bool = True
+    batch_size: int | None = None
 
 
 class Choice(NamedTuple):
@@ -45,7 +50,8 @@ def choose_executor(asked: ExecutorChoice, cell: Cell, given: Circumstances) -> 
     if torch.compiler.is_compiling():
         return Choice("reference", "The reference unroll runs while torch.compile or torch.export traces the layer.")
     stages = cell.stages
-    scans = len(stages) == 1 and isinstance(stages[0], ScanStage)
+    # What makes a stage a `ScanStage`; to ask the protocol itself takes longer than a step.
+    scans = len(stages) == 1 and hasattr(stages[0], "decay")
     against = _against_fused(cell, given)
     if asked == "scan" and not scans:
         raise ValueError(f"executor='scan' is for cells whose gates see the input only, not for {type(cell).__name__}")
@@ -86,9 +92,14 @@ def _slower_fused(cell: Cell, given: Circumstances) -> str | None:
         return None
     if given.dtype != torch.float32:
         return f"on a CPU it is made for float32, not for {str(given.dtype).removeprefix('torch.')}"
-    if not isinstance(cell, LSTMCell) or not torch.backends.mkldnn.is_available():
-        return f"on a CPU it is no faster for {type(cell).__name__}"
-    return None
+    if isinstance(cell, LSTMCell) and torch.backends.mkldnn.is_available():
+        return None
+    # In small products what counts is the turn-around of a step, which is shorter in C++. A GRU's weights are copied.
+    copies_little = isinstance(cell, RNNCell) or cell.recurrent_weight.numel() <= _COPIED_AT_ONCE
+    small = given.batch_size is not None and is_small(given.batch_size, cell.recurrent_weight)
+    if small and copies_little and not given.grad:
+        return None
+    return f"on a CPU it is no faster for {type(cell).__name__}"
 
 
 def _details(cell: Cell) -> str:

@@ -35,10 +35,11 @@ def run_fused(
         weights += [cell.bias, torch.zeros_like(cell.bias) if other is None else other]
     # One layer, no dropout, one direction, time first; the kernels keep what a gradient needs only in training.
     rest = (cell.bias is not None, 1, 0.0, torch.is_grad_enabled(), False, False)
-    hidden = state["hidden"][None]
+    # A learned state is one row for all sequences, and kernels read rows.
+    hidden, *memory = (state[name][None].contiguous() for name in cell.state_names)
     match cell:
         case LSTMCell():
-            outputs, *ends = torch._VF.lstm(inputs, (hidden, state["cell"][None]), weights, *rest)
+            outputs, *ends = torch._VF.lstm(inputs, (hidden, *memory), weights, *rest)
         case GRUCell():
             outputs, *ends = torch._VF.gru(inputs, hidden, [_turned(weight) for weight in weights], *rest)
         case RNNCell(activation="relu"):

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from seqlens.cells import Cell, CellState, Masks, Stage, Values, zone_out
-from seqlens.layers.executors.products import BackwardProduct, ForwardProduct, InputRooms, StateRooms, operands_of
+from seqlens.layers.executors.products import BackwardProduct, ForwardProduct, StateRooms, operands_of
 from seqlens.layers.precision import product_dtype
 
 
@@ -141,11 +141,7 @@ class _Sequence(torch.autograd.Function):
         shape, input_dtype, state_dtype = ctx.kinds
         sizes, names, zones = run.batch_sizes, run.saved, bool(run.masks.zoneout)
         parts = [
-            (
-                stage,
-                BackwardProduct(weights[n], run.operand_mask(n), sizes, state_dtype),
-                InputRooms(sizes, input_dtype, weights[n].dtype),
-            )
+            (stage, BackwardProduct(weights[n], run.operand_mask(n), sizes, (input_dtype, state_dtype)))
             for n, stage in enumerate(run.stages)
         ]
         final = dict(zip(run.names, gradients[1:], strict=True))
@@ -166,12 +162,11 @@ class _Sequence(torch.autograd.Function):
                 first -= size
                 direct = _zoned(found, run.masks.of_step(first, size))
             values = {**vectors, **dict(zip(names, saved[step * len(names) : (step + 1) * len(names)], strict=True))}
-            for stage, product, rooms in reversed(parts):
+            for stage, product in reversed(parts):
                 result = stage.backward(found, values)
                 for name, gradient in result.values.items():
                     _accumulate(vector_gradients if name in vectors else found, name, gradient)
-                rooms.write(result, step)
-                _accumulate(found, stage.operand, product.operand_gradient(result.product, step))
+                _accumulate(found, stage.operand, product.operand_gradient(result, step))
             running = {name: found[name] for name in run.names}
             for name, gradient in direct.items():
                 running[name] = running[name] + gradient
@@ -182,8 +177,8 @@ class _Sequence(torch.autograd.Function):
         no_input = weights[0].new_zeros(shape, dtype=input_dtype) if not sizes else None
         return (
             None,
-            _side_by_side([rooms.gradients(product) for _, product, rooms in parts]) if sizes else no_input,
-            *(product.weight_gradient(operand) for (_, product, _), operand in zip(parts, operands, strict=True)),
+            _side_by_side([product.input_gradient() for _, product in parts]) if sizes else no_input,
+            *(product.weight_gradient(operand) for (_, product), operand in zip(parts, operands, strict=True)),
             *(vector_gradients.get(name, torch.zeros_like(vector)) for name, vector in vectors.items()),
             *initial,
         )

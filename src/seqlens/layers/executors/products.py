@@ -118,100 +118,122 @@ class ForwardProduct:
 
 @final
 class BackwardProduct:
-    """The gradients of a stage's operand, a step at a time, and then that of its weight."""
+    """The gradients of a stage's two summands and of its operand, a step at a time, and then that of its weight."""
 
     def __init__(
         self,
         weight: Float[Tensor, "rows operand"],
         mask: Float[Tensor, "batch operand"] | None,
         batch_sizes: tuple[int, ...],
-        state_dtype: torch.dtype,
+        dtypes: tuple[torch.dtype, torch.dtype],
     ) -> None:
+        """`dtypes` are those of the input part and of the states."""
         self._source = weight
         self._weight = _Weight(weight, len(batch_sizes), transposed=True)
-        self._mask, self._state_dtype = mask, state_dtype
-        self._lowers = weight.dtype != state_dtype
-        self._sizes = batch_sizes
-        self._buffer: Tensor | None = None
-        self._rooms: tuple[Tensor, ...] = ()
-        self._first = sum(batch_sizes)
+        self._mask = mask
+        input_dtype, self._state_dtype = dtypes
+        self._may_share = input_dtype == weight.dtype
+        self._steps = sum(batch_sizes)
+        self._inputs = _Rooms(weight, batch_sizes, input_dtype)
+        self._own = _Rooms(weight, batch_sizes, weight.dtype)
+        self._shared = 0
+        self._scratch: Tensor | None = None
 
-    @property
-    def gradients(self) -> Float[Tensor, "steps rows"]:
-        """Those of the product, of all steps."""
-        return self._all[: sum(self._sizes)]
-
-    def operand_gradient(self, gradient: Rows, step: int) -> Tensor:
-        """Keeps that of a step's product; returns that of its operand, in the states' dtype."""
-        if self._buffer is None:
-            self._rooms = self._all[: self._first].split(self._sizes)
-        room = self._rooms[step]
-        write(room, gradient)
-        if self._weight.rounds:
-            size = self._sizes[step]
-            self._first -= size
-            found = self._weight.product(self._all[self._first : self._first + self._weight.rounded(size)])[:size]
+    def operand_gradient(self, result: StageGradient, step: int) -> Tensor:
+        """Keeps what a stage's backward returned for a step; returns the gradient of the operand."""
+        inputs, product = _parts(result.input_part), _parts(result.product)
+        self._shared = _leading(inputs, product) if self._may_share else 0
+        size = product[0].shape[0]
+        self._inputs.write(inputs, step)
+        if self._shared == len(product):
+            room = self._inputs.room(step, self._weight.rounded(size))
         else:
-            found = self._weight.product(room)
-        if self._lowers:
+            # Parts that both summands have in common are kept once.
+            self._own.write(product[self._shared :], step)
+            rows = self._weight.rounded(size)
+            room = self._together(product, rows) if self._shared else self._own.room(step, rows)
+        found = self._weight.product(room)
+        if self._weight.rounds:
+            found = found[:size]
+        if found.dtype != self._state_dtype:
             found = found.to(self._state_dtype)
-        return found if self._mask is None else found * self._mask[: found.shape[0]]
+        return found if self._mask is None else found * self._mask[:size]
+
+    def input_gradient(self) -> Float[Tensor, "steps rows"] | None:
+        """That of the input part, of all steps; None for a stage without gates."""
+        found = self._inputs.buffer
+        return None if found is None or not found.shape[1] else found[: self._steps]
 
     def weight_gradient(self, operands: Float[Tensor, "buffer operand"] | None) -> Float[Tensor, "rows operand"]:
         """One product over all steps; the buffers' last rows are zeros. Without steps there are no operands."""
-        if self._buffer is None or operands is None:
+        if operands is None or self._inputs.buffer is None:
             return torch.zeros_like(self._source)
-        steps = sum(self._sizes)
-        rows = _ceil(steps, _MANY) if self._weight.rounds else steps
-        return outer_sum(self._all[:rows], operands[:rows])
+        rows = _ceil(self._steps, _MANY) if self._weight.rounds else self._steps
+        own = self._own.buffer
+        others = self._source.shape[0] - (0 if own is None else own.shape[1])
+        parts = [] if not others else [outer_sum(self._inputs.buffer[:rows, :others], operands[:rows])]
+        if own is not None:
+            parts.append(outer_sum(own[:rows], operands[:rows]))
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    @property
-    def _all(self) -> Tensor:
-        if self._buffer is None:
-            self._buffer = buffer_of(self._source, sum(self._sizes), self._source.shape[0], self._source.dtype)
-        return self._buffer
+    def _together(self, parts: tuple[Tensor, ...], rows: int) -> Tensor:
+        if self._scratch is None or self._scratch.shape[0] < rows:
+            self._scratch = self._source.new_zeros(rows, self._source.shape[0])
+        write(self._scratch[: parts[0].shape[0]], parts)
+        return self._scratch[:rows]
 
 
 @final
-class InputRooms:
-    """Where the gradients of a stage's input part are written, if they are not those of its product."""
+class _Rooms:
+    """Rows of all steps in one buffer, made when the first are written."""
 
-    def __init__(self, batch_sizes: tuple[int, ...], dtype: torch.dtype, product_dtype: torch.dtype) -> None:
-        self._sizes, self._dtype = batch_sizes, dtype
-        self._may_share = dtype == product_dtype
-        self._shared = False
-        self._buffer: Tensor | None = None
+    def __init__(self, like: Tensor, batch_sizes: tuple[int, ...], dtype: torch.dtype) -> None:
+        self._like, self._sizes, self._dtype = like, batch_sizes, dtype
+        self._rounds = rounds(like.device, dtype)
+        self._first = sum(batch_sizes)
         self._rooms: tuple[Tensor, ...] = ()
+        self.buffer: Tensor | None = None
 
-    def write(self, result: StageGradient, step: int) -> None:
-        """Keeps those of one step."""
-        if self._may_share and result.product is result.input_part:
-            self._shared = True
-            return
-        if self._buffer is None:
-            rows = result.input_part
-            parts = rows if isinstance(rows, tuple) else (rows,)
-            width = sum(part.shape[1] for part in parts)
-            self._buffer = parts[0].new_empty(sum(self._sizes), width, dtype=self._dtype)
-            self._rooms = self._buffer.split(self._sizes)
-        if self._buffer.shape[1]:
-            write(self._rooms[step], result.input_part)
+    def write(self, parts: tuple[Tensor, ...], step: int) -> None:
+        """Keeps the rows of a step, which come from the last to the first."""
+        if self.buffer is None:
+            steps, width = sum(self._sizes), sum(part.shape[1] for part in parts)
+            self.buffer = buffer_of(self._like, steps, width, self._dtype)
+            self._rooms = self.buffer[:steps].split(self._sizes)
+        self._first -= self._sizes[step]
+        if self.buffer.shape[1]:
+            write(self._rooms[step], parts)
 
-    def gradients(self, product: "BackwardProduct") -> Float[Tensor, "steps rows"] | None:
-        """Those of all steps; None where there are none."""
-        if self._shared:
-            return product.gradients
-        return self._buffer if self._buffer is not None and self._buffer.shape[1] else None
+    def room(self, step: int, rows: int) -> Tensor:
+        """Those of the step written last, rounded up to so many."""
+        if not self._rounds:
+            return self._rooms[step]
+        assert self.buffer is not None
+        return self.buffer[self._first : self._first + rows]
 
 
-def write(room: Float[Tensor, "batch rows"], rows: Rows) -> None:
-    """Copies rows, whole or in parts, to where they are kept."""
-    if not isinstance(rows, tuple):
-        room.copy_(rows)
-    elif rows[0].dtype == room.dtype:
-        torch.cat(rows, dim=1, out=room)
+def _parts(rows: Rows) -> tuple[Tensor, ...]:
+    return rows if isinstance(rows, tuple) else (rows,)
+
+
+def _leading(some: tuple[Tensor, ...], others: tuple[Tensor, ...]) -> int:
+    """How many parts at the beginning are the very same."""
+    count = 0
+    for one, other in zip(some, others, strict=False):
+        if one is not other:
+            break
+        count += 1
+    return count
+
+
+def write(room: Float[Tensor, "batch rows"], parts: tuple[Tensor, ...]) -> None:
+    """Copies rows, which come in parts that stand side by side, to where they are kept."""
+    if len(parts) == 1:
+        room.copy_(parts[0])
+    elif parts[0].dtype == room.dtype:
+        torch.cat(parts, dim=1, out=room)
     else:
-        room.copy_(torch.cat(rows, dim=1))
+        room.copy_(torch.cat(parts, dim=1))
 
 
 def buffer_of(like: Tensor, rows: int, dim: int, dtype: torch.dtype) -> Tensor:
