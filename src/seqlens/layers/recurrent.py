@@ -134,8 +134,8 @@ class RecurrentLayer(Convertible, ABC):
     ) -> RecurrentTrace:
         """Every gate and state of every step, `[batch, time, dim]` each, zero at padding.
 
-        Recomputed from what the executor has put out, so that it costs little more than `forward`; gradients flow
-        through them.
+        Recomputed from what the executor has put out, all steps at once (a peephole LSTM is unrolled, as its gates read
+        the cell); gradients flow through them.
         """
         traces: list[LayerTrace] = []
         output = self._run(inputs, lengths, state, traces)
@@ -207,7 +207,8 @@ class RecurrentLayer(Convertible, ABC):
             state = self.initial_state(inputs.shape[0], device=inputs.device)
         else:
             self._check_state(state, inputs.shape[0])
-        sorted_state = state.select(packing.order)
+        # Whole batches lie in their own order.
+        sorted_state = state if packing.is_whole else state.select(packing.order)
         call = Call(packing, self.executor, self.randomness, self.training, traces)
         packed = packing.pack(inputs)
         states = []
@@ -220,8 +221,8 @@ class RecurrentLayer(Convertible, ABC):
             if self.residual and number > 0:
                 packed = packed + below
             states.append(layer_state)
-        final = RecurrentState(tuple(states)).select(packing.inverse)
-        return RecurrentOutput(packing.unpack(packed), final)
+        final = RecurrentState(tuple(states))
+        return RecurrentOutput(packing.unpack(packed), final if packing.is_whole else final.select(packing.inverse))
 
     def _check_state(self, state: RecurrentState, batch_size: int) -> None:
         layers = [layer for layer in self.layers if isinstance(layer, Directions)]
