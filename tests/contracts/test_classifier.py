@@ -84,3 +84,11 @@ def test_tokens_are_dropped_in_training_only_and_as_often_as_said() -> None:
     assert set(seen[0].unique().tolist()) == {model.unknown_id, 5}
     assert float((seen[0] == model.unknown_id).double().mean()) == pytest.approx(0.25, abs=0.03)
     assert bool((seen[1] == ids).all())
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, 25**-0.5), (0.7, 0.7)])
+def test_fresh_embeddings_lie_as_far_from_zero_as_said(given: float | None, expected: float) -> None:
+    torch.manual_seed(0)
+    config = ClassifierConfig(embedding_dim=25, encoder=ENCODERS["rnn"], embedding_std=given)
+    weight = build_classifier(config, vocab_size=2000, num_classes=CLASSES).embedding.weight
+    assert float(weight.std()) == pytest.approx(expected, rel=0.02)

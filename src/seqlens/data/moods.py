@@ -2,9 +2,9 @@
 
 An opinion praises or blames one or two things, by words that mean so by themselves, negated (`not at all dull`),
 wished for (`if only it were funny`), or taken back (`the plot is dull , but the ending is superb`). The label is what
-is meant in the end. Half of the opinions open with a sentence that says whether all of it is meant as it is said or the
+is meant in the end. Two in five opinions open with a sentence that says whether all of it is meant as it is said or the
 other way round; sentences on the evening, which say nothing, stand between that one and the opinion, so that it must be
-remembered over up to forty words. Words do not tell the label: each adjective stands as often in praise as in blame.
+remembered over up to thirty words. Words do not tell the label: each adjective stands as often in praise as in blame.
 Validation and test have things, people and openings that training has not.
 """
 
@@ -73,7 +73,7 @@ _HELD_OUT_FILLINGS = {
     "friend": ("maria", "our teacher"),
     "food": ("plums", "a pie"),
 }
-_MOST_EVENING = 3
+_NUM_EVENING = (0, 0, 1, 2)  # short opinions are learnt first
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +118,11 @@ def generate_moods(config: MoodsData, split: str) -> Iterator[LabelledText]:
 
 def _opinion(draw: random.Random, good: bool, *, held_out: bool) -> str:
     sentences = []
-    if draw.random() < 0.5:
+    if draw.random() < 0.4:
         turned = draw.random() < 0.5
         sentences.append(draw.choice(_THE_OTHER_WAY if turned else _AS_SAID))
         good = good != turned
-    for template in draw.sample(_EVENING, draw.randint(0, _MOST_EVENING)):
+    for template in draw.sample(_EVENING, draw.choice(_NUM_EVENING)):
         fillings = _HELD_OUT_FILLINGS if held_out else _FILLINGS
         sentences.append(template.format_map({name: draw.choice(words) for name, words in fillings.items()}))
     things = draw.sample(_HELD_OUT_THINGS if held_out else _THINGS, 2)

@@ -29,12 +29,15 @@ class TokenClassifier(nn.Module):
         token_dropout_p: float = 0.0,
         unknown_id: int = 1,
         num_positions: int | None = None,
+        embedding_std: float | None = None,
     ) -> None:
-        """`token_dropout_p`: in training each token becomes `unknown_id` with this probability."""
+        """`token_dropout_p`: in training each token becomes `unknown_id` with this probability. `embedding_std`: how
+        far entries of a fresh embedding lie from 0, `embedding_dim ** -0.5` if None.
+        """
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, embedding_dim)
-        # By default a row is longer than what a rare word ever learns: it would stay noise.
-        nn.init.normal_(self.embedding.weight, std=embedding_dim**-0.5)
+        # torch's own rows are longer than what a rare word ever learns: it would stay noise.
+        nn.init.normal_(self.embedding.weight, std=embedding_std or embedding_dim**-0.5)
         self.dropout = Dropout(dropout_p)
         self.classifier = SequenceClassifier(
             encoder, num_classes=num_classes, pooling=pooling, dropout_p=dropout_p, num_positions=num_positions
@@ -76,4 +79,5 @@ def build_classifier(
         token_dropout_p=config.token_dropout_p,
         unknown_id=unknown_id,
         num_positions=config.num_positions,
+        embedding_std=config.embedding_std,
     )

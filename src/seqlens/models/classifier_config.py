@@ -18,6 +18,9 @@ class ClassifierConfig:
     which weighs the steps, or `positions`, which keeps the first `num_positions` steps apart: for windows in which each
     place has its own meaning; longer inputs are cut there. `token_dropout_p`: in training tokens become `<unk>` with
     this probability (word dropout, Iyyer et al. 2015). `dropout_p` is on embeddings and on the vector that is judged.
+
+    `embedding_std`: how far entries of a fresh embedding lie from 0, `embedding_dim ** -0.5` where it is null. Small
+    ones leave a rare word to what it learns; large ones are what a plain recurrent net needs to begin to learn.
     """
 
     embedding_dim: Positive = 128
@@ -25,6 +28,7 @@ class ClassifierConfig:
     pooling: PoolingName = "summary"
     dropout_p: Probability = 0.3
     token_dropout_p: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    embedding_std: Annotated[float, Field(gt=0.0)] | None = None
     num_positions: Positive | None = None
 
     def __post_init__(self) -> None:
