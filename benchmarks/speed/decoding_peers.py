@@ -151,8 +151,9 @@ def convert_to_ctranslate2(model: Transducer, folder: Path, *, quantization: str
             _linear(target.ffn.linear_0, layer.feed_forward.up)
             _linear(target.ffn.linear_1, layer.feed_forward.down)
     if encoder[0].norm == "pre":
-        _norm(spec.encoder.layer_norm, model.encoder.layer.final_norm)
-        _norm(spec.decoder.layer_norm, model.decoder.layer.final_norm)
+        sides: tuple[Any, Any] = (model.encoder, model.decoder)
+        for target, side in zip((spec.encoder, spec.decoder), sides, strict=True):
+            _norm(target.layer_norm, side.layer.final_norm)
     _linear(spec.decoder.projection, model.output)
     names = token_names(model.output.out_features)
     spec.register_source_vocabulary(names)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from seqlens.layers.product import is_small
 from seqlens.layers.projection import ROW_MULTIPLE, Projection
 from seqlens.testing import assert_same_function
 
@@ -49,3 +50,23 @@ def test_it_survives_what_linear_survives() -> None:
     exported = torch.export.export(ours, (torch.randn(5, 6),))
     inputs = torch.randn(5, 6)
     torch.testing.assert_close(exported.module()(inputs), ours(inputs))
+
+
+def test_large_products_in_float32_are_those_of_linear() -> None:
+    """These run by other kernels, and have a second derivative nevertheless."""
+    torch.manual_seed(0)
+    ours, theirs = Projection(48, 40), nn.Linear(48, 40)
+    theirs.load_state_dict(ours.state_dict())
+    inputs = torch.randn(3, 100, 48)
+    assert not is_small(300, ours.weight)
+
+    def run(layer: nn.Module) -> list[Tensor]:
+        given = inputs.clone().requires_grad_()
+        outputs = layer(given)
+        first = torch.autograd.grad(outputs.square().sum(), [given, *layer.parameters()], create_graph=True)
+        second = torch.autograd.grad(first[0].square().sum(), [given, *layer.parameters()])
+        return [outputs, *first, *second]
+
+    for ours_one, theirs_one in zip(run(ours), run(theirs), strict=True):
+        difference, scale = (ours_one - theirs_one).detach().abs().max(), theirs_one.detach().abs().max()
+        assert difference <= 1e-5 * scale
