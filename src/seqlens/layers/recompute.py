@@ -2,15 +2,22 @@
 
 Executors are fast because they keep no gates. A gate of step `t` is a function of that step's input and of the state
 before it; with the hidden states of all steps known, all gates are one product and one pointwise pass away. A second
-state (the cell of an LSTM) is not put out: where it is linear it follows from the gates by a scan, otherwise steps are
-taken one after the other, without their products. Gradients flow through all of it.
+state, the cell of an LSTM, is not put out, but where it is linear it follows from the gates by a scan. Where it is not
+(the gates of a peephole LSTM read it), only an unroll finds it. Gradients flow through all of it.
 """
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from seqlens.cells import Cell, CellState, LinearCellStage, Masks, Recurrence, Values, run_stages, zone_out
+from seqlens.cells import Cell, CellState, LinearCellStage, Masks, Recurrence, Values, run_stages
+
+_BLOCK = 2**17
+
+
+def can_be_recomputed(cell: Cell) -> bool:
+    """Whether the hidden states of all steps tell everything else: there is no other state, or a linear `cell`."""
+    return len(cell.state_names) == 1 or (len(cell.state_names) == 2 and _linear_stage(cell) is not None)
 
 
 def recompute(
@@ -20,11 +27,11 @@ def recompute(
     state: CellState,
     outputs: Float[Tensor, "steps hidden"],
     masks: Masks,
-) -> Values:
-    """The gates and the new states of packed steps by name, as the stages name them; at least one step.
+) -> list[Values]:
+    """The gates and the new states of packed steps by name, as the stages name them, block after block of rows.
 
     Args:
-        cell: the cell that was run.
+        cell: the cell that was run, one that can be recomputed.
         input_part: `cell.input_part` of every packed step.
         batch_sizes: sequences still running at each step, not rising.
         state: the state before the first step.
@@ -35,65 +42,43 @@ def recompute(
     earlier = {"hidden": _earlier(hidden, state["hidden"], batch_sizes)}
     operand_mask = None if masks.operand is None else masks.operand[_rows(batch_sizes, hidden.device)]
     recurrence = _with_gates(cell.recurrence(masks.weight))
-    linear = next((stage for stage in recurrence.stages if isinstance(stage, LinearCellStage)), None)
-    if len(state) > 1 and linear is None:
-        values = _one_by_one(recurrence, input_part, batch_sizes, {**state, **earlier}, masks, operand_mask)
-        return {**values, "new_hidden": hidden}
+    linear = _linear_stage(cell)
     if linear is not None:
         # The gates do not read the cell, and what is written to one of zeros is what is added to any other.
         earlier["cell"] = state["cell"].new_zeros(1, state["cell"].shape[1]).expand(hidden.shape[0], -1)
-    values = run_stages(recurrence, input_part, earlier, Masks(operand=operand_mask))
-    found = {name: values[name] for name in cell.gates}
+    block = _block_rows(input_part)
+    names, tensors = list(earlier), [input_part, *earlier.values()]
+    if operand_mask is not None:
+        tensors.append(operand_mask)
+    found, decays, addends = [], [], []
+    # Split and not sliced: the gradient of each slice would be as large as the whole.
+    for input_rows, *rows in zip(*(tensor.split(block) for tensor in tensors), strict=True):
+        own = Masks(operand=None if operand_mask is None else rows.pop())
+        values = run_stages(recurrence, input_rows, dict(zip(names, rows, strict=True)), own)
+        found.append({name: values[name] for name in cell.gates})
+        if linear is not None:
+            decays.append(linear.cell_decay(values))
+            addends.append(values["new_cell"])
+    new = {"new_hidden": hidden}
     if linear is not None:
-        decay, addend = linear.cell_decay(values), values["new_cell"]
+        decay, addend = torch.cat(decays), torch.cat(addends)
         if (kept := masks.zoneout.get("cell")) is not None:
             decay, addend = decay + (1 - decay) * kept, addend * (1 - kept)
-        found["new_cell"] = _scan(decay, addend, state["cell"], batch_sizes)
-    return {**found, "new_hidden": hidden}
+        new["new_cell"] = _scan(decay, addend, state["cell"], batch_sizes)
+    for name, tensor in new.items():
+        for values, rows_of_state in zip(found, tensor.split(block), strict=True):
+            values[name] = rows_of_state
+    return found
 
 
-def _one_by_one(
-    recurrence: Recurrence,
-    input_part: Tensor,
-    batch_sizes: tuple[int, ...],
-    before: CellState,
-    masks: Masks,
-    operand_mask: Tensor | None,
-) -> Values:
-    """Steps with the products of all hidden states known; `before["hidden"]` holds those of all packed steps."""
-    hidden = before["hidden"]
-    entering = hidden if operand_mask is None else hidden * operand_mask
-    products = [
-        nn.functional.linear(entering, weight).to(hidden.dtype).split(batch_sizes)
-        if stage.operand == "hidden"
-        else None
-        for stage, weight in zip(recurrence.stages, recurrence.weights, strict=True)
-    ]
-    running = {name: tensor for name, tensor in before.items() if name != "hidden"}
-    steps: list[Values] = []
-    first = 0
-    for step, (input_t, hidden_t) in enumerate(
-        zip(input_part.split(batch_sizes), hidden.split(batch_sizes), strict=True)
-    ):
-        size = hidden_t.shape[0]
-        own = masks.of_step(first, size)
-        values = {**recurrence.vectors, **{name: tensor[:size] for name, tensor in running.items()}, "hidden": hidden_t}
-        for number, rows in enumerate(recurrence.input_rows()):
-            stage, known = recurrence.stages[number], products[number]
-            if known is None:
-                operand = values[stage.operand] if own.operand is None else values[stage.operand] * own.operand
-                product = nn.functional.linear(operand, recurrence.weights[number]).to(hidden.dtype)
-            else:
-                product = known[step]
-            values.update(stage.forward(input_t[:, rows].to(hidden.dtype), product, values))
-        for name in running:
-            new = values["new_" + name]
-            values["new_" + name] = zone_out(new, values[name], own.zoneout[name]) if name in own.zoneout else new
-            running[name] = values["new_" + name]
-        steps.append(values)
-        first += size
-    names = [gate for stage in recurrence.stages for gate in stage.gates] + ["new_" + name for name in running]
-    return {name: torch.cat([values[name] for values in steps]) for name in names}
+def _block_rows(input_part: Tensor) -> int:
+    """Rows of a block that stays in a processor's cache from one pointwise function to the next."""
+    steps, width = input_part.shape
+    return max(_BLOCK // max(width, 1), 1) if input_part.device.type == "cpu" else max(steps, 1)
+
+
+def _linear_stage(cell: Cell) -> LinearCellStage | None:
+    return next((stage for stage in cell.stages if isinstance(stage, LinearCellStage)), None)
 
 
 def _with_gates(recurrence: Recurrence) -> Recurrence:

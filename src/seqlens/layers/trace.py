@@ -36,7 +36,7 @@ class RecurrentTrace(NamedTuple):
 
 
 def gather_trace(cell: Cell, packing: Packing, steps: list[Values] | None, *, reverse: bool) -> DirectionTrace:
-    """Puts the values of packed steps (each alone, or all in one) into batch order; nothing where none were kept."""
+    """Puts the values of packed steps (each alone, or in blocks) into batch order; nothing where none were kept."""
     if steps is None:
         return DirectionTrace({}, {})
 
