@@ -90,5 +90,5 @@ def test_tokens_are_dropped_in_training_only_and_as_often_as_said() -> None:
 def test_fresh_embeddings_lie_as_far_from_zero_as_said(given: float | None, expected: float) -> None:
     torch.manual_seed(0)
     config = ClassifierConfig(embedding_dim=25, encoder=ENCODERS["rnn"], embedding_std=given)
-    weight = build_classifier(config, vocab_size=2000, num_classes=CLASSES).embedding.weight
+    weight = build_classifier(config, vocab_size=2000, num_classes=CLASSES).embedding.weight.detach()
     assert float(weight.std()) == pytest.approx(expected, rel=0.02)
