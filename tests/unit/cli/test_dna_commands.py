@@ -1,0 +1,93 @@
+"""Own sequences and genes to a model and to files of regions, by the command line, as the recipes' page says."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from seqlens.cli.main import build_app
+from seqlens.data.dna.fasta import read_fasta
+from seqlens.data.dna.genes import GenesCorpus, GenesData
+from seqlens.data.dna.gff3 import read_annotation
+from seqlens.tasks.mark.answer import marking_of_genes, to_gff3
+
+Invoke = Callable[..., Result]
+RECIPE = """\
+description: "Genes of my genome"
+data:
+  kind: dna
+  path: {sequences: genome.fa, genes: genes.gff3}
+  piece_length: 1200
+task:
+  kind: mark
+  model: {kmer: 3, channels: 8, dilations: [1]}
+  crop_length: 500
+batches: {max_tokens: 2000}
+training: {max_steps: 4, validate_every: 2, precision: float32, metric: coding_f1, mode: max, log_every: 1}
+seed: 1
+"""
+
+
+@pytest.fixture
+def seqlens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    monkeypatch.setenv("SEQLENS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("SEQLENS_MIRROR", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str | Path, input: str | None = None) -> Result:
+        return CliRunner().invoke(build_app(), [str(argument) for argument in arguments], input=input)
+
+    return call
+
+
+def write_genome(folder: Path) -> None:
+    records = list(GenesCorpus(GenesData(num_train=14, length=1000)).read("train"))
+    folder.joinpath("genome.fa").write_text("".join(f">{one.name} made\n{one.sequence}\n" for one in records))
+    found = [marking_of_genes(one.name, one.genes, len(one.sequence)) for one in records]
+    folder.joinpath("genes.gff3").write_text(to_gff3(found))
+    folder.joinpath("mine.yaml").write_text(RECIPE)
+
+
+def test_own_genome_to_regions(seqlens: Invoke, tmp_path: Path) -> None:
+    write_genome(tmp_path)
+    assert seqlens("train", "mine.yaml", "--out", "runs/mine").exit_code == 0
+    scored = seqlens("evaluate", "runs/mine")
+    assert scored.exit_code == 0
+    assert {path.name for path in Path("runs/mine/evaluation/test").iterdir()} >= {
+        "predictions.gff3",
+        "predictions.bed",
+        "references.bed",
+    }
+
+    assert seqlens("predict", "runs/mine", "--input", "genome.fa", "--output", "found.gff3").exit_code == 0
+    records = list(read_annotation(Path("found.gff3")).add_to(read_fasta(Path("genome.fa")), "genome.fa"))
+    assert sum(len(record.genes) for record in records) > 0
+
+    assert seqlens("predict", "runs/mine", "--input", "genome.fa", "--output", "found.bed").exit_code == 0
+    rows = [line.split("\t") for line in Path("found.bed").read_text().splitlines()]
+    exons = {(record.name, start, end) for record in records for gene in record.genes for start, end in gene.exons}
+    assert {(row[0], int(row[1]), int(row[2])) for row in rows} == exons
+
+    answered = seqlens("predict", "runs/mine", "--json", "-", input=">a\nACGT\n>b\nATGNN\nAC\n")
+    assert answered.exit_code == 0
+    assert [json.loads(line)["num_bases"] for line in answered.stdout.splitlines()] == [4, 7]
+
+
+def test_broken_sequences_are_told_with_file_and_line(seqlens: Invoke, tmp_path: Path) -> None:
+    write_genome(tmp_path)
+    genome, genes = tmp_path / "genome.fa", tmp_path / "genes.gff3"
+    sound = genome.read_text(), genes.read_text()
+    genome.write_text(sound[0].replace("A\n", "J\n", 1))
+    told = seqlens("train", "mine.yaml", "--out", "runs/mine")
+    assert told.exit_code == 2
+    assert "genome.fa line" in told.output
+    assert "'J'" in told.output
+
+    genome.write_text(sound[0])
+    genes.write_text(sound[1].replace("train3\t", "chr7\t"))
+    told = seqlens("train", "mine.yaml", "--out", "runs/mine")
+    assert told.exit_code == 2
+    assert "'chr7'" in told.output
+    assert not (tmp_path / "runs" / "mine" / "model.safetensors").exists()
