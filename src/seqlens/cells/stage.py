@@ -28,7 +28,8 @@ Rows = Tensor | tuple[Tensor, ...]
 class StageGradient(NamedTuple):
     """What a stage's backward returns: gradients of its two summands and of the values it read.
 
-    Where both summands have one gradient, they should be the very same object: it is then written once.
+    Where both summands have one gradient, they should be the very same object, and so should parts that they have in
+    common at the beginning: what is shared is then kept once.
     """
 
     input_part: Rows
