@@ -59,6 +59,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_every_recipe_that_a_page_names_exists() -> None:
     names = {recipe.name for recipe in [*list_recipes(), *list_recipes(smoke=True)]}
     for page in PAGES:
-        for found in re.findall(r"\b(?:translation|dates)/[a-z-]+", page.read_text(encoding="utf-8")):
+        folders = "translation|dates|sentiment|ner|dna|language"
+        for found in re.findall(rf"(?<![\w/.-])(?:{folders})/[a-z0-9-]+", page.read_text(encoding="utf-8")):
             if not (ROOT / "src" / "seqlens" / "recipes" / found).is_dir():
                 assert found in names, f"{page.name} names {found}"

@@ -24,6 +24,7 @@ from seqlens.report.sections import TableCell
 from seqlens.workflows.compare_by import BucketComparison, difference
 from seqlens.workflows.evaluate import Evaluation
 from seqlens.workflows.evaluate_examples import ExampleEvaluation
+from seqlens.workflows.shown_answers import asked_text, expected_text
 
 _NUM_EXAMPLES = 12
 
@@ -142,9 +143,9 @@ def comparison_report(contestants: Sequence[Contestant], table: Table, by: Bucke
 
 
 def _known(evaluation: Evaluation | ExampleEvaluation) -> list[tuple[str, str]]:
-    """The first inputs and what was expected, of texts for texts."""
+    """The first inputs and what was expected."""
     if isinstance(evaluation, ExampleEvaluation):
-        return []
+        return [(asked_text(example), expected_text(example)) for example in evaluation.examples[:_NUM_EXAMPLES]]
     return list(zip(evaluation.sources[:_NUM_EXAMPLES], evaluation.references, strict=False))
 
 

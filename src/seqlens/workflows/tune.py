@@ -179,11 +179,12 @@ def _next_trial(
         if len(begun.params) == len(space):
             return begun.number, dict(begun.params)
         study.tell(begun.number, state=state.FAIL)  # killed before it was known what it tries
-    done = study.get_trials(deepcopy=False, states=(state.COMPLETE, state.FAIL))
-    if sum(len(one.params) == len(space) for one in done) >= trials:
+    ended = study.get_trials(deepcopy=False, states=(state.COMPLETE, state.FAIL))
+    count = sum(len(one.params) == len(space) for one in ended)
+    if count >= trials:
         return None
     # A sampler of its own for each trial: its draws depend on nothing that a killed process took with it.
-    study.sampler = optuna.samplers.TPESampler(seed=(seed * 1_000_003 + len(done)) % 2**32)
+    study.sampler = optuna.samplers.TPESampler(seed=(seed * 1_000_003 + count) % 2**32)
     asked = study.ask({parameter.path: parameter.distribution() for parameter in space})
     return asked.number, dict(asked.params)
 
