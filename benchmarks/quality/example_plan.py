@@ -36,6 +36,29 @@ EXAMPLE_PLAN: tuple[Entry, ...] = (
         splits=("test",),
         overrides=_MINUTES_45,
     ),
+    *(
+        Entry(
+            name=f"ncbi-disease-{model}-5-minutes",
+            title=f"NCBI disease in five minutes, {title}, and CRF",
+            section="Named entities",
+            recipe=f"ner/{recipe}",
+            seeds=(1,),
+            splits=("test",),
+            overrides={
+                "data": {"kind": "spans", "path": "ncbi-disease"},
+                "training.max_steps": None,
+                "training.validate_every": 200,
+                **_MINUTES_5,
+            },
+        )
+        for model, recipe, title in (
+            ("rnn", "people-rnn", "plain recurrent net"),
+            ("lstm", "people", "LSTM"),
+            ("gru", "people-gru", "GRU"),
+            ("attention", "people-attention", "one layer of self-attention"),
+            ("transformer", "people-transformer", "Transformer"),
+        )
+    ),
     Entry(
         name="genes-fly",
         title="Fly genes, convolutions and a chain of reading frames",
