@@ -151,9 +151,9 @@ def convert_to_ctranslate2(model: Transducer, folder: Path, *, quantization: str
             _linear(target.ffn.linear_0, layer.feed_forward.up)
             _linear(target.ffn.linear_1, layer.feed_forward.down)
     if encoder[0].norm == "pre":
-        sides: tuple[Any, Any] = (model.encoder, model.decoder)
-        for target, side in zip((spec.encoder, spec.decoder), sides, strict=True):
-            _norm(target.layer_norm, side.layer.final_norm)
+        ours: tuple[Any, Any] = (model.encoder, model.decoder)
+        for target, stack in zip((spec.encoder, spec.decoder), ours, strict=True):
+            _norm(target.layer_norm, stack.layer.final_norm)
     _linear(spec.decoder.projection, model.output)
     names = token_names(model.output.out_features)
     spec.register_source_vocabulary(names)
