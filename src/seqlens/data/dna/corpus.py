@@ -47,7 +47,7 @@ class DnaData:
     train: str | AnnotatedFiles | None = None
     validation: str | AnnotatedFiles | None = None
     test: str | AnnotatedFiles | None = None
-    piece_length: Annotated[int, Field(ge=1000)] | None = 200_000
+    piece_length: Annotated[int, Field(ge=1000)] | None = 50_000
     validation_fraction: Fraction = 0.1
     test_fraction: FractionOrNone = 0.1
 

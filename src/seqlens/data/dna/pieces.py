@@ -15,11 +15,12 @@ def cut_pieces(records: Iterable[DnaRecord], length: int | None) -> Iterator[Dna
     room. Pieces are named `name:first-last`, counted from 1 as in GenBank.
     """
     for record in records:
-        if length is None or len(record.sequence) <= length * 3 // 2:
+        cuts = [] if length is None else _cuts(record, length)
+        if not cuts:
             yield record
             continue
         start = 0
-        for end in [*_cuts(record, length), len(record.sequence)]:
+        for end in [*cuts, len(record.sequence)]:
             genes = tuple(
                 replace(gene, exons=tuple((first - start, last - start) for first, last in gene.exons))
                 for gene in record.genes

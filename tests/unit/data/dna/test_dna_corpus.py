@@ -13,6 +13,7 @@ from seqlens.data.dna.letters import reverse_complement
 from seqlens.data.dna.pieces import cut_pieces
 from seqlens.data.dna.records import DnaRecord, Gene
 from seqlens.data.dna.windows_corpus import DnaWindowsData, open_windows
+from seqlens.data.example_cards import read_example_card
 from seqlens.data.example_corpus import ExampleCorpus
 from seqlens.errors import RequestError
 
@@ -65,6 +66,8 @@ def test_no_piece_cuts_a_gene() -> None:
     assert "".join(piece.sequence for piece in pieces) == long.sequence
     assert [len(piece.sequence) for piece in pieces] == [4600, 1100, 1000, 1000, 1300]
     assert list(cut_pieces([long], None)) == [long]
+    inside = DnaRecord("y", "A" * 9000, (Gene("+", ((300, 400), (8600, 8700))),))
+    assert list(cut_pieces([inside], 1000)) == [inside]
 
 
 @pytest.mark.parametrize(
@@ -167,6 +170,7 @@ def test_the_catalogue() -> None:
     fly = open_dna(DnaData(path="augustus-fly"), base=Path())
     assert fly.splits == ("train", "validation", "test")
     assert sum(1 for _ in fly.read("test")) == 100
+    assert fly.fingerprint("test") == read_example_card("augustus-fly").split("test").fingerprint
     splice = open_windows(DnaWindowsData(path="uci-splice"), base=Path())
     assert {example.label for example in splice.read("test")} == {"EI", "IE", "N"}
     promoters = open_windows(DnaWindowsData(path="promoters-ecoli"), base=Path())
