@@ -26,10 +26,12 @@ def test_every_text_is_held_out_once_and_the_scores_are_of_all(invoke: Invoke, o
     assert found["scores"]["accuracy"]["value"] == pytest.approx(right / 120)
     assert found["scores"]["accuracy"]["low"] < right / 120 < found["scores"]["accuracy"]["high"]
     assert len(found["by_fold"]["accuracy"]) == 3
-    assert set(found["baselines"]) == {"commonest label", "naive Bayes, bigrams"}
-    assert set(found["tests"]) == set(found["baselines"])
-    difference = found["scores"]["accuracy"]["value"] - found["baselines"]["commonest label"]["accuracy"]["value"]
-    assert found["tests"]["commonest label"]["difference"] == pytest.approx(difference)
+    common, bayes = found["baselines"]
+    assert common.startswith("commonest label")
+    assert bayes == "naive Bayes, bigrams"
+    assert set(found["tests"]) == {common, bayes}
+    difference = found["scores"]["accuracy"]["value"] - found["baselines"][common]["accuracy"]["value"]
+    assert found["tests"][common]["difference"] == pytest.approx(difference)
 
 
 def test_finished_folds_are_taken_as_they_are_and_other_settings_refused(invoke: Invoke, opinions: Path) -> None:
