@@ -133,6 +133,20 @@ def test_dtype_mode_and_frozen_weights_are_kept(kind: str) -> None:
 
 
 @each_kind
+def test_a_part_that_is_frozen_stays_frozen_there_and_back(kind: str) -> None:
+    theirs = TORCH[kind](3, 4, num_layers=2, bidirectional=True)
+    frozen = {"weight_hh_l0", "weight_ih_l1_reverse", "bias_ih_l1", "bias_hh_l1"}
+    for name, parameter in theirs.named_parameters():
+        parameter.requires_grad_(name not in frozen)
+    ours = LAYERS[kind].from_torch(theirs)
+    found = {name for name, parameter in ours.named_parameters() if not parameter.requires_grad}
+    expected = {"0.forward_cell.recurrent_weight", "1.backward_cell.input_weight", "1.forward_cell.bias"}
+    expected |= {"1.forward_cell.candidate_bias"} if kind == "GRU" else set()
+    assert found == {f"layers.{name}" for name in expected}
+    assert {name for name, parameter in ours.to_torch().named_parameters() if not parameter.requires_grad} == frozen
+
+
+@each_kind
 def test_a_converted_layer_stands_alone_and_draws_no_random_numbers(kind: str) -> None:
     theirs = TORCH[kind](3, 4, bias=False)
     state = torch.get_rng_state()

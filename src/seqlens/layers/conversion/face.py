@@ -46,7 +46,8 @@ class Convertible(nn.Module, ABC):
 
     @classmethod
     def from_torch(cls: type[Layer], theirs: nn.Module) -> Layer:
-        """Makes the layer that computes what a torch layer or cell does; its dtype, device and mode are kept.
+        """Makes the layer that computes what a torch layer or cell does; its dtype, device and mode are kept, and
+        what is frozen stays so.
 
         Ours is batch first whatever `theirs.batch_first` says, takes padded batches with `lengths`, and its state is
         named.
@@ -159,5 +160,6 @@ def _build(cls: type[Layer], stack: Stack) -> Layer:
             **options,
         )
     layer.load_state_dict(stack.named(), strict=True, assign=True)
-    layer.requires_grad_(stack.trainable)
+    for name, parameter in layer.named_parameters():
+        parameter.requires_grad_(name not in stack.frozen)
     return layer.train(stack.training)

@@ -44,7 +44,7 @@ class Stack:
     """What was read from another library.
 
     `weights` are by layer, then by direction; `cell_dim` is that of a projected LSTM, where `hidden_dim` is what
-    comes out; `merge` is what becomes of two directions.
+    comes out; `merge` is what becomes of two directions; `frozen` names the tensors that take no gradient, as `named`.
     """
 
     kind: Kind
@@ -55,7 +55,7 @@ class Stack:
     merge: Merge = "concatenate"
     dropout_p: float = 0.0
     training: bool = True
-    trainable: bool = True
+    frozen: frozenset[str] = frozenset()
 
     @property
     def bidirectional(self) -> bool:

@@ -26,6 +26,15 @@ _ORDERS: dict[LayerName, tuple[str, ...]] = {
     "GRU": ("reset", "update", "candidate"),
 }
 
+# Which of torch's parameters each of ours comes from.
+_SOURCES: dict[str, tuple[str, ...]] = {
+    "input_weight": ("weight_ih",),
+    "recurrent_weight": ("weight_hh",),
+    "bias": ("bias_ih", "bias_hh"),
+    "candidate_bias": ("bias_hh",),
+    "projection_weight": ("weight_hr",),
+}
+
 
 def read_torch(wanted: LayerName, theirs: nn.Module) -> Stack:
     """Reads one of torch's layers, or one of its cells as a layer of one direction.
@@ -56,7 +65,13 @@ def read_torch(wanted: LayerName, theirs: nn.Module) -> Stack:
         cell_dim=module.hidden_size if projected else None,
         dropout_p=0.0 if single else float(module.dropout),
         training=theirs.training,
-        trainable=any(parameter.requires_grad for parameter in theirs.parameters()),
+        frozen=frozenset(
+            f"layers.{number}.{direction}_cell.{name}"
+            for number, sides in enumerate(weights)
+            for direction, suffix, own in zip(("forward", "backward"), suffixes, sides, strict=False)
+            for name in own
+            if not _takes_gradient(module, name, suffix if single else f"_l{number}{suffix}")
+        ),
     )
 
 
@@ -83,9 +98,6 @@ def write_torch(cells: Cells, dropout_p: float) -> nn.RNNBase:
         dtype=first.input_weight.dtype,
         **_torch_options(first),
     ).to_empty(device=first.input_weight.device)
-    theirs.requires_grad_(
-        any(p.requires_grad for directions in cells for cell in directions for p in cell.parameters())
-    )
     for number, directions in enumerate(cells):
         for cell, suffix in zip(directions, ("", "_reverse"), strict=False):
             _write_cell(layer, cell, theirs, f"_l{number}{suffix}")
@@ -132,6 +144,11 @@ def _read_cell(layer: LayerName, kind: Kind, module: Any, suffix: str) -> Weight
     return weights
 
 
+def _takes_gradient(module: Any, name: str, suffix: str) -> bool:
+    """Whether one of torch's parameters that one of ours is made of takes a gradient."""
+    return any(getattr(module, source + suffix).requires_grad for source in _SOURCES[name])
+
+
 def _write_cell(layer: LayerName, cell: Cell, theirs: nn.RNNBase, suffix: str) -> None:
     order = _ORDERS[layer]
     written: dict[str, Tensor] = {
@@ -143,6 +160,10 @@ def _write_cell(layer: LayerName, cell: Cell, theirs: nn.RNNBase, suffix: str) -
         written["bias_ih"], written["bias_hh"] = biases
     if isinstance(cell, ProjectedLSTMCell):
         written["weight_hr"] = cell.projection_weight
+    frozen = {name for name, parameter in cell.named_parameters() if not parameter.requires_grad}
     with torch.no_grad():
         for name, tensor in written.items():
-            getattr(theirs, name + suffix).copy_(tensor)
+            parameter = getattr(theirs, name + suffix)
+            parameter.copy_(tensor)
+            ours = {ours for ours, sources in _SOURCES.items() if name in sources and hasattr(cell, ours)}
+            parameter.requires_grad_(not ours <= frozen)
