@@ -83,8 +83,8 @@ def _read(text: str, settings: Mapping[str, Any]) -> Parameter:
     path, spec = path.strip(), spec.strip()
     if not equals or not path or not spec:
         raise RequestError(f"--param {text}: {_EXPECTED}.")
-    if path.split(".")[0] in ("seed", "data", "train_fraction"):
-        raise RequestError(f"--param {text}: '{path}' is not for a search, which compares models on the same data.")
+    if path in ("seed", "train_fraction"):
+        raise RequestError(f"--param {text}: '{path}' is not for a search: its best value would be luck, or all data.")
     if "|" in spec:
         values = tuple(read_scalar(part.strip()) for part in spec.split("|"))
         if len(set(map(repr, values))) < len(values):

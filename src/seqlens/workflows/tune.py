@@ -4,7 +4,7 @@ Each trial is a training of its own in the folder of the search. What a trial tr
 number and the trials before it, so that a search that was killed goes on as if it had not been.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -201,9 +201,22 @@ def _train_trial(
     except SeqlensError as error:
         runs.announce(f"{label} failed: {error}")
         return None
+    if (other := _validated_otherwise(folder, number, run.record)) is not None:
+        runs.announce(f"{label} failed: its validation data are not those of {other}, so the two cannot be compared.")
+        return None
     value = run.record["weights"]["validation"].get(metric)
     runs.announce(f"{label}: {metric} {'is not a number' if value is None else _short(value)}.")
     return None if value is None else float(value)
+
+
+def _validated_otherwise(folder: Path, number: int, record: Mapping[str, Any]) -> str | None:
+    """An earlier trial with other validation data, which a setting below `data` may have changed; None if none has."""
+    own = record["data"]["fingerprints"]["validation"]
+    for earlier in range(number):
+        place = trial_folder(folder, earlier)
+        if trainings.has_ended(place):
+            return None if read_record(place)["data"]["fingerprints"]["validation"] == own else f"trial {earlier}"
+    return None
 
 
 def trial_folder(folder: Path, number: int) -> Path:

@@ -101,6 +101,24 @@ def test_a_trial_that_fails_is_told_and_the_others_go_on(tmp_path: Path) -> None
     assert search.trials[0].settings == {"task.model.embedding_dim": 16}
 
 
+def test_settings_of_data_may_be_searched_over_but_validation_stays_the_same(tmp_path: Path) -> None:
+    overrides = {"training.max_steps": 2}
+    sizes = tune("sentiment/smoke", ["data.num_train=60|120"], trials=3, out=tmp_path / "sizes", overrides=overrides)
+    assert {trial.settings["data.num_train"] for trial in sizes.trials} == {60, 120}
+    assert all(trial.value is not None for trial in sizes.trials)
+    told: list[str] = []
+    seeds = tune(
+        "sentiment/smoke",
+        ["data.seed=0|1"],
+        trials=4,
+        out=tmp_path / "seeds",
+        overrides=overrides,
+        announce=told.append,
+    )
+    assert len({trial.settings["data.seed"] for trial in seeds.trials if trial.value is not None}) == 1
+    assert any("its validation data are not those of trial 0" in text for text in told)
+
+
 def test_without_optuna_a_sentence_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, invoke: Invoke, tmp_path: Path
 ) -> None:
