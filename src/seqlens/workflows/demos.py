@@ -73,7 +73,7 @@ EXAMPLE_DEMOS: tuple[Demo, ...] = (
         measures=("f1", "f1_seen", "f1_unseen"),
         watched="f1",
         speaker="ner/people",
-        share=0.4,
+        share=0.8,
     ),
     Demo(
         name="genes",
