@@ -35,10 +35,10 @@ CONFIG = MarkConfig(model=MarkerConfig(kmer=3, channels=8, dilations=(1, 3)), wi
 TASK = MarkTask.fit(CONFIG, lambda: GENES)
 
 
-def randomised(config: MarkConfig = CONFIG) -> torch.nn.Module:
+def randomised(config: MarkConfig = CONFIG, std: float = 0.3) -> torch.nn.Module:
     torch.manual_seed(0)
     model = replace(TASK, config=config).build_model().eval()
-    torch.nn.init.normal_(model.output.weight, std=0.3)
+    torch.nn.init.normal_(model.output.weight, std=std)
     return model
 
 
@@ -107,7 +107,7 @@ def test_windows_cover_everything_once(length: int, stride: int) -> None:
 def test_a_hundred_thousand_bases_in_windows_are_answered_as_the_whole() -> None:
     sequence = "".join(record.sequence for record in GENES)
     sequence = (sequence * (1 + 100_000 // len(sequence)))[:100_000]
-    model = randomised()
+    model = randomised(std=0.05)  # little enough that the counted words still find genes
     windows = replace(TASK, config=replace(CONFIG, window=10_000))
     whole = replace(TASK, config=replace(CONFIG, window=200_000))
     (scores,), (expected,) = (
@@ -118,7 +118,7 @@ def test_a_hundred_thousand_bases_in_windows_are_answered_as_the_whole() -> None
         task.predict(model, [sequence], settings={"decoding": "path", "confidence": False}) for task in (windows, whole)
     )
     assert answer.regions == reference.regions
-    assert answer.regions
+    assert len(answer.regions) > 20
 
 
 def test_a_recurrent_encoder_forgets_little_beyond_the_overlap() -> None:
