@@ -4,8 +4,8 @@ An opinion praises or blames one or two things, by words that mean so by themsel
 wished for (`if only it were funny`), or taken back (`the plot is dull , but the ending is superb`). The label is what
 is meant in the end. Two in five opinions open with a sentence that says whether all of it is meant as it is said or the
 other way round; sentences on the evening, which say nothing, stand between that one and the opinion, so that it must be
-remembered over up to thirty words. Words do not tell the label: each adjective stands as often in praise as in blame.
-Validation and test have things, people and openings that training has not.
+remembered over up to thirty words. Words hardly tell the label: each adjective stands in praise nearly as often as in
+blame. Validation and test have things, people and openings that training has not.
 """
 
 import random
@@ -137,6 +137,6 @@ def _opinion(draw: random.Random, good: bool, *, held_out: bool) -> str:
 
 
 def _clause(draw: random.Random, thing: str, good: bool) -> str:
-    turned = draw.random() < 0.5
+    turned = draw.random() < 0.3
     word = draw.choice(_GOOD if good != turned else _BAD)
     return draw.choice(_TURNED if turned else _PLAIN).format(thing=thing, word=word)
