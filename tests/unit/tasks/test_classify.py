@@ -127,6 +127,7 @@ def test_the_temperature_is_that_of_a_search_over_many() -> None:
         assert found == pytest.approx(float(tried[int(np.argmin(losses))]), rel=2e-3)
     unknown = torch.cat((labels, torch.tensor([-1])))
     assert fit_temperature(torch.cat((logits, torch.tensor([[99.0, 0, 0]]))), unknown) == pytest.approx(found)
+    assert fit_temperature(torch.eye(3), torch.arange(3)) == 1.0, "nothing tells how sure is too sure"
     assert fit_temperature(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long)) == 1.0
 
 
