@@ -314,7 +314,12 @@ def test_an_edited_file(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "key", "value", "sentence"),
     [
-        ("words", "kind", "phonemes", "'kind' is 'phonemes', expected 'words', 'characters', 'subwords' or 'nucleotides'"),
+        (
+            "words",
+            "kind",
+            "phonemes",
+            "'kind' is 'phonemes', expected 'words', 'characters', 'subwords' or 'nucleotides'",
+        ),
         ("words", "kind", None, "'kind' is missing, expected text"),
         ("words", "normalisation", "nfd", "'normalisation' is 'nfd', expected 'nfc'"),
         ("words", "lowercase", 1, "'lowercase' is a whole number, expected true or false"),
