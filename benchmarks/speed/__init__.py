@@ -1,4 +1,17 @@
 """What seqlens costs, measured beside something else in one run wherever a ratio is told."""
 
-NAMES = ("startup", "vocabulary_loss", "padding", "recurrent", "training", "decoding", "demo", "subword_dropout")
+NAMES = (
+    "startup",
+    "vocabulary_loss",
+    "padding",
+    "recurrent",
+    "recurrent_cells",
+    "recurrent_ragged",
+    "recurrent_peers",
+    "recurrent_memory",
+    "training",
+    "decoding",
+    "demo",
+    "subword_dropout",
+)
 """The benchmarks; each is a module here of that name with `measure(quick=...)`."""

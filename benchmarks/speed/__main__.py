@@ -29,7 +29,8 @@ def speed(
     write: Annotated[bool, typer.Option("--write", help="Append rows to benchmarks/speed/rows.jsonl.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Tiny sizes, only to see that everything runs.")] = False,
 ) -> None:
-    """Measure what seqlens costs: startup, vocabulary_loss, padding, recurrent, training, decoding, demo,
+    """Measure what seqlens costs: startup, vocabulary_loss, padding, recurrent,
+    recurrent_cells, recurrent_ragged, recurrent_peers, recurrent_memory, training, decoding, demo,
     subword_dropout; decoding, beside CTranslate2 and MarianMT, needs the extra `bench`.
 
     Nothing else should be running.

@@ -1,41 +1,24 @@
-"""Recurrent layers: every figure of theirs, each held against equal outputs first.
-
-What is measured where: beside torch's fused layers here; a Python loop, variants of a cell and bfloat16 in
-`recurrent_cells`; lengths in `recurrent_ragged`; other libraries in `recurrent_peers`; memory in `recurrent_memory`.
-"""
+"""Recurrent layers beside torch's fused ones; the benchmarks `recurrent_*` hold the other figures of theirs."""
 
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.speed import recurrent_cells, recurrent_memory, recurrent_peers, recurrent_ragged
 from benchmarks.speed.figures import Figure, Result
-from benchmarks.speed.recurrent_figures import LARGE, milliseconds, rounds_of, times_over
-from benchmarks.speed.recurrent_variants import WITH_TORCH, Case, Size, fastest_product
-from benchmarks.speed.timing import Times, interleave, ratio
+from benchmarks.speed.recurrent_figures import LARGE, TIMED, milliseconds, sizes_of, timed, times_over
+from benchmarks.speed.recurrent_variants import WITH_TORCH, Case, fastest_product
+from benchmarks.speed.timing import Times, ratio
 
-SIZES = (Size(128, 32, 256), Size(128, 32, 512), Size(512, 64, 512), Size(64, 1, 512))
-QUICK_SIZES = (Size(5, 3, 8),)
 PEAK_SIDE, QUICK_PEAK_SIDE = 2048, 64
 BAR, GRU_BAR = 0.97, 1.3
 
 
 def measure(*, quick: bool) -> Result:
     """Asserts equal outputs and gradients of whatever is compared before it times it."""
-    sizes = QUICK_SIZES if quick else SIZES
-    figures, facts = _beside_torch(sizes, quick=quick)
-    for part in (recurrent_cells, recurrent_ragged, recurrent_peers, recurrent_memory):
-        more, told = part.measure(sizes, quick=quick)
-        figures += more
-        facts |= told
-    return Result(name="recurrent", title="Recurrent layers", figures=tuple(figures), facts=facts)
-
-
-def _beside_torch(sizes: tuple[Size, ...], *, quick: bool) -> tuple[list[Figure], dict[str, str]]:
     side = QUICK_PEAK_SIDE if quick else PEAK_SIDE
     figures: list[Figure] = []
     explanations: dict[str, None] = {}
     worst, peak = 0.0, 0.0
-    for size in sizes:
+    for size in sizes_of(quick=quick):
         for kind in WITH_TORCH:
             # A projected LSTM is four LSTMs of its width; two sizes tell enough.
             if kind == "lstm_projected" and size.steps * size.hidden > LARGE // 5:
@@ -47,7 +30,7 @@ def _beside_torch(sizes: tuple[Size, ...], *, quick: bool) -> tuple[list[Figure]
             for training in (True, False):
                 pair = (case.train, case.train_torch) if training else (case.forward, case.forward_torch)
                 variants: dict[str, Callable[[], Any]] = {"ours": pair[0], "torch": pair[1], **fastest_product(side)}
-                times = interleave(variants, rounds=rounds_of(size, quick=quick))
+                times = timed(f"{kind}, {size}", variants, quick=quick)
                 products = min((times[name] for name in fastest_product(1)), key=lambda found: found.median)
                 figures += _figures(case, times, products, side, training=training)
                 peak = max(peak, 2 * side**3 / products.median)
@@ -55,14 +38,16 @@ def _beside_torch(sizes: tuple[Size, ...], *, quick: bool) -> tuple[list[Figure]
         "equality": "outputs, with gradients and without, and the gradients of inputs and weights against torch's "
         f"fused layer in float32: largest difference {worst:.1e} of the largest entry, asserted ≤ 1e-5 at every size "
         "before anything was timed",
-        "time": "one layer, one direction, input as wide as the state, float32, steps × sequences × width, 9 "
-        "interleaved rounds (3 of the largest size); a ratio is the median of the rounds' own ratios",
+        "time": "one layer, one direction, input as wide as the state, float32, steps × sequences × width, "
+        f"{TIMED}; a ratio is the median of the rounds' own ratios",
         "share of the peak": "matrix-product operations over the real steps in a second, of those of a "
         f"{side} × {side} × {side} float32 product timed in the same rounds, by MKL or oneDNN, whichever is faster "
         f"(at best {peak / 1e9:,.0f} GFLOP/s)",
         "executor": " ".join(explanations),
     }
-    return figures, facts
+    return Result(
+        name="recurrent", title="Recurrent layers beside torch's fused ones", figures=tuple(figures), facts=facts
+    )
 
 
 def _figures(case: Case, times: dict[str, Times], product: Times, side: int, *, training: bool) -> list[Figure]:

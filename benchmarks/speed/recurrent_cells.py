@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from typing import Any, get_args
 
-from benchmarks.speed.figures import Figure
-from benchmarks.speed.recurrent_figures import milliseconds, rounds_of, times_over
+from benchmarks.speed.figures import Figure, Result
+from benchmarks.speed.recurrent_figures import TIMED, milliseconds, sizes_of, timed, times_over
 from benchmarks.speed.recurrent_variants import Case, Size
-from benchmarks.speed.timing import interleave
 from seqlens.cells import CellKind
 
 LOOP_BAR, LOOP_HIDDEN = 3.0, 256
@@ -22,8 +21,9 @@ LOW_BAR, LOW_HIDDEN = 2.0, 512
 LOW_CELLS: tuple[CellKind, ...] = ("rnn", "lstm", "gru", "gru_after")
 
 
-def measure(sizes: tuple[Size, ...], *, quick: bool) -> tuple[list[Figure], dict[str, str]]:
+def measure(*, quick: bool) -> Result:
     """Asserts that no cell falls back on the reference at any size; then the figures."""
+    sizes = sizes_of(quick=quick)
     worst = 0.0
     figures: list[Figure] = []
     for size in sizes:
@@ -51,9 +51,15 @@ def measure(sizes: tuple[Size, ...], *, quick: bool) -> tuple[list[Figure], dict
         "against its loop before",
         "bfloat16": "autocast, float32 weights; outputs within "
         f"{low_worst:.1e} of the largest entry of those in float32, asserted ≤ 5e-2",
+        "time": TIMED,
         "no reference": "asserted for every cell at every size in float32: explain() names a faster executor",
     }
-    return figures, facts
+    return Result(
+        name="recurrent_cells",
+        title="Recurrent cells beside a Python loop, a plain cell, and bfloat16",
+        figures=tuple(figures),
+        facts=facts,
+    )
 
 
 def _beside_a_loop(size: Size, *, quick: bool) -> tuple[list[Figure], float]:
@@ -67,7 +73,7 @@ def _beside_a_loop(size: Size, *, quick: bool) -> tuple[list[Figure], float]:
             "forward": (case.forward, case.forward_loop),
         }
         for what, (ours, loop) in pairs.items():
-            times = interleave({"ours": ours, "loop": loop}, rounds=2 if quick else 5)
+            times = timed(f"{kind}, {size}, {what}", {"ours": ours, "loop": loop}, quick=quick)
             name = f"{kind}, {size}, {what}: time of a Python loop over ours"
             figures.append(times_over(name, times["loop"], times["ours"], LOOP_BAR))
     return figures, worst
@@ -80,7 +86,7 @@ def _beside_plain_cells(size: Size, *, quick: bool) -> list[Figure]:
         runs: dict[CellKind, Callable[[], Any]] = {
             kind: case.train if what == "training step" else case.forward for kind, case in cases.items()
         }
-        times = interleave({f"{kind}": run for kind, run in runs.items()}, rounds=rounds_of(size, quick=quick))
+        times = timed(f"{size}, {what}", {f"{kind}": run for kind, run in runs.items()}, quick=quick)
         for kind, plain in PLAIN.items():
             name = f"{kind}, {size}, {what}: time of ours over that of {plain}"
             figures.append(times_over(name, times[kind], times[plain], PLAIN_BAR, lower=True))
@@ -93,7 +99,7 @@ def _in_bfloat16(size: Size, *, quick: bool) -> tuple[list[Figure], float]:
     for kind in LOW_CELLS:
         case = Case(kind, size)
         worst = max(worst, case.assert_low_near())
-        times = interleave({"float32": case.train, "bfloat16": case.train_low}, rounds=rounds_of(size, quick=quick))
+        times = timed(f"{kind}, {size}", {"float32": case.train, "bfloat16": case.train_low}, quick=quick)
         name = f"{kind}, {size}, training step: time in float32 over that in bfloat16"
         figures.append(times_over(name, times["float32"], times["bfloat16"], LOW_BAR))
         figures.append(milliseconds(f"{kind}, {size}, training step in bfloat16", times["bfloat16"]))

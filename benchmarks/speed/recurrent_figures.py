@@ -1,18 +1,32 @@
-"""What the files of the benchmark of recurrent layers share: how often everything is timed, and ratios as figures."""
+"""What the benchmarks of recurrent layers share: their sizes, how often everything is timed, ratios as figures."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from benchmarks.speed.figures import Figure
 from benchmarks.speed.recurrent_variants import Size
-from benchmarks.speed.timing import Times, ratio
+from benchmarks.speed.timing import Times, interleave, ratio
+from seqlens.cli.printing import note
 
+SIZES = (Size(128, 32, 256), Size(128, 32, 512), Size(512, 64, 512), Size(64, 1, 512))
+QUICK_SIZES = (Size(5, 3, 8),)
 LARGE = 10**7
-"""Numbers in the outputs from which on fewer rounds do: they last seconds each."""
+"""Numbers in the outputs of the size at which a step lasts seconds."""
+ROUNDS, LEAST_ROUNDS, SECONDS = 9, 3, 6.0
+TIMED = f"{ROUNDS} interleaved rounds, or as many as {SECONDS:g} seconds hold but {LEAST_ROUNDS}"
 
 
-def rounds_of(size: Size, *, quick: bool) -> int:
-    """How many times everything is timed at a size."""
+def sizes_of(*, quick: bool) -> tuple[Size, ...]:
+    """What is measured at."""
+    return QUICK_SIZES if quick else SIZES
+
+
+def timed(label: str, variants: Mapping[str, Callable[[], Any]], *, quick: bool) -> dict[str, Times]:
+    """Times variants side by side, and says which ones: the whole lasts minutes."""
+    note(f"  {label}: {', '.join(variants)}")
     if quick:
-        return 2
-    return 3 if size.steps * size.hidden > LARGE else 9
+        return interleave(variants, rounds=2)
+    return interleave(variants, rounds=ROUNDS, least_rounds=LEAST_ROUNDS, seconds=SECONDS)
 
 
 def times_over(name: str, slower: Times, faster: Times, bar: float | None, *, lower: bool = False) -> Figure:

@@ -7,9 +7,10 @@ import sys
 from typing import cast
 
 from benchmarks.provenance import REPOSITORY
-from benchmarks.speed.figures import Figure
+from benchmarks.speed.figures import Figure, Result
 from benchmarks.speed.memory import peak_bytes, reset_peak, resident_bytes
 from benchmarks.speed.process import run_python
+from benchmarks.speed.recurrent_figures import QUICK_SIZES
 from benchmarks.speed.recurrent_variants import Case, Size
 from seqlens.cells import CellKind
 
@@ -20,11 +21,13 @@ PROCESSES = 3
 MEBIBYTE = 2**20
 
 
-def measure(sizes: tuple[Size, ...], *, quick: bool) -> tuple[list[Figure], dict[str, str]]:
-    """At one size; equality at it was asserted when it was timed."""
-    size = sizes[0] if quick else SIZE
+def measure(*, quick: bool) -> Result:
+    """At one size, after equal outputs and gradients were asserted at it."""
+    size = QUICK_SIZES[0] if quick else SIZE
     figures = []
-    for kind in ("lstm",) if quick else CELLS:
+    worst = 0.0
+    for kind in CELLS[1:2] if quick else CELLS:
+        worst = max(worst, Case(kind, size).assert_equal(loop=False))
         ours, theirs = (_median_bytes(variant, kind, size, 1 if quick else PROCESSES) for variant in ("ours", "torch"))
         label = f"{kind}, {size}, training step"
         figures.append(
@@ -37,11 +40,17 @@ def measure(sizes: tuple[Size, ...], *, quick: bool) -> tuple[list[Figure], dict
         )
         figures.append(Figure(name=f"{label}: extra memory", value=ours / MEBIBYTE, unit="MiB"))
     facts = {
+        "equality": f"outputs and gradients to within {worst:.1e} of the largest entry, asserted ≤ 1e-5",
         "memory": "forward and backward in a fresh process, after one step on a small batch: the kernel's peak "
         "resident size (VmHWM, reset just before by clear_refs) less what was resident just before, so weights and "
         f"inputs are not counted, outputs and gradients are; median over {PROCESSES} processes",
     }
-    return figures, facts
+    return Result(
+        name="recurrent_memory",
+        title="Memory of a training step of recurrent layers",
+        figures=tuple(figures),
+        facts=facts,
+    )
 
 
 def _median_bytes(variant: str, kind: str, size: Size, processes: int) -> int:

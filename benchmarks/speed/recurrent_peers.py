@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.speed.figures import Figure
-from benchmarks.speed.recurrent_figures import rounds_of, times_over
-from benchmarks.speed.recurrent_variants import TOLERANCE, Case, Size
-from benchmarks.speed.timing import interleave
+from benchmarks.speed.figures import Figure, Result
+from benchmarks.speed.recurrent_figures import TIMED, sizes_of, timed, times_over
+from benchmarks.speed.recurrent_variants import TOLERANCE, Case
 from seqlens.cells import CellKind
 from seqlens.cli.printing import note
 
@@ -19,7 +18,7 @@ CELLS: tuple[CellKind, ...] = ("lstm", "gru")
 """The GRU resets before the product, which is where other libraries have no fast layer; these two do not mind."""
 
 
-def measure(sizes: tuple[Size, ...], *, quick: bool) -> tuple[list[Figure], dict[str, str]]:
+def measure(*, quick: bool) -> Result:
     """What is not installed is left out, with a note."""
     has_onnx = all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime"))
     has_jax = importlib.util.find_spec("jax") is not None
@@ -27,32 +26,37 @@ def measure(sizes: tuple[Size, ...], *, quick: bool) -> tuple[list[Figure], dict
     if missing:
         note(f"Left out, as not installed: {' and '.join(missing)}; pip install -e '.[bench]' brings them.")
     figures: list[Figure] = []
-    for size in sizes:
+    for size in sizes_of(quick=quick):
         for kind in CELLS:
             case = Case(kind, size)
-            rounds = rounds_of(size, quick=quick)
             if has_onnx:
-                figures += _beside_onnx(case, rounds)
+                figures += _beside_onnx(case, quick=quick)
             if has_jax:
-                figures += _beside_scan(case, rounds)
+                figures += _beside_scan(case, quick=quick)
     facts = {
+        "time": TIMED,
         "other libraries": "outputs, and for lax.scan the gradients of inputs and weights, asserted equal to 1e-5 of "
         "the largest entry (1e-4 for weights, whose gradients are sums over all steps); ONNX Runtime has as many "
         f"threads as torch, {torch.get_num_threads()}, XLA takes as many cores as the process may use"
         + (f"; not installed: {', '.join(missing)}" if missing else ""),
     }
-    return figures, facts
+    return Result(
+        name="recurrent_peers",
+        title="Recurrent layers beside ONNX Runtime and a jitted lax.scan",
+        figures=tuple(figures),
+        facts=facts,
+    )
 
 
-def _beside_onnx(case: Case, rounds: int) -> list[Figure]:
+def _beside_onnx(case: Case, *, quick: bool) -> list[Figure]:
     runtime = OnnxRuntime(case)
     _assert_near({"outputs": (runtime(), case.forward())}, f"{case.kind} {case.size} in ONNX Runtime")
-    times = interleave({"ours": case.forward, "onnx": runtime}, rounds=rounds)
+    times = timed(f"{case.kind}, {case.size}", {"ours": case.forward, "ONNX Runtime": runtime}, quick=quick)
     name = f"{case.kind}, {case.size}, forward: time of ONNX Runtime over ours"
-    return [times_over(name, times["onnx"], times["ours"], None)]
+    return [times_over(name, times["ONNX Runtime"], times["ours"], None)]
 
 
-def _beside_scan(case: Case, rounds: int) -> list[Figure]:
+def _beside_scan(case: Case, *, quick: bool) -> list[Figure]:
     scan = Scan(case)
     where = f"{case.kind} {case.size} in lax.scan"
     _assert_near({"outputs": (scan.forward(), case.forward())}, where)
@@ -65,7 +69,7 @@ def _beside_scan(case: Case, rounds: int) -> list[Figure]:
         "our forward": case.forward,
         "scan forward": scan.run_forward,
     }
-    times = interleave(variants, rounds=rounds)
+    times = timed(f"{case.kind}, {case.size}", variants, quick=quick)
     label = f"{case.kind}, {case.size}"
     return [
         times_over(f"{label}, training step: time of a jitted lax.scan over ours", times["scan"], times["ours"], None),

@@ -3,10 +3,10 @@
 from bisect import bisect_left
 from dataclasses import replace
 
-from benchmarks.speed.figures import Figure
-from benchmarks.speed.recurrent_figures import milliseconds, rounds_of, times_over
+from benchmarks.speed.figures import Figure, Result
+from benchmarks.speed.recurrent_figures import TIMED, milliseconds, sizes_of, timed, times_over
 from benchmarks.speed.recurrent_variants import WITH_TORCH, Case, Size
-from benchmarks.speed.timing import Times, interleave
+from benchmarks.speed.timing import Times
 from seqlens.cells import CellKind
 
 IDEAL_BAR = 1.2
@@ -16,11 +16,11 @@ COST_STEPS = 64
 """Steps of the batches from which the cost of a step is had."""
 
 
-def measure(sizes: tuple[Size, ...], *, quick: bool) -> tuple[list[Figure], dict[str, str]]:
+def measure(*, quick: bool) -> Result:
     """Asserts equality with packed sequences of torch's layer where it has one, and with sequences run alone."""
     figures: list[Figure] = []
     worst = 0.0
-    for whole in sizes:
+    for whole in sizes_of(quick=quick):
         if whole.batch == 1:
             continue
         size = replace(whole, ragged=True)
@@ -31,11 +31,17 @@ def measure(sizes: tuple[Size, ...], *, quick: bool) -> tuple[list[Figure], dict
     facts = {
         "ragged": "lengths drawn evenly from 1 to the number of steps; against torch's layer over PackedSequence "
         f"outputs and gradients equal to within {worst:.1e} of the largest entry, asserted ≤ 1e-5",
+        "time": TIMED,
         "ideal": f"whole batches of 1, 2, 4, … sequences and {COST_STEPS} steps, timed in the same rounds, give the "
         "cost of a step at each; the ideal is the sum of the costs of all steps at the sequences then still running, "
         "costs between the measured ones by linear interpolation",
     }
-    return figures, facts
+    return Result(
+        name="recurrent_ragged",
+        title="Recurrent layers over sequences of many lengths",
+        figures=tuple(figures),
+        facts=facts,
+    )
 
 
 def _measure_one(kind: CellKind, size: Size, *, quick: bool) -> tuple[list[Figure], float]:
@@ -54,10 +60,9 @@ def _measure_one(kind: CellKind, size: Size, *, quick: bool) -> tuple[list[Figur
     assert case.lengths is not None
     active = [int((case.lengths > step).sum()) for step in range(size.time)]
     figures: list[Figure] = []
-    rounds = rounds_of(size, quick=quick)
     for what, times in (
-        ("training step", interleave(training, rounds=rounds)),
-        ("forward", interleave(forward, rounds=rounds)),
+        ("training step", timed(f"{kind}, {size}", training, quick=quick)),
+        ("forward", timed(f"{kind}, {size}", forward, quick=quick)),
     ):
         label = f"{kind}, {size}, {what}"
         ideal = cost_of_steps(active, {batch: times[f"{batch}"] for batch in batches}, steps)

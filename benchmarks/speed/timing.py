@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import inf
 from statistics import median
 from typing import Any, final
 
@@ -43,14 +44,26 @@ def ratio(slower: Times, faster: Times) -> Ratio:
     return Ratio(median(ratios), min(ratios), max(ratios))
 
 
-def interleave(variants: Mapping[str, Callable[[], Any]], *, rounds: int, warmup: int = 1) -> dict[str, Times]:
-    """Runs A B C, A B C, ... and returns the times of each; the first `warmup` rounds are not counted."""
-    seconds: dict[str, list[float]] = {name: [] for name in variants}
-    for number in range(warmup + rounds):
+def interleave(
+    variants: Mapping[str, Callable[[], Any]],
+    *,
+    rounds: int,
+    warmup: int = 1,
+    least_rounds: int | None = None,
+    seconds: float = inf,
+) -> dict[str, Times]:
+    """Runs A B C, A B C, ... and returns the times of each; the first `warmup` rounds are not counted.
+
+    After `least_rounds` no round begins once `seconds` have gone by.
+    """
+    taken: dict[str, list[float]] = {name: [] for name in variants}
+    until = time.perf_counter() + seconds
+    for number in range(-warmup, rounds):
+        if least_rounds is not None and number >= least_rounds and time.perf_counter() > until:
+            break
         for name, run in variants.items():
             started = time.perf_counter()
             run()
-            taken = time.perf_counter() - started
-            if number >= warmup:
-                seconds[name].append(taken)
-    return {name: Times(tuple(values)) for name, values in seconds.items()}
+            if number >= 0:
+                taken[name].append(time.perf_counter() - started)
+    return {name: Times(tuple(values)) for name, values in taken.items()}

@@ -58,6 +58,14 @@ def test_variants_take_turns_and_the_warm_up_is_not_counted() -> None:
     assert {name: len(found.seconds) for name, found in times.items()} == {"a": 2, "b": 2}
 
 
+def test_no_round_begins_when_time_is_up_but_the_least() -> None:
+    calls: list[str] = []
+    variants = {"a": lambda: calls.append("a")}
+    assert len(interleave(variants, rounds=9, warmup=1, least_rounds=3, seconds=0.0)["a"].seconds) == 3
+    assert len(calls) == 4
+    assert len(interleave(variants, rounds=9, least_rounds=3, seconds=60.0)["a"].seconds) == 9
+
+
 def test_a_ratio_is_taken_within_rounds() -> None:
     found = ratio(Times((2.0, 40.0, 3.0)), Times((1.0, 20.0, 1.0)))  # a busy second round slows both
     assert (found.median, found.low, found.high) == (2.0, 2.0, 3.0)
