@@ -104,6 +104,7 @@ def circumstances(cell: Cell, packing: Packing | None, randomness: Randomness, *
         or (training and randomness.recurrent_dropout_p > 0),
         grad=torch.is_grad_enabled(),
         batch_size=None if packing is None else packing.batch_size,
+        time=1 if packing is None else len(packing.batch_sizes),
     )
 
 

@@ -5,6 +5,7 @@ the first `batch_sizes[t]` rows. Padding is never read, so whatever it holds can
 """
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -13,24 +14,58 @@ from torch import Tensor, nn
 from seqlens.layers.masks import check_lengths
 
 
+class Places(NamedTuple):
+    """Index tensors between a padded batch and its packed steps; see the properties of `Packing`."""
+
+    positions: Int[Tensor, " steps"]
+    reversal: Int[Tensor, " steps"]
+    order: Int[Tensor, " batch"]
+    inverse: Int[Tensor, " batch"]
+
+
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """Index tensors between a padded batch `[batch, time]` and its packed steps.
+    """How a padded batch `[batch, time]` is packed.
 
-    `positions [steps]`: each packed step's index into the flattened `[batch * time]`; `reversal [steps]`: the packed
-    step holding the same sequence counted from its end; `order [batch]`: the batch row of each sorted row;
-    `inverse [batch]`: the other way round; `padding [steps]`: True at packed steps that are none, where a graph of
-    fixed shapes has to hold them too, None where there are none.
+    `padding [steps]`: True at packed steps that are none, where a graph of fixed shapes has to hold them too, None
+    where there are none.
     """
 
     batch_size: int
     time: int
     batch_sizes: tuple[int, ...]
-    positions: Int[Tensor, " steps"]
-    reversal: Int[Tensor, " steps"]
-    order: Int[Tensor, " batch"]
-    inverse: Int[Tensor, " batch"]
+    device: torch.device
+    places: Places | None
+    """None for a batch without padding, whose places follow from its size: most calls never ask for them."""
     padding: Bool[Tensor, " steps"] | None = None
+
+    @property
+    def positions(self) -> Int[Tensor, " steps"]:
+        """Each packed step's index into the flattened `[batch * time]`."""
+        if self.places is not None:
+            return self.places.positions
+        return (self.order * self.time + self._steps).flatten()
+
+    @property
+    def reversal(self) -> Int[Tensor, " steps"]:
+        """For each packed step, the packed step that holds the same sequence counted from its end."""
+        if self.places is not None:
+            return self.places.reversal
+        return (self.order + self.batch_size * (self.time - 1 - self._steps)).flatten()
+
+    @property
+    def order(self) -> Int[Tensor, " batch"]:
+        """The batch row of each sorted row."""
+        return torch.arange(self.batch_size, device=self.device) if self.places is None else self.places.order
+
+    @property
+    def inverse(self) -> Int[Tensor, " batch"]:
+        """The sorted row of each batch row."""
+        return self.order if self.places is None else self.places.inverse
+
+    @property
+    def _steps(self) -> Int[Tensor, "time 1"]:
+        return torch.arange(self.time, device=self.device)[:, None]
 
     @property
     def is_whole(self) -> bool:
@@ -62,26 +97,20 @@ class Packing:
             batch_size=batch_size,
             time=time,
             batch_sizes=tuple(sizes.tolist()),
-            positions=positions.to(device),
-            reversal=reversal.to(device),
-            order=order.to(device),
-            inverse=torch.argsort(order).to(device),
+            device=device,
+            places=Places(
+                positions=positions.to(device),
+                reversal=reversal.to(device),
+                order=order.to(device),
+                inverse=torch.argsort(order).to(device),
+            ),
         )
 
     @classmethod
     def _full(cls, batch_size: int, time: int, device: torch.device) -> "Packing":
         """A batch without padding, planned without reading a tensor: so that torch.export can trace it."""
-        rows = torch.arange(batch_size, device=device)
-        steps = torch.arange(time, device=device)[:, None]
-        return cls(
-            batch_size=batch_size,
-            time=time,
-            batch_sizes=(batch_size,) * time if batch_size else (),
-            positions=(rows * time + steps).flatten(),
-            reversal=(rows + batch_size * (time - 1 - steps)).flatten(),
-            order=rows,
-            inverse=rows,
-        )
+        sizes = (batch_size,) * time if batch_size else ()
+        return cls(batch_size=batch_size, time=time, batch_sizes=sizes, device=device, places=None)
 
     @classmethod
     def _fixed(cls, batch_size: int, time: int, lengths: Int[Tensor, " batch"], device: torch.device) -> "Packing":
@@ -91,10 +120,11 @@ class Packing:
         """
         full = cls._full(batch_size, time, device)
         ends = lengths.to(device).clamp(0, time)
-        steps = torch.arange(time, device=device)[:, None]
+        order, steps = full.order, full._steps
         padding = steps >= ends
-        reversal = torch.where(padding, steps, ends - 1 - steps) * batch_size + full.order
-        return replace(full, reversal=reversal.flatten(), padding=padding.flatten())
+        reversal = torch.where(padding, steps, ends - 1 - steps) * batch_size + order
+        places = Places(full.positions, reversal.flatten(), order, order)
+        return replace(full, places=places, padding=padding.flatten())
 
     def pack(self, padded: Float[Tensor, "batch time dim"]) -> Float[Tensor, "steps dim"]:
         """Takes the real steps out of a padded batch."""

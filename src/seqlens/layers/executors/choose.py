@@ -1,6 +1,5 @@
 """Which executor runs a cell, as a function of its arguments, with the reason in a sentence."""
 
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
@@ -11,16 +10,16 @@ from seqlens.layers.product import is_small
 
 ExecutorChoice = Literal["auto", "reference", "generic", "scan", "fused"]
 
-_COPIED_AT_ONCE = 2**18
+_COPIED_A_STEP = 2**14
+"""Numbers that are copied about as fast as a step of a batch of one is turned round in Python."""
 
 
-@dataclass(frozen=True, slots=True)
-class Circumstances:
+class Circumstances(NamedTuple):
     """What of a call the choice looks at.
 
     `whole`: all sequences have equally many steps, at least one. `lowered`: products run in another dtype than the
     weights (autocast). `masked`: zoneout or variational dropout happens in every step. `grad`: gradients are recorded.
-    `batch_size`: sequences; None for many.
+    `batch_size`: sequences; None for many. `time`: steps of the longest.
     """
 
     device_type: str = "cpu"
@@ -30,6 +29,7 @@ class Circumstances:
     masked: bool = False
     grad: bool = True
     batch_size: int | None = None
+    time: int = 1
 
 
 class Choice(NamedTuple):
@@ -95,7 +95,7 @@ def _slower_fused(cell: Cell, given: Circumstances) -> str | None:
     if isinstance(cell, LSTMCell) and torch.backends.mkldnn.is_available():
         return None
     # In small products what counts is the turn-around of a step, which is shorter in C++. A GRU's weights are copied.
-    copies_little = isinstance(cell, RNNCell) or cell.recurrent_weight.numel() <= _COPIED_AT_ONCE
+    copies_little = isinstance(cell, RNNCell) or cell.recurrent_weight.numel() <= _COPIED_A_STEP * given.time
     small = given.batch_size is not None and is_small(given.batch_size, cell.recurrent_weight)
     if small and copies_little and not given.grad:
         return None
