@@ -99,7 +99,7 @@ class TrainingConfig:
     accumulate_batches: AtLeastOne = 1
     """Batches in one update; their losses are summed and divided by their counts together, as in one large batch."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """What matrix products are computed in (weights stay as they are); auto = bfloat16 where it has matrix units."""
+    """What matrix products are computed in (weights stay as they are); auto = bfloat16 where that is fast."""
     validate_every: AtLeastOne = 500
     """Steps from one validation to the next; the last step is validated always."""
     metric: str = "loss"
