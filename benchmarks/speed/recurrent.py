@@ -4,17 +4,25 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.speed.figures import Figure, Result
-from benchmarks.speed.recurrent_figures import LARGE, TIMED, milliseconds, sizes_of, timed, times_over
+from benchmarks.speed.recurrent_figures import (
+    LARGE,
+    TIMED,
+    faster,
+    milliseconds,
+    side_of_peak,
+    sizes_of,
+    timed,
+    times_over,
+)
 from benchmarks.speed.recurrent_variants import WITH_TORCH, Case, fastest_product
 from benchmarks.speed.timing import Times, ratio
 
-PEAK_SIDE, QUICK_PEAK_SIDE = 2048, 64
 BAR, GRU_BAR = 0.97, 1.3
 
 
 def measure(*, quick: bool) -> Result:
     """Asserts equal outputs and gradients of whatever is compared before it times it."""
-    side = QUICK_PEAK_SIDE if quick else PEAK_SIDE
+    side = side_of_peak(quick=quick)
     figures: list[Figure] = []
     explanations: dict[str, None] = {}
     worst, peak = 0.0, 0.0
@@ -31,7 +39,7 @@ def measure(*, quick: bool) -> Result:
                 pair = (case.train, case.train_torch) if training else (case.forward, case.forward_torch)
                 variants: dict[str, Callable[[], Any]] = {"ours": pair[0], "torch": pair[1], **fastest_product(side)}
                 times = timed(f"{kind}, {size}", variants, quick=quick)
-                products = min((times[name] for name in fastest_product(1)), key=lambda found: found.median)
+                products = faster(times, fastest_product(1))
                 figures += _figures(case, times, products, side, training=training)
                 peak = max(peak, 2 * side**3 / products.median)
     facts = {

@@ -1,11 +1,25 @@
-"""Every cell beside a Python loop over it; reset before the product and layer norm beside plain cells; bfloat16."""
+"""Every cell beside a Python loop over it; reset before the product and layer norm beside plain cells; bfloat16.
+
+Beside the loop stands what no layer can beat: the products alone, as fast as the processor multiplies large squares.
+"""
 
 from collections.abc import Callable
 from typing import Any, get_args
 
+import torch
+
 from benchmarks.speed.figures import Figure, Result
-from benchmarks.speed.recurrent_figures import TIMED, milliseconds, sizes_of, timed, times_over
-from benchmarks.speed.recurrent_variants import Case, Size
+from benchmarks.speed.recurrent_figures import (
+    TIMED,
+    faster,
+    milliseconds,
+    side_of_peak,
+    sizes_of,
+    timed,
+    times_over,
+)
+from benchmarks.speed.recurrent_variants import Case, Size, fastest_product
+from benchmarks.speed.timing import Times
 from seqlens.cells import CellKind
 
 LOOP_BAR, LOOP_HIDDEN = 3.0, 256
@@ -65,6 +79,7 @@ def measure(*, quick: bool) -> Result:
 def _beside_a_loop(size: Size, *, quick: bool) -> tuple[list[Figure], float]:
     figures: list[Figure] = []
     worst = 0.0
+    side = side_of_peak(quick=quick)
     for kind in get_args(CellKind):
         case = Case(kind, size)
         worst = max(worst, case.assert_equal(loop=True))
@@ -73,9 +88,13 @@ def _beside_a_loop(size: Size, *, quick: bool) -> tuple[list[Figure], float]:
             "forward": (case.forward, case.forward_loop),
         }
         for what, (ours, loop) in pairs.items():
-            times = timed(f"{kind}, {size}, {what}", {"ours": ours, "loop": loop}, quick=quick)
-            name = f"{kind}, {size}, {what}: time of a Python loop over ours"
-            figures.append(times_over(name, times["loop"], times["ours"], LOOP_BAR))
+            variants = {"ours": ours, "loop": loop, **fastest_product(side)}
+            times = timed(f"{kind}, {size}, {what}", variants, quick=quick)
+            name = f"{kind}, {size}, {what}: time of a Python loop over"
+            figures.append(times_over(f"{name} ours", times["loop"], times["ours"], LOOP_BAR))
+            share = size.flops(case.cell, training=what == "training step") / (2 * side**3)
+            alone = Times(tuple(share * second for second in faster(times, fastest_product(1)).seconds))
+            figures.append(times_over(f"{name} that of the products alone at the peak", times["loop"], alone, None))
     return figures, worst
 
 
@@ -96,6 +115,12 @@ def _beside_plain_cells(size: Size, *, quick: bool) -> list[Figure]:
 def _in_bfloat16(size: Size, *, quick: bool) -> tuple[list[Figure], float]:
     figures: list[Figure] = []
     worst = 0.0
+    one, other = (torch.randn(side_of_peak(quick=quick), side_of_peak(quick=quick)) for _ in range(2))
+    low, low_other = one.bfloat16(), other.bfloat16()
+    variants = {**fastest_product(len(one)), "bfloat16": lambda: low @ low_other}
+    times = timed("products", variants, quick=quick)
+    name = f"a product of {len(one):,} rows and columns at {size}: time in float32 over that in bfloat16"
+    figures.append(times_over(name, faster(times, fastest_product(1)), times["bfloat16"], None))
     for kind in LOW_CELLS:
         case = Case(kind, size)
         worst = max(worst, case.assert_low_near())

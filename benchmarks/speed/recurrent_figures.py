@@ -1,6 +1,6 @@
 """What the benchmarks of recurrent layers share: their sizes, how often everything is timed, ratios as figures."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from benchmarks.speed.figures import Figure
@@ -10,6 +10,7 @@ from seqlens.cli.printing import note
 
 SIZES = (Size(128, 32, 256), Size(128, 32, 512), Size(512, 64, 512), Size(64, 1, 512))
 QUICK_SIZES = (Size(5, 3, 8),)
+PEAK_SIDE, QUICK_PEAK_SIDE = 2048, 64
 LARGE = 10**7
 """Numbers in the outputs of the size at which a step lasts seconds."""
 ROUNDS, LEAST_ROUNDS, SECONDS = 9, 3, 6.0
@@ -19,6 +20,16 @@ TIMED = f"{ROUNDS} interleaved rounds, or as many as {SECONDS:g} seconds hold bu
 def sizes_of(*, quick: bool) -> tuple[Size, ...]:
     """What is measured at."""
     return QUICK_SIZES if quick else SIZES
+
+
+def side_of_peak(*, quick: bool) -> int:
+    """That of the square product which the peak is measured with."""
+    return QUICK_PEAK_SIDE if quick else PEAK_SIDE
+
+
+def faster(times: Mapping[str, Times], names: Iterable[str]) -> Times:
+    """Those of the faster one."""
+    return min((times[name] for name in names), key=lambda found: found.median)
 
 
 def timed(label: str, variants: Mapping[str, Callable[[], Any]], *, quick: bool) -> dict[str, Times]:

@@ -10,6 +10,7 @@ from seqlens.layers.dropout import Dropout
 from seqlens.models.build_encoder import build_encoder
 from seqlens.models.classifier_config import ClassifierConfig
 from seqlens.models.encoders import Encoder
+from seqlens.models.letter_grams import LetterGrams, Spellings
 from seqlens.models.shapes import ClassifierOutput, Pooling, SequenceClassifier
 
 
@@ -30,14 +31,20 @@ class TokenClassifier(nn.Module):
         unknown_id: int = 1,
         num_positions: int | None = None,
         embedding_std: float | None = None,
+        num_letter_grams: int | None = None,
     ) -> None:
-        """`token_dropout_p`: in training each token becomes `unknown_id` with this probability. `embedding_std`: how
-        far entries of a fresh embedding lie from 0, `embedding_dim ** -0.5` if None.
+        """`token_dropout_p`: in training each token becomes `unknown_id` with this probability; its letters stay.
+        `embedding_std`: how far entries of a fresh embedding lie from 0, `embedding_dim ** -0.5` if None. With
+        `num_letter_grams` a token is also read by its letters.
         """
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, embedding_dim)
         # torch's own rows are longer than what a rare word ever learns: it would stay noise.
-        nn.init.normal_(self.embedding.weight, std=embedding_std or embedding_dim**-0.5)
+        std = embedding_std or embedding_dim**-0.5
+        nn.init.normal_(self.embedding.weight, std=std)
+        self.letters = None
+        if num_letter_grams is not None:
+            self.letters = LetterGrams(embedding_dim, num_buckets=num_letter_grams, embedding_std=std)
         self.dropout = Dropout(dropout_p)
         self.classifier = SequenceClassifier(
             encoder, num_classes=num_classes, pooling=pooling, dropout_p=dropout_p, num_positions=num_positions
@@ -51,12 +58,19 @@ class TokenClassifier(nn.Module):
         limits = (self.classifier.encoder.max_length, self.classifier.num_positions)
         return min((limit for limit in limits if limit is not None), default=None)
 
-    def forward(self, ids: Int[Tensor, "batch time"], lengths: Int[Tensor, " batch"]) -> ClassifierOutput:
-        """Classifies whole sequences."""
+    def forward(
+        self, ids: Int[Tensor, "batch time"], lengths: Int[Tensor, " batch"], spellings: Spellings | None = None
+    ) -> ClassifierOutput:
+        """Classifies whole sequences; a model with letter n-grams needs `spellings`."""
         if self.training and self.token_dropout_p:
             dropped = torch.rand(ids.shape, device=ids.device) < self.token_dropout_p
             ids = ids.masked_fill(dropped, self.unknown_id)
-        return self.classify_embedded(self.embedding(ids), lengths)
+        embedded = self.embedding(ids)
+        if self.letters is not None:
+            if spellings is None:
+                raise ValueError("a classifier with letter n-grams needs the `spellings` of its tokens")
+            embedded = embedded + self.letters(spellings)
+        return self.classify_embedded(embedded, lengths)
 
     def classify_embedded(
         self, embedded: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]
@@ -80,4 +94,5 @@ def build_classifier(
         unknown_id=unknown_id,
         num_positions=config.num_positions,
         embedding_std=config.embedding_std,
+        num_letter_grams=None if config.letter_grams is None else config.letter_grams.num_buckets,
     )

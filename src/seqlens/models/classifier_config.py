@@ -11,6 +11,22 @@ PoolingName = Literal["summary", "last", "mean", "max", "attention", "positions"
 
 
 @dataclass(frozen=True, slots=True)
+class LetterGramsConfig:
+    """N-grams of a word's letters, of `shortest` to `longest` ones, beginning and end marked (Bojanowski et al. 2017).
+
+    Each is one of `num_buckets` by a hash; some share one.
+    """
+
+    shortest: Annotated[int, Field(ge=1, le=8)] = 3
+    longest: Annotated[int, Field(ge=1, le=8)] = 5
+    num_buckets: Positive = 16384
+
+    def __post_init__(self) -> None:
+        if self.shortest > self.longest:
+            raise ValueError(f"'shortest' is {self.shortest}, expected at most 'longest', which is {self.longest}")
+
+
+@dataclass(frozen=True, slots=True)
 class ClassifierConfig:
     """Embeddings, an encoder, one vector out of its steps, a layer over the classes.
 
@@ -21,6 +37,9 @@ class ClassifierConfig:
 
     `embedding_std`: how far entries of a fresh embedding lie from 0, `embedding_dim ** -0.5` where it is null. Small
     ones leave a rare word to what it learns; large ones are what a plain recurrent net needs to begin to learn.
+
+    `letter_grams`: to a word's embedding the mean of those of its letter n-grams is added, also where the word itself is
+    unknown or was dropped: `unwatchable` is read by what it shares with words that training has.
     """
 
     embedding_dim: Positive = 128
@@ -30,6 +49,7 @@ class ClassifierConfig:
     token_dropout_p: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     embedding_std: Annotated[float, Field(gt=0.0)] | None = None
     num_positions: Positive | None = None
+    letter_grams: LetterGramsConfig | None = None
 
     def __post_init__(self) -> None:
         if (self.pooling == "positions") != (self.num_positions is not None):

@@ -112,6 +112,10 @@ class WordsCodec(VocabularyCodec):
         normalised, origins = self._normaliser.align(text)
         return [(origins[piece.start][0], origins[piece.end - 1][1]) for piece in split_words(normalised)]
 
+    def pieces(self, text: str) -> list[str]:
+        """Returns what of the normalised text each id of `encode(text)` stands for, known or not."""
+        return [piece for part in split_parts(self._normaliser.apply(text)) for piece, _ in _entries_of(part)]
+
     def _piece_symbols(self) -> list[tuple[str, Any]]:
         return [("word", entry) for entry in self._entries[NUM_SPECIALS:]]
 
