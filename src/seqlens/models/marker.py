@@ -18,6 +18,13 @@ NUM_SCORES = 8
 """Of each strand: the three positions of a codon, intron, and the boundaries start, stop, donor and acceptor."""
 # Where the scores of boundaries start: about the logarithm of how rare they are where they are possible at all.
 _RARE = (0.0, 0.0, 0.0, 0.0, -7.0, -1.0, -5.0, -4.0)
+# The same beside counted boundaries, and the weight of words there: about where training leads on genes of flies.
+_RARE_COUNTED = (0.0, 0.0, 0.0, 0.0, -3.0, -3.5, -4.0, -3.5)
+_WORDS_BESIDE_BOUNDARIES = 0.3
+BEFORE, AFTER = 24, 9
+"""Bases around a boundary that are counted."""
+_NUM_BOUNDARIES = 4
+_NUM_PAIRS = 16
 
 
 class MarkerOutput(NamedTuple):
@@ -38,6 +45,7 @@ class GeneMarker(nn.Module):
     complement: Tensor
     bases: Tensor
     log_odds: Tensor
+    boundary_log_odds: Tensor
 
     def __init__(
         self,
@@ -52,6 +60,7 @@ class GeneMarker(nn.Module):
         encoder: Encoder | None = None,
         stride: int = 3,
         strands: StrandsName = "shared",
+        boundaries_counted: bool = False,
         dropout_p: float = 0.0,
     ) -> None:
         """`base_shares[id]` says how much of A, C, G, T a letter stands for, `complement[id]` its partner's id.
@@ -81,9 +90,17 @@ class GeneMarker(nn.Module):
         self.norm = nn.LayerNorm(channels)
         self.output = nn.Linear(channels, num_scores)
         self.word_scale = nn.Parameter(torch.ones(())) if kmer else None
+        self.boundary_scale = None
+        rare = _RARE
+        if boundaries_counted:
+            assert self.word_scale is not None
+            nn.init.constant_(self.word_scale, _WORDS_BESIDE_BOUNDARIES)
+            self.boundary_scale = nn.Parameter(torch.ones(_NUM_BOUNDARIES))
+            self.register_buffer("boundary_log_odds", torch.zeros(_NUM_BOUNDARIES, BEFORE + AFTER, _NUM_PAIRS))
+            rare = _RARE_COUNTED
         nn.init.zeros_(self.output.weight)
         with torch.no_grad():
-            self.output.bias.copy_(torch.tensor(_RARE * (num_scores // NUM_SCORES)))
+            self.output.bias.copy_(torch.tensor(rare * (num_scores // NUM_SCORES)))
 
     @property
     def reach(self) -> int | None:
@@ -91,30 +108,38 @@ class GeneMarker(nn.Module):
         if self.encoder is not None:
             return None
         blocks = sum(block.reach for block in self.blocks if isinstance(block, GatedConvolution))
-        # A word that holds an end is an unknown one, so words reach as far as they are long.
-        return blocks + max(self.convolution.kernel_size[0] // 2, self.kmer)
+        # A word that holds an end is an unknown one, so words reach as far as they are long, and pairs a base further.
+        counted = self.kmer if self.boundary_scale is None else BEFORE + 1
+        return max(blocks + max(self.convolution.kernel_size[0] // 2, self.kmer), counted)
 
-    def start_from(self, log_odds: Float[Tensor, "words 6"]) -> None:
-        """Sets the words' log-odds of coding at each codon position of both strands.
+    def start_from(
+        self, log_odds: Float[Tensor, "words 6"], boundaries: Float[Tensor, "4 places 16"] | None = None
+    ) -> None:
+        """Sets the words' log-odds of coding at each codon position of both strands, and those around boundaries.
 
         Raises:
-            ValueError: the model has other words, or none.
+            ValueError: the model has other words, or none, or counts boundaries where none are given.
         """
+        if (boundaries is None) != (self.boundary_scale is None):
+            raise ValueError("log-odds of boundaries are for a model that counts them, and for no other")
         if not self.kmer or log_odds.shape != (4**self.kmer, 2 * NUM_PHASES):
             raise ValueError(f"these are log-odds of {len(log_odds)} words, which the model has not")
         with torch.no_grad():
             self.log_odds[:-1] = log_odds
+            if boundaries is not None:
+                self.boundary_log_odds.copy_(boundaries)
 
     def forward(
         self,
         ids: Int[Tensor, "batch time"],
         lengths: Int[Tensor, " batch"],
-        log_odds: Float[Tensor, "2 batch time 6"] | None = None,
+        log_odds: Float[Tensor, "2 batch time columns"] | None = None,
     ) -> MarkerOutput:
         """Scores every base.
 
         `log_odds` are taken instead of the model's own, for this strand and for the other one as it is read: for
-        training records, whose own genes must not be among those that were counted.
+        training records, whose own genes must not be among those that were counted. The columns are 6 of words, and 4
+        of boundaries where the model counts them.
         """
         if self.strands == "separate" or (self.strands == "averaged" and self.training):
             scores = self._read(ids, lengths, None if log_odds is None else log_odds[0])
@@ -138,9 +163,9 @@ class GeneMarker(nn.Module):
         hidden = torch.nn.functional.gelu(self.convolution(seen.transpose(1, 2)).transpose(1, 2))
         if self.kmer:
             if log_odds is None:
-                log_odds = self.log_odds[self._words_of(ids)]
+                log_odds = self._counted(ids)
             log_odds = zero_padding(log_odds.to(hidden.dtype), mask)
-            hidden = torch.cat((hidden, log_odds), dim=2)
+            hidden = torch.cat((hidden, log_odds[:, :, : 2 * NUM_PHASES]), dim=2)
         hidden = zero_padding(self.mix(self.dropout(hidden)), mask)
         for block in self.blocks:
             hidden = block(hidden, mask)
@@ -148,28 +173,43 @@ class GeneMarker(nn.Module):
             hidden = zero_padding(hidden + self.dropout(self._encode(hidden, lengths)), mask)
         scores = self.output(self.norm(hidden))
         if log_odds is not None and self.kmer:
-            scores = scores + self._coding_of(log_odds)
+            scores = scores + self._say_of(log_odds)
         return zero_padding(scores, mask)
 
-    def _coding_of(self, log_odds: Tensor) -> Tensor:
-        """The words' own say on the positions of a codon, as scores."""
+    def _counted(self, ids: Tensor) -> Tensor:
+        """The log-odds of each base's word, and of what lies around it as a boundary."""
+        words = self.log_odds[self._words_of(ids)]
+        if self.boundary_scale is None:
+            return words
+        pairs = torch.nn.functional.one_hot(self._words_of(ids, 2), _NUM_PAIRS + 1)[:, :, :_NUM_PAIRS]
+        seen = torch.nn.functional.pad(pairs.to(words.dtype).transpose(1, 2), (BEFORE, AFTER - 1))
+        around = torch.nn.functional.conv1d(seen, self.boundary_log_odds.transpose(1, 2))
+        return torch.cat((words, around.transpose(1, 2)), dim=2)
+
+    def _say_of(self, log_odds: Tensor) -> Tensor:
+        """What is counted, as scores: of words on the positions of a codon, and of boundaries."""
         assert self.word_scale is not None
-        coding = self.word_scale * log_odds
+        coding = self.word_scale * log_odds[:, :, : 2 * NUM_PHASES]
         rest = NUM_SCORES - NUM_PHASES
         if self.strands == "shared":
-            return torch.nn.functional.pad(coding[:, :, :NUM_PHASES], (0, rest))
+            own = coding[:, :, :NUM_PHASES]
+            if self.boundary_scale is None:
+                return torch.nn.functional.pad(own, (0, rest))
+            around = self.boundary_scale * log_odds[:, :, 2 * NUM_PHASES :]
+            return torch.cat((own, torch.zeros_like(own[:, :, :1]), around), dim=2)
         parts = [torch.nn.functional.pad(part, (0, rest)) for part in coding.split(NUM_PHASES, dim=2)]
         return torch.cat(parts, dim=2)
 
-    def _words_of(self, ids: Tensor) -> Tensor:
+    def _words_of(self, ids: Tensor, size: int | None = None) -> Tensor:
         """The number of the word that ends at each base; the last one where a letter of it is no single base."""
+        size = self.kmer if size is None else size
         bases = self.bases[ids]
         word, known = torch.zeros_like(bases), torch.ones_like(bases, dtype=torch.bool)
-        for back in range(self.kmer - 1, -1, -1):
+        for back in range(size - 1, -1, -1):
             letter = torch.nn.functional.pad(bases, (back, 0), value=-1)[:, : bases.shape[1]]
             known &= letter >= 0
             word = word * 4 + letter.clamp(min=0)
-        return word.where(known, 4**self.kmer)
+        return word.where(known, 4**size)
 
     def _encode(self, hidden: Tensor, lengths: Tensor) -> Tensor:
         assert self.encoder is not None
@@ -204,5 +244,6 @@ def build_marker(
         encoder=None if config.encoder is None else build_encoder(config.encoder, config.channels),
         stride=config.stride,
         strands=config.strands,
+        boundaries_counted=config.boundaries == "counted",
         dropout_p=config.dropout_p,
     )

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from seqlens.models.config import EncoderConfig, Positive, Probability
 
+BoundariesName = Literal["learned", "counted"]
 StrandsName = Literal["shared", "averaged", "separate"]
 
 
@@ -20,6 +21,10 @@ class MarkerConfig:
     (multiples of 3 keep to the codon's frame). `encoder` is a recurrent or Transformer encoder on top, `stride` bases
     a step; null for none.
 
+    `boundaries`: `counted` starts the scores of starts, stops and splice sites from how much likelier the bases around
+    them are than around other places with the same letters, and words with less say, as both are to be added up;
+    `learned` starts from nothing.
+
     `strands`: `shared` reads both strands with the same weights, so that the other strand's answer is the mirror image
     of this one's; `separate` reads one strand and answers for both; `averaged` is that in training, and afterwards the
     mean of the answers to both strands.
@@ -32,6 +37,7 @@ class MarkerConfig:
     dilations: tuple[Positive, ...] = (1, 3, 9, 27)
     encoder: EncoderConfig | None = None
     stride: Positive = 3
+    boundaries: BoundariesName = "learned"
     strands: StrandsName = "shared"
     dropout_p: Probability = 0.0
 
@@ -39,3 +45,8 @@ class MarkerConfig:
         for name, kernel in (("first_kernel", self.first_kernel), ("kernel", self.kernel)):
             if kernel % 2 == 0:
                 raise ValueError(f"'{name}' is {kernel}, expected an odd number, so that it has a middle")
+        if self.boundaries == "counted" and (not self.kmer or self.strands != "shared"):
+            raise ValueError(
+                f"'boundaries' is 'counted', 'kmer' {self.kmer} and 'strands' '{self.strands}', expected words of "
+                "a base or more and 'shared'"
+            )

@@ -13,23 +13,23 @@ from seqlens.data.batch import Sequences, pad
 from seqlens.data.dna.letters import reverse_complement
 from seqlens.data.dna.records import DnaRecord
 from seqlens.data.sampler import TokenBudgetSampler
+from seqlens.tasks.mark.counted import CrossCounted
 from seqlens.tasks.mark.grammar import GeneGrammar, ids_of
 from seqlens.tasks.mark.states import States, paint, turned
-from seqlens.tasks.mark.words import CrossCounted
 
 
 @dataclass(frozen=True, slots=True)
 class MarkBatch:
     """Bases, what the grammar allows before each of them, and the states that genes give them.
 
-    In training also the log-odds of words as counted on other records, for this strand and for the other one.
+    In training also the log-odds of what was counted, on other records, for this strand and for the other one.
     """
 
     bases: Sequences
     signals: Bool[Tensor, "batch time 2 5"]
     states: Int[Tensor, "batch time"]
     indices: tuple[int, ...]
-    log_odds: Float[Tensor, "2 batch time 6"] | None = None
+    log_odds: Float[Tensor, "2 batch time columns"] | None = None
 
     def to(self, device: torch.device | str) -> "MarkBatch":
         """The same batch on `device`."""
@@ -51,15 +51,18 @@ class MarkDataset:
         *,
         crop_length: int | None = None,
         kmer: int = 0,
+        boundaries: bool = False,
         seed: int = 0,
     ) -> None:
-        """With `kmer`, batches of crops have the log-odds of words of that size."""
+        """With `kmer`, batches of crops have the log-odds of words of that size, with `boundaries` also of those."""
         self.records = list(records)
         self._grammar = grammar
         self._states = [paint(record) for record in self.records]
         self._crop_length = crop_length
         self._seed = seed
-        self._counted = CrossCounted(self.records, kmer) if kmer and crop_length is not None else None
+        self._counted = None
+        if kmer and crop_length is not None:
+            self._counted = CrossCounted(self.records, kmer, grammar if boundaries else None)
         sizes = np.array([len(record.sequence) for record in self.records], dtype=np.int64)
         if crop_length is None:
             self._record_of = np.arange(len(sizes))
@@ -86,9 +89,10 @@ class MarkDataset:
     def sampler(self, *, max_tokens: int, seed: int) -> TokenBudgetSampler:
         return TokenBudgetSampler(self.lengths, max_tokens=max_tokens, shuffle=True, seed=seed)
 
-    def _log_odds(self, numbers: Sequence[int], sequences: Sequence[str]) -> Float[Tensor, "2 batch time 6"]:
+    def _log_odds(self, numbers: Sequence[int], sequences: Sequence[str]) -> Float[Tensor, "2 batch time columns"]:
         assert self._counted is not None
-        found = np.zeros((2, len(sequences), max(map(len, sequences), default=0), 6), dtype=np.float32)
+        columns = self._counted.num_columns
+        found = np.zeros((2, len(sequences), max(map(len, sequences), default=0), columns), dtype=np.float32)
         for row, (number, sequence) in enumerate(zip(numbers, sequences, strict=True)):
             record = int(self._record_of[number])
             for strand, reading in enumerate((sequence, reverse_complement(sequence))):

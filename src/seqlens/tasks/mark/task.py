@@ -1,7 +1,7 @@
 """The task `mark`: its loss, its measures, its answers."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -16,18 +16,19 @@ from seqlens.data.sampler import length_batches
 from seqlens.errors import RequestError, did_you_mean
 from seqlens.metrics import Statistics
 from seqlens.models.marker import GeneMarker, build_marker
+from seqlens.models.marker_config import BoundariesName
 from seqlens.tasks.loss_sum import LossSum
 from seqlens.tasks.mark.answer import Marking, marking_of, marking_of_genes, to_bed, to_gff3
 from seqlens.tasks.mark.baselines import best_stretch_length, placed_gene, stop_free_genes, usual_place
 from seqlens.tasks.mark.chain import GeneChain
 from seqlens.tasks.mark.config import MarkConfig
+from seqlens.tasks.mark.counted import Counted
 from seqlens.tasks.mark.dataset import MarkBatch, MarkDataset, make_batch
 from seqlens.tasks.mark.grammar import GeneGrammar
 from seqlens.tasks.mark.inputs import DnaInput, read_dna_input
 from seqlens.tasks.mark.measures import marking_measures
 from seqlens.tasks.mark.states import genes_of
 from seqlens.tasks.mark.windows import score_windows
-from seqlens.tasks.mark.words import count_words, word_log_odds
 
 _SETTINGS = ("decoding", "confidence")
 _DECODINGS = ("bases", "path")
@@ -37,11 +38,11 @@ _STEPS_A_BATCH = 200_000  # of the chain, whose memory is some 500 bytes a step
 @final
 @dataclass(frozen=True, slots=True)
 class MarkTask:
-    """A fitted task: settings, the grammar of the genes, and the words' log-odds where training is to begin."""
+    """A fitted task: settings, the grammar of the genes, and what was counted, where training is to begin."""
 
     config: MarkConfig
     grammar: GeneGrammar
-    log_odds: Tensor | None = None
+    counted: Counted | None = None
 
     @classmethod
     def fit(cls, config: MarkConfig, read: Callable[[], Iterable[DnaRecord]]) -> "MarkTask":
@@ -54,16 +55,19 @@ class MarkTask:
         if not any(record.genes for record in records):
             found = f"{len(records):,} sequences, but not one gene" if records else "no sequence"
             raise RequestError(f"The training data have {found}, expected genes: CDS features of GenBank or GFF3.")
-        size = config.model.kmer
-        log_odds = torch.from_numpy(word_log_odds(count_words(records, size), size)) if size else None
-        return cls(config, GeneGrammar.fit(records), log_odds)
+        grammar = GeneGrammar.fit(records)
+        counted = None
+        if config.model.kmer:
+            around = grammar if config.model.boundaries == "counted" else None
+            counted = Counted.fit(records, config.model.kmer, around)
+        return cls(config, grammar, counted)
 
     def save(self, folder: Path) -> None:
         self.grammar.save(folder)
 
     @classmethod
     def load(cls, config: MarkConfig, folder: Path) -> "MarkTask":
-        """Loads what `save` wrote; the words' log-odds are in the model's weights by then."""
+        """Loads what `save` wrote; what was counted is in the model's weights by then."""
         return cls(config, GeneGrammar.load(folder))
 
     def build_model(self) -> GeneMarker:
@@ -79,8 +83,9 @@ class MarkTask:
                 f"the model reaches {model.reach} bases to either side, but 'overlap' is {self.config.overlap}, "
                 "expected at least as much"
             )
-        if self.log_odds is not None:
-            model.start_from(self.log_odds)
+        if self.counted is not None:
+            around = self.counted.boundaries
+            model.start_from(torch.from_numpy(self.counted.words), None if around is None else torch.from_numpy(around))
         return model
 
     def describe(self) -> dict[str, str]:
@@ -93,7 +98,10 @@ class MarkTask:
 
     def encode(self, examples: Sequence[DnaRecord], *, training: bool, seed: int) -> MarkDataset:
         crop = self.config.crop_length if training else None
-        return MarkDataset(examples, self.grammar, crop_length=crop, kmer=self.config.model.kmer, seed=seed)
+        boundaries = self.config.model.boundaries == "counted"
+        return MarkDataset(
+            examples, self.grammar, crop_length=crop, kmer=self.config.model.kmer, boundaries=boundaries, seed=seed
+        )
 
     def loss(self, model: nn.Module, batch: MarkBatch) -> LossSum:
         lengths = batch.bases.lengths
@@ -175,7 +183,7 @@ class MarkTask:
         return marking_measures(examples, [answer.genes for answer in answers])
 
     def baselines(self, train: Sequence[DnaRecord], examples: Sequence[DnaRecord]) -> dict[str, dict[str, Statistics]]:
-        """Stop-free stretches, the usual place of genes in a record, and the chain over counted words, untrained."""
+        """Stop-free stretches, the usual place of genes in a record, and the chain over what is counted, untrained."""
         length = best_stretch_length(train)
         left, right, strand = usual_place(train)
         found = {
@@ -184,14 +192,12 @@ class MarkTask:
                 placed_gene(one, left, right, strand) for one in examples
             ],
         }
-        if self.config.model.kmer:
-            task = MarkTask.fit(self.config, lambda: train)
-            untrained = task.predict(
-                task.build_model().eval(), list(examples), settings={"decoding": "path", "confidence": False}
-            )
-            found[f"counted words of {self.config.model.kmer} in the chain, no training"] = [
-                list(one.genes) for one in untrained
-            ]
+        kmer = self.config.model.kmer
+        if kmer:
+            found[f"counted words of {kmer} in the chain, no training"] = self._untrained(train, examples, "learned")
+        if self.config.model.boundaries == "counted":
+            name = f"counted words of {kmer} and boundaries in the chain, no training"
+            found[name] = self._untrained(train, examples, "counted")
         return {name: marking_measures(examples, genes) for name, genes in found.items()}
 
     def prediction_files(self, examples: Sequence[DnaRecord], answers: Sequence[Marking]) -> dict[str, str]:
@@ -202,6 +208,17 @@ class MarkTask:
             "predictions.bed": to_bed(answers),
             "references.bed": to_bed(truth),
         }
+
+    def _untrained(
+        self, train: Sequence[DnaRecord], examples: Sequence[DnaRecord], boundaries: BoundariesName
+    ) -> list[list[Gene]]:
+        """The genes that the model finds with no more than what is counted."""
+        config = replace(self.config, model=replace(self.config.model, boundaries=boundaries))
+        task = MarkTask.fit(config, lambda: train)
+        answers = task.predict(
+            task.build_model().eval(), list(examples), settings={"decoding": "path", "confidence": False}
+        )
+        return [list(answer.genes) for answer in answers]
 
     def _weight(self, decoding: str) -> float | None:
         return self.config.coding_weight if decoding == "bases" else None

@@ -5,8 +5,7 @@ What gene finders call the content: an inhomogeneous Markov chain over codon pos
 interpolated Markov models".
 """
 
-from collections.abc import Iterable, Sequence
-from typing import final
+from collections.abc import Iterable
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int
@@ -16,7 +15,6 @@ from seqlens.data.dna.records import DnaRecord
 from seqlens.tasks.mark.grammar import options_of
 from seqlens.tasks.mark.states import CODING, States, paint, turned
 
-_NUM_PARTS = 10
 _PRIOR = 12.0
 """Counts that a context of one base less is worth."""
 _POSITIONS = tuple(CODING[strand] + phase for strand in ("+", "-") for phase in range(3))
@@ -39,28 +37,6 @@ def word_log_odds(counts: Float64[np.ndarray, "7 words"], size: int) -> Float32[
     """The log-odds of each word's last base, given those before, at each codon position against bases not coding."""
     chances = [_conditional(count, size) for count in counts]
     return np.stack([np.log(chance / chances[-1]) for chance in chances[:-1]], axis=1).astype(np.float32)
-
-
-@final
-class CrossCounted:
-    """For each of the records the log-odds as counted on others: on all but its own of ten parts.
-
-    Counted on itself, a training record's coding bases look more like coding bases than those of any other sequence,
-    and a model that learns from that finds too little elsewhere.
-    """
-
-    def __init__(self, records: Sequence[DnaRecord], size: int) -> None:
-        self._size = size
-        self._num_parts = max(1, min(_NUM_PARTS, len(records)))
-        parts = [count_words(records[part :: self._num_parts], size) for part in range(self._num_parts)]
-        total = np.sum(parts, axis=0)
-        self._tables = [word_log_odds(total - part if self._num_parts > 1 else total, size) for part in parts]
-
-    def of(self, record: int, sequence: str) -> Float32[np.ndarray, "bases 6"]:
-        """The log-odds at each base of a sequence from the record of this number; 0 where a word is not known."""
-        numbers = word_numbers(sequence, self._size)
-        found = self._tables[record % self._num_parts][np.maximum(numbers, 0)]
-        return np.where(numbers[:, None] >= 0, found, np.float32(0))
 
 
 def word_numbers(sequence: str, size: int) -> Int[np.ndarray, "bases"]:

@@ -21,13 +21,14 @@ from seqlens.tasks.mark.answer import Marking, marking_of, marking_of_genes, to_
 from seqlens.tasks.mark.baselines import best_stretch_length, placed_gene, stop_free_genes, usual_place
 from seqlens.tasks.mark.chain import GeneChain
 from seqlens.tasks.mark.config import MarkConfig
+from seqlens.tasks.mark.counted import CrossCounted
 from seqlens.tasks.mark.dataset import MarkDataset
 from seqlens.tasks.mark.grammar import GeneGrammar
 from seqlens.tasks.mark.measures import marking_measures
 from seqlens.tasks.mark.states import EDGES, PREDECESSORS, genes_of, paint, turned
 from seqlens.tasks.mark.task import MarkTask
 from seqlens.tasks.mark.windows import plan_windows, score_windows
-from seqlens.tasks.mark.words import CrossCounted, count_words, word_log_odds
+from seqlens.tasks.mark.words import count_words, word_log_odds
 
 GENES = list(GenesCorpus(GenesData(num_train=30, length=1500)).read("train"))
 TEST = list(GenesCorpus(GenesData(num_test=6, length=1500)).read("test"))
