@@ -38,8 +38,8 @@ class ClassifierConfig:
     `embedding_std`: how far entries of a fresh embedding lie from 0, `embedding_dim ** -0.5` where it is null. Small
     ones leave a rare word to what it learns; large ones are what a plain recurrent net needs to begin to learn.
 
-    `letter_grams`: to a word's embedding the mean of those of its letter n-grams is added, also where the word itself is
-    unknown or was dropped: `unwatchable` is read by what it shares with words that training has.
+    `letter_grams`: to a word's embedding the mean of those of its letter n-grams is added, also where the word itself
+    is unknown or was dropped: `unwatchable` is read by what it shares with words that training has.
     """
 
     embedding_dim: Positive = 128

@@ -112,8 +112,8 @@ def _show(task: Any, record: Any) -> ShownExample:
     facts = {"text": asked_text(record), "answer": expected_text(record)}
     match task:
         case ClassifyTask():
-            known = record.label in task.labels
-            number = str(task.labels.index(record.label)) if known else "none: training has not this label"
+            known = record.label in task.classes
+            number = str(task.classes.index(record.label)) if known else "none: training has not this label"
             facts["answer"] = f"{record.label} (number {number})"
             return _tokens(task.codec, record, facts, task.codec.encode(record.text))
         case GenerateTask():

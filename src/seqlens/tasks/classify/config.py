@@ -17,6 +17,11 @@ class ClassifyConfig:
     much. `sample_classes`: `balanced` shows the examples of all classes equally often in an epoch, the rare ones again
     and again, the common ones in turn. `calibrate`: after training a temperature is fitted on the validation split, by
     which logits are divided (Guo et al. 2017), so that probabilities mean what they say.
+
+    `answers`: what is answered for labels of the training data that are finer than what is asked, such as `positive`
+    for `very positive`; null for those that are learnt but are no answer, such as `neutral`. The model tells all labels
+    of training apart; a label that is answered has the probability of all that stand for it, given that one does.
+    Validation and test have the labels that are answered: see `train_labels` of the data.
     """
 
     kind: Literal["classify"] = "classify"
@@ -26,3 +31,11 @@ class ClassifyConfig:
     class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0)]] = "none"
     sample_classes: Literal["natural", "balanced"] = "natural"
     calibrate: bool = True
+    answers: dict[str, str | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.model.letter_grams is not None and self.codec.kind != "words":
+            raise ValueError(
+                f"'model.letter_grams' read the letters of words, but 'codec.kind' is '{self.codec.kind}', expected "
+                "'words'"
+            )

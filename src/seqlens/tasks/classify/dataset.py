@@ -11,43 +11,54 @@ from torch import Tensor
 
 from seqlens.data.batch import Sequences, pad
 from seqlens.data.sampler import TokenBudgetSampler
+from seqlens.models.letter_grams import Spellings
+from seqlens.tasks.classify.spelling import Speller
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledBatch:
-    """Texts and the numbers of their labels, -1 for a label that training has not."""
+    """Texts, the numbers of their labels, -1 for a label that training has not, and letters where they are read."""
 
     inputs: Sequences
     labels: Int[Tensor, " batch"]
     indices: tuple[int, ...]
+    spellings: Spellings | None = None
 
     def to(self, device: torch.device | str) -> "LabelledBatch":
         """The same batch on `device`."""
-        return LabelledBatch(self.inputs.to(device), self.labels.to(device), self.indices)
+        spellings = None if self.spellings is None else self.spellings.to(device)
+        return LabelledBatch(self.inputs.to(device), self.labels.to(device), self.indices, spellings)
 
 
 @final
 class LabelledDataset:
-    """Rows of ids with a label each; `repeats` is how often each is to be seen in an epoch, once if None."""
+    """Rows of ids with a label each; `repeats` is how often each is to be seen in an epoch, once if None.
+
+    With a `speller` rows are of its numbers, from which it reads ids and letters.
+    """
 
     def __init__(
         self,
         rows: Sequence[Sequence[int]],
         labels: Sequence[int],
         repeats: Float64[np.ndarray, "examples"] | None = None,
+        speller: Speller | None = None,
     ) -> None:
         self._rows = [np.asarray(row, dtype=np.int32) for row in rows]
         self.labels: Int64[np.ndarray, "examples"] = np.asarray(labels, dtype=np.int64)
         self.lengths: Int64[np.ndarray, "examples"] = np.array([len(row) for row in self._rows], dtype=np.int64)
         self._repeats = repeats
+        self._speller = speller
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def batch(self, indices: Int[np.ndarray, "batch"] | Sequence[int], epoch: int | None = None) -> LabelledBatch:
         numbers = np.asarray(indices, dtype=np.int64)
-        rows = pad([self._rows[number] for number in numbers])
-        return LabelledBatch(rows, torch.from_numpy(self.labels[numbers]), tuple(numbers.tolist()))
+        inputs, spellings = pad([self._rows[number] for number in numbers]), None
+        if self._speller is not None:
+            inputs, spellings = self._speller.read(inputs)
+        return LabelledBatch(inputs, torch.from_numpy(self.labels[numbers]), tuple(numbers.tolist()), spellings)
 
     def sampler(self, *, max_tokens: int, seed: int) -> TokenBudgetSampler:
         return TokenBudgetSampler(self.lengths, max_tokens=max_tokens, shuffle=True, seed=seed, repeats=self._repeats)

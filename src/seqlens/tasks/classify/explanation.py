@@ -5,13 +5,12 @@ erasure", for words.
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from seqlens.data.batch import pad
 from seqlens.data.codecs.segmentation import split_words
 from seqlens.data.text import TextCodec
 from seqlens.tasks.classify.answer import TokenWeight
@@ -41,28 +40,25 @@ def word_groups(codec: TextCodec, kind: str, text: str) -> list[list[int]]:
 
 
 def token_weights(
-    model: nn.Module,
+    judge: Callable[[Sequence[Sequence[int]]], Tensor],
     row: Sequence[int],
     label: int,
     text: str,
     spans: Sequence[tuple[int, int]],
     groups: Sequence[Sequence[int]],
-    temperature: float = 1.0,
 ) -> tuple[TokenWeight, ...]:
     """A weight for each group of places of `row`, whose ids stand for spans of the text.
 
+    `judge` gives the logits `[rows, labels]` of rows, by which probabilities are answered.
     What the model does not read, as its positions reach no farther, has none.
     """
-    device = next(model.parameters()).device
     # Left out rather than replaced: no id stands for "nothing", and an `<unk>` may never have been trained.
     read = [group for group in groups if group[-1] < len(row)]
     variants = [list(row)] + [[id for place, id in enumerate(row) if place not in group] for group in read]
     odds: list[float] = []
     with torch.no_grad():
         for first in range(0, len(variants), _ROWS_AT_ONCE):
-            batch = pad(variants[first : first + _ROWS_AT_ONCE]).to(device)
-            logits = model(batch.ids, batch.lengths).logits.double() / temperature
-            odds += log_odds(logits, label).tolist()
+            odds += log_odds(judge(variants[first : first + _ROWS_AT_ONCE]), label).tolist()
     whole, *without = odds
     found = []
     for group, one in zip(read, without, strict=True):

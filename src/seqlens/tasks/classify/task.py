@@ -2,32 +2,34 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from seqlens.config.files import read_json, write_json
-from seqlens.data.batch import pad
+from seqlens.data.batch import Sequences, pad
 from seqlens.data.labelled.records import LabelledText
 from seqlens.data.sampler import length_batches
-from seqlens.data.text import UNKNOWN_ID, TextCodec, fit_codec, load_codec
+from seqlens.data.text import UNKNOWN_ID, TextCodec, WordsCodec, fit_codec, load_codec
 from seqlens.errors import RequestError, WorkError, did_you_mean
 from seqlens.metrics import Statistics
 from seqlens.models.classifier import TokenClassifier, build_classifier
+from seqlens.models.letter_grams import Spellings
 from seqlens.tasks.classify.analysis import analyse_answers
 from seqlens.tasks.classify.answer import Classification, TokenWeight
-from seqlens.tasks.classify.baselines import NaiveBayes, majority
 from seqlens.tasks.classify.calibration import fit_temperature
+from seqlens.tasks.classify.cheap_systems import Probabilities, cheap_systems
+from seqlens.tasks.classify.classes import answer_logits, answered_labels, class_weights
 from seqlens.tasks.classify.config import ClassifyConfig
 from seqlens.tasks.classify.dataset import LabelledBatch, LabelledDataset, balanced_repeats
 from seqlens.tasks.classify.explanation import token_weights, word_groups
 from seqlens.tasks.classify.measures import accuracy, expected_calibration_error, log_loss, macro_f1, matthews
 from seqlens.tasks.classify.prediction_file import prediction_table
-from seqlens.tasks.classify.window_baselines import position_regression, word_regression
+from seqlens.tasks.classify.spelling import Speller
 from seqlens.tasks.example_analysis import ExampleAnalysis
 from seqlens.tasks.loss_sum import LossSum
 
@@ -39,32 +41,40 @@ _SETTINGS = ("explain",)
 @final
 @dataclass(frozen=True, slots=True)
 class ClassifyTask:
-    """A fitted task: settings, codec, labels in the order of the model's outputs, weights of classes, temperature."""
+    """A fitted task: settings, codec, the labels that are answered, weights of classes, temperature, classes.
+
+    `classes` are what the model tells apart, in the order of its outputs: the labels, but where `answers` joins some.
+    """
 
     config: ClassifyConfig
     codec: TextCodec
     labels: tuple[str, ...]
     weights: tuple[float, ...]
     temperature: float = 1.0
+    classes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.classes:
+            object.__setattr__(self, "classes", self.labels)
 
     @classmethod
     def fit(cls, config: ClassifyConfig, read: Callable[[], Iterable[LabelledText]]) -> "ClassifyTask":
         """Fits the codec on training texts and takes their labels.
 
         Raises:
-            RequestError: there is only one label, or a class weight is for a label that there is not.
+            RequestError: there is only one label, or a setting is for a label that there is not.
         """
         found = [example.label for example in read()]
-        labels = tuple(sorted(set(found)))
-        if len(labels) < 2:
-            only = f"only the label '{labels[0]}'" if labels else "no label"
-            raise RequestError(f"The training data have {only}, expected at least two different ones.")
+        classes = tuple(sorted(set(found)))
+        labels = answered_labels(config.answers, classes)
         codec = fit_codec(config.codec, (example.text for example in read()))
-        return cls(config, codec, labels, _class_weights(config, labels, found))
+        return cls(config, codec, labels, class_weights(config, classes, found), classes=classes)
 
     def save(self, folder: Path) -> None:
         self.codec.save(folder / "text")
         content = {"labels": list(self.labels), "weights": list(self.weights), "temperature": self.temperature}
+        if self.classes != self.labels:
+            content["classes"] = list(self.classes)
         write_json(folder / _LABELS_FILE, content)
 
     @classmethod
@@ -80,31 +90,36 @@ class ClassifyTask:
             labels = tuple(str(label) for label in stored["labels"])
             weights = tuple(float(weight) for weight in stored["weights"])
             temperature = float(stored["temperature"])
+            classes = tuple(str(one) for one in stored.get("classes", labels))
         except (KeyError, TypeError, ValueError) as error:
             raise WorkError(f"{path} is damaged: expected 'labels', 'weights' and 'temperature'.") from error
-        return cls(config, load_codec(folder / "text"), labels, weights, temperature)
+        return cls(config, load_codec(folder / "text"), labels, weights, temperature, classes)
 
     def build_model(self) -> TokenClassifier:
-        sizes = {"vocab_size": self.codec.size, "num_classes": len(self.labels)}
+        sizes = {"vocab_size": self.codec.size, "num_classes": len(self.classes)}
         return build_classifier(self.config.model, **sizes, unknown_id=UNKNOWN_ID)
 
     def describe(self) -> dict[str, str]:
         shown = ", ".join(self.labels[:12]) + (", …" if len(self.labels) > 12 else "")
         rows = {"task": f"classify: {len(self.labels)} labels ({shown})", "vocabulary": f"{self.codec.size:,} symbols"}
+        if self.classes != self.labels:
+            rows["learnt as"] = f"{len(self.classes)} classes ({', '.join(self.classes)})"
         if self.config.calibrate:
             rows["temperature"] = f"{self.temperature:.3f} (logits are divided by it, fitted on validation)"
         return rows
 
     def encode(self, examples: Sequence[LabelledText], *, training: bool, seed: int) -> LabelledDataset:
-        places = {label: place for place, label in enumerate(self.labels)}
-        rows = self.codec.encode_batch(example.text for example in examples)
+        """Training examples with the places of their classes, others with those of the labels that are answered."""
+        places = {label: place for place, label in enumerate(self.classes if training else self.labels)}
+        speller = self._speller()
+        rows = (speller or self.codec).encode_batch(example.text for example in examples)
         labels = np.array([places.get(example.label, -1) for example in examples], dtype=np.int64)
         balanced = training and self.config.sample_classes == "balanced"
-        return LabelledDataset(rows, labels.tolist(), balanced_repeats(labels) if balanced else None)
+        return LabelledDataset(rows, labels.tolist(), balanced_repeats(labels) if balanced else None, speller)
 
     def loss(self, model: nn.Module, batch: LabelledBatch) -> LossSum:
-        """Cross-entropy of every label; without training neither weighed nor smoothed."""
-        logits = self._logits(model, batch)
+        """Cross-entropy of the class of every training example; without training neither weighed nor smoothed."""
+        logits = self._logits(model, batch.inputs, batch.spellings)
         keep = batch.labels >= 0
         logits, labels = logits[keep].float(), batch.labels[keep]
         nll = nn.functional.cross_entropy(logits, labels, reduction="sum")
@@ -160,7 +175,8 @@ class ClassifyTask:
         """A label for every text, with calibrated probabilities."""
         explain = bool((settings or {}).get("explain"))
         limit = getattr(model, "max_length", None)
-        rows = self.codec.encode_batch(inputs)
+        speller = self._speller()
+        rows = (speller or self.codec).encode_batch(inputs)
         truncated = [limit is not None and len(row) > limit for row in rows]
         rows = [row[:limit] for row in rows]
         answers: list[Classification | None] = [None] * len(rows)
@@ -169,13 +185,12 @@ class ClassifyTask:
         with torch.no_grad():
             for first in range(0, len(order), batch_size):
                 numbers = order[first : first + batch_size]
-                batch = pad([rows[number] for number in numbers]).to(device)
-                logits = model(batch.ids, batch.lengths).logits.double() / self.temperature
+                logits = self._answer_logits(model, speller, [rows[number] for number in numbers], device)
                 for number, probabilities in zip(numbers, torch.softmax(logits, 1).tolist(), strict=True):
                     best = max(range(len(self.labels)), key=probabilities.__getitem__)
                     tokens: tuple[TokenWeight, ...] = ()
                     if explain:
-                        tokens = self._token_weights(model, inputs[number], rows[number], best)
+                        tokens = self._token_weights(model, speller, inputs[number], rows[number], best)
                     answers[number] = Classification(
                         self.labels[best],
                         probabilities[best],
@@ -191,37 +206,17 @@ class ClassifyTask:
     def baselines(
         self, train: Sequence[LabelledText], examples: Sequence[LabelledText]
     ) -> dict[str, dict[str, Statistics]]:
-        """The commonest label, and naive Bayes on unigrams and bigrams (of characters, up to six in a row).
-
-        Of sequences of nucleotides also logistic regression, by position and on short words.
-        """
-        labels = [example.label for example in train]
-        common = majority(labels)
-        letters = self.config.codec.kind in ("characters", "nucleotides")
-        orders = range(1, 7) if letters else (1, 2)
-        name = "up to 6-grams" if letters else "bigrams"
-        known = self.codec.encode_batch(one.text for one in train)
-        bayes = NaiveBayes(known, labels, orders=tuple(orders))
-        rows = self.codec.encode_batch(example.text for example in examples)
-        answers = [common] * len(examples)
-        truth = [example.label for example in examples]
-        found = {
-            f"commonest label ({common})": {
-                "accuracy": accuracy(truth, answers),
-                "macro_f1": macro_f1(truth, answers, self.labels),
-            },
-            f"naive Bayes, {name}": self._measures(examples, [bayes.probabilities(row) for row in rows]),
-        }
-        if len(self.labels) == 2:
-            found[f"commonest label ({common})"]["correlation"] = matthews(truth, answers, self.labels[1])
-        if self.config.codec.kind == "nucleotides":
-            places = [self.labels.index(label) for label in labels]
-            by_word = word_regression(known, places, rows)
-            found["logistic regression, words of 4"] = self._measures(examples, self._named(by_word))
-            by_place = position_regression(known, places, rows, self.codec.size)
-            if by_place is not None:
-                found["logistic regression, one-hot positions"] = self._measures(examples, self._named(by_place))
-        return found
+        """The commonest label, naive Bayes on n-grams, and of nucleotides logistic regression; see `cheap_systems`."""
+        answers = self.config.answers
+        named = [(one.text, answers.get(one.label, one.label)) for one in train]
+        return cheap_systems(
+            self.codec,
+            self.config.codec.kind,
+            self.labels,
+            [(text, label) for text, label in named if label is not None],
+            [example.text for example in examples],
+            lambda probabilities: self._measures(examples, probabilities),
+        )
 
     def prediction_files(self, examples: Sequence[LabelledText], answers: Sequence[Classification]) -> dict[str, str]:
         """A table of label, answer, probabilities and text."""
@@ -231,12 +226,7 @@ class ClassifyTask:
         """Calibration before and after the temperature, answers by class, the most confident mistakes."""
         return analyse_answers(examples, answers, self.labels, self.temperature)
 
-    def _named(self, chances: Float[np.ndarray, "rows classes"]) -> list[dict[str, float]]:
-        return [dict(zip(self.labels, row, strict=True)) for row in chances.tolist()]
-
-    def _measures(
-        self, examples: Sequence[LabelledText], probabilities: Sequence[dict[str, float]]
-    ) -> dict[str, Statistics]:
+    def _measures(self, examples: Sequence[LabelledText], probabilities: Probabilities) -> dict[str, Statistics]:
         truth = [example.label for example in examples]
         answers = [max(of, key=of.__getitem__) for of in probabilities]
         measures = {"accuracy": accuracy(truth, answers), "macro_f1": macro_f1(truth, answers, self.labels)}
@@ -246,39 +236,46 @@ class ClassifyTask:
         measures["calibration_error"] = expected_calibration_error(truth, probabilities)
         return measures
 
-    def _token_weights(self, model: nn.Module, text: str, row: Sequence[int], label: int) -> tuple[TokenWeight, ...]:
-        groups = word_groups(self.codec, self.config.codec.kind, text)
-        return token_weights(model, row, label, text, self.codec.spans(text), groups, self.temperature)
+    def _speller(self) -> Speller | None:
+        """What numbers the tokens of some texts where letters are read, too."""
+        config = self.config.model.letter_grams
+        return Speller(self.codec, config) if config is not None and isinstance(self.codec, WordsCodec) else None
 
-    def _logits(self, model: nn.Module, batch: LabelledBatch) -> Tensor:
+    def _token_weights(
+        self, model: nn.Module, speller: Speller | None, text: str, row: Sequence[int], label: int
+    ) -> tuple[TokenWeight, ...]:
+        groups = word_groups(self.codec, self.config.codec.kind, text)
+        device = next(model.parameters()).device
+        judge = partial(self._answer_logits, model, speller, device=device)
+        return token_weights(judge, row, label, text, self.codec.spans(text), groups)
+
+    def _answer_logits(
+        self, model: nn.Module, speller: Speller | None, rows: Sequence[Sequence[int]], device: torch.device
+    ) -> Tensor:
+        """Logits of the labels for rows of what encodes texts, divided by the temperature."""
+        inputs, spellings = pad(rows), None
+        if speller is not None:
+            inputs, spellings = speller.read(inputs)
+            spellings = spellings.to(device)
+        logits = self._logits(model, inputs.to(device), spellings).double() / self.temperature
+        return answer_logits(logits, self.classes, self.labels, self.config.answers)
+
+    def _logits(self, model: nn.Module, inputs: Sequences, spellings: Spellings | None) -> Tensor:
         limit = getattr(model, "max_length", None)
-        ids, lengths = batch.inputs
+        ids, lengths = inputs
         if limit is not None and ids.shape[1] > limit:
             ids, lengths = ids[:, :limit], lengths.clamp(max=limit)
-        logits: Tensor = model(ids, lengths).logits
+            spellings = None if spellings is None else spellings._replace(places=spellings.places[:, :limit])
+        logits: Tensor = model(ids, lengths).logits if spellings is None else model(ids, lengths, spellings).logits
         return logits
 
     def _all_logits(self, model: nn.Module, data: LabelledDataset, device: torch.device | str) -> tuple[Tensor, Tensor]:
-        """Logits in float32 and labels of all examples, in their order, on the CPU."""
+        """Logits of labels in float32, and the labels of all examples, in their order, on the CPU."""
         logits = torch.zeros(len(data), len(self.labels))
         with torch.no_grad():
             for indices in length_batches(data.lengths, _TOKENS_A_BATCH):
-                logits[torch.from_numpy(indices)] = self._logits(model, data.batch(indices).to(device)).float().cpu()
+                batch = data.batch(indices).to(device)
+                found = self._logits(model, batch.inputs, batch.spellings).float()
+                found = answer_logits(found, self.classes, self.labels, self.config.answers)
+                logits[torch.from_numpy(indices)] = found.cpu()
         return logits, torch.from_numpy(data.labels)
-
-
-def _class_weights(config: ClassifyConfig, labels: Sequence[str], found: Sequence[str]) -> tuple[float, ...]:
-    """A weight a label; those of `balanced` are such that the mean over examples is 1."""
-    match config.class_weights:
-        case "none":
-            return (1.0,) * len(labels)
-        case "balanced":
-            return tuple(len(found) / len(labels) / found.count(label) for label in labels)
-        case dict() as given:
-            for name in given:
-                if name not in labels:
-                    raise RequestError(
-                        f"'class_weights' has '{name}', which is no label of the training data, expected some of "
-                        f"{', '.join(labels)}.{did_you_mean(name, labels)}"
-                    )
-            return tuple(float(given.get(label, 1.0)) for label in labels)
