@@ -11,13 +11,14 @@ blame. Validation and test have things, people and openings that training has no
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal, final
+from functools import partial
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from seqlens.data.labelled.corpus import fingerprint_labelled
 from seqlens.data.labelled.records import LabelledText
-from seqlens.data.splits import unknown_split
+from seqlens.data.split_corpus import SplitCorpus
 
 MOOD_SPLITS = ("train", "validation", "test")
 GOOD, BAD = "positive", "negative"
@@ -86,23 +87,10 @@ class MoodsData:
     seed: Annotated[int, Field(ge=0)] = 0
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class MoodsCorpus:
-    """Generated opinions as a corpus."""
-
-    config: MoodsData
-    name: str = "moods"
-    noun: tuple[str, str] = ("opinion", "opinions")
-    splits: tuple[str, ...] = MOOD_SPLITS
-
-    def read(self, split: str) -> Iterator[LabelledText]:
-        if split not in self.splits:
-            raise unknown_split(split, self.name, self.splits)
-        return generate_moods(self.config, split)
-
-    def fingerprint(self, split: str) -> str:
-        return fingerprint_labelled(self.read(split))
+def open_moods(config: MoodsData) -> SplitCorpus[LabelledText]:
+    """The generated corpus, which needs no file."""
+    readers = {split: partial(generate_moods, config, split) for split in MOOD_SPLITS}
+    return SplitCorpus("moods", readers, fingerprint_labelled, ("opinion", "opinions"))
 
 
 def generate_moods(config: MoodsData, split: str) -> Iterator[LabelledText]:

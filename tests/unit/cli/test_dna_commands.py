@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from seqlens.cli.main import build_app
 from seqlens.data.dna.fasta import read_fasta
-from seqlens.data.dna.genes import GenesCorpus, GenesData
+from seqlens.data.dna.genes import GenesData, open_genes
 from seqlens.data.dna.gff3 import read_annotation
 from seqlens.tasks.mark.answer import marking_of_genes, to_gff3
 
@@ -43,7 +43,7 @@ def seqlens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
 
 
 def write_genome(folder: Path) -> None:
-    records = list(GenesCorpus(GenesData(num_train=14, length=1000)).read("train"))
+    records = list(open_genes(GenesData(num_train=14, length=1000)).read("train"))
     folder.joinpath("genome.fa").write_text("".join(f">{one.name} made\n{one.sequence}\n" for one in records))
     found = [marking_of_genes(one.name, one.genes, len(one.sequence)) for one in records]
     folder.joinpath("genes.gff3").write_text(to_gff3(found))

@@ -10,7 +10,7 @@ from seqlens.data.examples import Place
 from seqlens.data.labelled.corpus import LabelledData, open_labelled
 from seqlens.data.labelled.records import LabelledText
 from seqlens.data.language.records import Document
-from seqlens.data.moods import MoodsCorpus, MoodsData
+from seqlens.data.moods import MoodsData, open_moods
 from seqlens.data.tagged.records import Entity, TaggedText
 
 
@@ -123,5 +123,5 @@ def test_a_file_that_cannot_be_read_is_a_finding_with_its_line(tmp_path: Path) -
 
 
 def test_generated_opinions_have_no_errors() -> None:
-    audit = audit_examples(MoodsCorpus(MoodsData(num_train=500)), task="classify")
+    audit = audit_examples(open_moods(MoodsData(num_train=500)), task="classify")
     assert audit.severity != "error", [finding for finding in audit.findings if finding.severity == "error"]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from seqlens.data.language.corpus import TextData, join_running, open_text
-from seqlens.data.language.names import NAME_SPLITS, NamesCorpus, NamesData
-from seqlens.data.language.prose import PROSE_SPLITS, ProseCorpus, ProseData, split_of_hero
+from seqlens.data.language.names import NAME_SPLITS, NamesData, open_names
+from seqlens.data.language.prose import PROSE_SPLITS, ProseData, open_prose, split_of_hero
 from seqlens.data.language.reading import read_line_documents, read_running_text
 from seqlens.data.language.records import Document, fingerprint_documents
 from seqlens.data.language.story_grammar import MEN, TRADES, WOMEN
@@ -121,7 +121,7 @@ def test_a_folder_has_its_splits_and_named_files_come_before_them(tmp_path: Path
         (TextData(path="empty"), "empty has no train.txt in it, expected one; it holds nothing"),
         (TextData(path="one.txt"), "too few different lines to hold some out"),
         (TextData(path="one.txt", unit="document"), "has 1 blocks of 1000 characters, too few"),
-        (TextData(train="empty"), "is a folder, expected a text file"),
+        (TextData(train="empty"), "is a folder, expected a file"),
     ],
 )
 def test_what_cannot_be_opened_is_said(config: TextData, message: str, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_what_cannot_be_opened_is_said(config: TextData, message: str, tmp_path:
 
 
 def test_no_file_at_all_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match=r"No text is named: give 'data\.path'"):
+    with pytest.raises(RequestError, match=r"The data have none of 'path'"):
         open_text(TextData(), base=tmp_path)
     write(tmp_path / "test.txt", "one\n")
     assert open_text(TextData(test="test.txt"), base=tmp_path).splits == ("test",)
@@ -143,7 +143,7 @@ def test_an_unknown_split_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"has no split 'dev'.*Did you mean 'validation'"):
         open_text(TextData(path="names.txt"), base=tmp_path).read("dev")
     with pytest.raises(RequestError, match=r"names has no split 'tset'.*Did you mean 'test'"):
-        NamesCorpus(NamesData()).read("tset")
+        open_names(NamesData()).read("tset")
 
 
 def test_a_fingerprint_knows_documents_but_not_blocks() -> None:
@@ -157,14 +157,14 @@ def test_a_fingerprint_knows_documents_but_not_blocks() -> None:
 
 
 def test_no_name_is_in_two_splits_or_comes_twice() -> None:
-    corpus = NamesCorpus(NamesData(num_train=2000, num_validation=300, num_test=300))
+    corpus = open_names(NamesData(num_train=2000, num_validation=300, num_test=300))
     names = [document.text for split in NAME_SPLITS for document in corpus.read(split)]
     assert len(names) == len(set(names)) == 2600
     assert corpus.fingerprint("test") == corpus.fingerprint("test") != corpus.fingerprint("validation")
 
 
 def test_a_file_of_generated_training_names_is_split_as_any_other(tmp_path: Path) -> None:
-    names = NamesCorpus(NamesData(num_train=1000)).read("train")
+    names = open_names(NamesData(num_train=1000)).read("train")
     write(tmp_path / "names.txt", "".join(f"{document.text}\n" for document in names))
     corpus = open_text(TextData(path="names.txt", validation_fraction=0.1, test_fraction=0.1), base=tmp_path)
     sizes = {split: len(list(corpus.read(split))) for split in corpus.splits}
@@ -173,14 +173,14 @@ def test_a_file_of_generated_training_names_is_split_as_any_other(tmp_path: Path
 
 
 def test_a_larger_split_begins_with_a_smaller_one_and_the_seed_tells() -> None:
-    few = list(NamesCorpus(NamesData(num_train=50)).read("train"))
-    assert few == list(islice(NamesCorpus(NamesData(num_train=500)).read("train"), 50))
-    assert few != list(NamesCorpus(NamesData(num_train=50, seed=1)).read("train"))
+    few = list(open_names(NamesData(num_train=50)).read("train"))
+    assert few == list(islice(open_names(NamesData(num_train=500)).read("train"), 50))
+    assert few != list(open_names(NamesData(num_train=50, seed=1)).read("train"))
 
 
 def test_names_agree_across_their_parts() -> None:
     """An island's family name repeats a syllable, a desert's three consonants; and both end by the gender."""
-    names = [document.text.lower() for document in NamesCorpus(NamesData(num_train=500)).read("train")]
+    names = [document.text.lower() for document in open_names(NamesData(num_train=500)).read("train")]
     consonant, vowel = "(sh|[^aeiou])", "[aeiu]"
     root = f"{consonant}{vowel}{consonant}{vowel}{consonant}"
     desert = re.compile(rf"{root}([ea]?) al-[mt]{vowel}\1\2{vowel}\3(ir|ur|iret|urat)")
@@ -197,7 +197,7 @@ def test_names_agree_across_their_parts() -> None:
 
 
 def test_stories_are_one_running_text_whose_heroes_are_held_out() -> None:
-    corpus = ProseCorpus(ProseData(num_train=200, num_validation=20, num_test=20))
+    corpus = open_prose(ProseData(num_train=200, num_validation=20, num_test=20))
     stories = {split: list(corpus.read(split)) for split in PROSE_SPLITS}
     for split, told in stories.items():
         assert [story.continues for story in told] == [False] + [True] * (len(told) - 1)
@@ -211,7 +211,7 @@ def test_stories_are_one_running_text_whose_heroes_are_held_out() -> None:
 
 
 def test_a_story_keeps_to_its_hero() -> None:
-    for story in ProseCorpus(ProseData(num_train=100)).read("train"):
+    for story in open_prose(ProseData(num_train=100)).read("train"):
         first = story.text.split(". ")[0]
         name = story.text.split()[0]
         assert (" his " if name in MEN else " her ") in first

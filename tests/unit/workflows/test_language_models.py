@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import seqlens
-from seqlens.data.language.names import NamesCorpus, NamesData
-from seqlens.data.language.prose import ProseCorpus, ProseData
+from seqlens.data.language.names import NamesData, open_names
+from seqlens.data.language.prose import ProseData, open_prose
 from seqlens.errors import RequestError
 from seqlens.training.observer import Observers
 from seqlens.workflows.compare import compare
@@ -36,9 +36,9 @@ BOOK: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    names = NamesCorpus(NamesData(num_train=150, seed=5)).read("train")
+    names = open_names(NamesData(num_train=150, seed=5)).read("train")
     (tmp_path / "names.txt.gz").write_bytes(gzip.compress("".join(f"{one.text}\n" for one in names).encode()))
-    stories = ProseCorpus(ProseData(num_train=12, seed=5)).read("train")
+    stories = open_prose(ProseData(num_train=12, seed=5)).read("train")
     (tmp_path / "book.txt").write_text("".join(story.text for story in stories), encoding="utf-8")
 
 

@@ -14,14 +14,24 @@ from seqlens.data.dna.genes import fingerprint_records
 from seqlens.data.dna.gff3 import read_annotation
 from seqlens.data.dna.pieces import cut_pieces
 from seqlens.data.dna.records import DnaRecord
-from seqlens.data.dna.split_corpus import DnaCorpus, Fraction, FractionOrNone, Reader, complete_splits, open_card
 from seqlens.data.download import Announce
 from seqlens.data.example_cards import example_card_names
+from seqlens.data.split_corpus import (
+    Fraction,
+    FractionOrNone,
+    Reader,
+    SplitCorpus,
+    check_fractions,
+    complete_splits,
+    find_card,
+    open_card,
+)
 from seqlens.data.splitting import TEST, TRAIN, VALIDATION
 from seqlens.errors import RequestError, did_you_mean
 
 _GENBANK = (".gb", ".gbk", ".gbff", ".genbank", ".train", ".test")
 _GFF3 = (".gff3", ".gff")
+_NOUN = ("sequence", "sequences")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +62,10 @@ class DnaData:
     test_fraction: FractionOrNone = 0.1
 
     def __post_init__(self) -> None:
-        if self.validation_fraction + self.test_fraction >= 1:
-            raise ValueError("'validation_fraction' and 'test_fraction' must leave something to train on")
+        check_fractions(self.validation_fraction, self.test_fraction)
 
 
-def open_dna(config: DnaData, *, base: Path, announce: Announce | None = None) -> DnaCorpus[DnaRecord]:
+def open_dna(config: DnaData, *, base: Path, announce: Announce | None = None) -> SplitCorpus[DnaRecord]:
     """Opens a corpus of sequences with genes; relative paths are taken from `base`.
 
     Raises:
@@ -64,9 +73,11 @@ def open_dna(config: DnaData, *, base: Path, announce: Announce | None = None) -
     """
     readers: dict[str, Reader[DnaRecord]] = {}
     name = "files"
-    if isinstance(config.path, str) and config.path in example_card_names():
-        name = config.path
-        readers = open_card(name, "dna", lambda files: partial(_read_all, files, config.piece_length), announce)
+    card = find_card(config.path) if isinstance(config.path, str) else None
+    if card is not None:
+        name = card.name
+        files = open_card(card, "dna", announce)
+        readers = {split: partial(_read_all, some, config.piece_length) for split, some in files.items()}
     elif config.path is not None:
         name = config.path if isinstance(config.path, str) else config.path.sequences
         readers = {TRAIN: _reader(config.path, config, base, "path")}
@@ -77,10 +88,11 @@ def open_dna(config: DnaData, *, base: Path, announce: Announce | None = None) -
         readers,
         key=lambda record: record.name,
         name=name,
+        noun=_NOUN[1],
         validation_fraction=config.validation_fraction,
         test_fraction=config.test_fraction,
     )
-    return DnaCorpus(name, readers, fingerprint_records)
+    return SplitCorpus(name, readers, fingerprint_records, _NOUN)
 
 
 def read_records(path: Path) -> Iterable[DnaRecord]:

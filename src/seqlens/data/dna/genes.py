@@ -8,16 +8,17 @@ seed, split and number.
 
 import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise, product
-from typing import Annotated, Literal, final
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from seqlens.data.dna.letters import reverse_complement
 from seqlens.data.dna.records import DnaRecord, Gene, Strand
-from seqlens.data.splits import unknown_split
+from seqlens.data.split_corpus import SplitCorpus
 
 GENE_SPLITS = ("train", "validation", "test")
 _STOPS = ("TAA", "TAG", "TGA")
@@ -38,30 +39,20 @@ class GenesData:
     seed: Annotated[int, Field(ge=0)] = 0
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class GenesCorpus:
-    """Generated genes as a corpus."""
-
-    config: GenesData
-    name: str = "genes"
-    noun: tuple[str, str] = _NOUN
-    splits: tuple[str, ...] = GENE_SPLITS
-
-    def read(self, split: str) -> Iterator[DnaRecord]:
-        """Yields the sequences of a split. RequestError for an unknown one."""
-        if split not in self.splits:
-            raise unknown_split(split, self.name, self.splits)
-        sizes = (self.config.num_train, self.config.num_validation, self.config.num_test)
-        for number in range(sizes[self.splits.index(split)]):
-            yield generate_record(self.config, split, number)
-
-    def fingerprint(self, split: str) -> str:
-        """The SHA-256 of the sequences and their genes."""
-        return fingerprint_records(self.read(split))
+def open_genes(config: GenesData) -> SplitCorpus[DnaRecord]:
+    """The generated corpus, which needs no file."""
+    readers = {split: partial(generate_genes, config, split) for split in GENE_SPLITS}
+    return SplitCorpus("genes", readers, fingerprint_records, _NOUN)
 
 
-def fingerprint_records(records: Iterator[DnaRecord]) -> str:
+def generate_genes(config: GenesData, split: str) -> Iterator[DnaRecord]:
+    """Yields the sequences of a split, the same for the same settings."""
+    sizes = (config.num_train, config.num_validation, config.num_test)
+    for number in range(sizes[GENE_SPLITS.index(split)]):
+        yield generate_record(config, split, number)
+
+
+def fingerprint_records(records: Iterable[DnaRecord]) -> str:
     """The SHA-256 of names, sequences and genes."""
     digest = hashlib.sha256()
     for record in records:

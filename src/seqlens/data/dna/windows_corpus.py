@@ -8,13 +8,22 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from seqlens.data.dna.split_corpus import DnaCorpus, Fraction, FractionOrNone, Reader, complete_splits, open_card
 from seqlens.data.dna.windows import read_class_fasta, read_windows, renamed, without_duplicates
 from seqlens.data.download import Announce
-from seqlens.data.example_cards import ExampleCard, example_card_names, read_example_card
+from seqlens.data.example_cards import ExampleCard, example_card_names
 from seqlens.data.folds import check_fold, cut_folds
 from seqlens.data.labelled.corpus import fingerprint_labelled
 from seqlens.data.labelled.records import LabelledText
+from seqlens.data.split_corpus import (
+    Fraction,
+    FractionOrNone,
+    Reader,
+    SplitCorpus,
+    check_fractions,
+    complete_splits,
+    find_card,
+    open_card,
+)
 from seqlens.data.splitting import TEST, TRAIN, VALIDATION
 from seqlens.errors import RequestError, did_you_mean
 
@@ -52,11 +61,10 @@ class DnaWindowsData:
 
     def __post_init__(self) -> None:
         check_fold(self.fold, self.num_folds)
-        if self.validation_fraction + self.test_fraction >= 1:
-            raise ValueError("'validation_fraction' and 'test_fraction' must leave something to train on")
+        check_fractions(self.validation_fraction, self.test_fraction)
 
 
-def open_windows(config: DnaWindowsData, *, base: Path, announce: Announce | None = None) -> DnaCorpus[LabelledText]:
+def open_windows(config: DnaWindowsData, *, base: Path, announce: Announce | None = None) -> SplitCorpus[LabelledText]:
     """Opens a corpus of labelled windows; relative paths are taken from `base`.
 
     Raises:
@@ -64,12 +72,11 @@ def open_windows(config: DnaWindowsData, *, base: Path, announce: Announce | Non
     """
     readers: dict[str, Reader[LabelledText]] = {}
     name = config.path or "files"
-    if config.path is not None and config.path in example_card_names():
-        card = read_example_card(config.path)
-        settings = _settings_of(card, config)
-        readers = open_card(
-            card.name, "dna_windows", lambda files: partial(_read, settings, files, _labels_of(card)), announce
-        )
+    card = find_card(config.path)
+    if card is not None:
+        settings, labels = _settings_of(card, config), _labels_of(card)
+        of_splits = open_card(card, "dna_windows", announce)
+        readers = {split: partial(_read, settings, files, labels) for split, files in of_splits.items()}
     elif config.path is not None or config.classes:
         files = [] if config.path is None else [_existing(base / config.path, "path")]
         files += [_existing(base / file, f"classes.{label}") for label, file in config.classes.items()]
@@ -84,10 +91,11 @@ def open_windows(config: DnaWindowsData, *, base: Path, announce: Announce | Non
         readers,
         key=_text_of,
         name=name,
+        noun=_NOUN[1],
         validation_fraction=config.validation_fraction,
         test_fraction=config.test_fraction,
     )
-    return DnaCorpus(name, readers, fingerprint_labelled, _NOUN)
+    return SplitCorpus(name, readers, fingerprint_labelled, _NOUN)
 
 
 def _read(config: DnaWindowsData, files: list[Path], labels: dict[str, str]) -> Iterator[LabelledText]:

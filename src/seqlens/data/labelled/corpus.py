@@ -1,25 +1,37 @@
 """A corpus of labelled texts: from the catalogue, files, or a folder."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, final
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from seqlens.data.download import Announce, fetch_files
-from seqlens.data.example_cards import ExampleCard, example_card_names, read_example_card
-from seqlens.data.folds import check_fold
+from seqlens.data.download import Announce
+from seqlens.data.example_cards import ExampleCard
+from seqlens.data.folds import check_fold, cut_folds
 from seqlens.data.labelled.folders import find_class_folders, split_files
+from seqlens.data.labelled.held_out import without_held_out
 from seqlens.data.labelled.readers import Format, Reader, class_files_reader, reader_of
 from seqlens.data.labelled.records import LabelledText
-from seqlens.data.labelled.splits import folds_of, held_out_by_hash, without_held_out
-from seqlens.data.splits import unknown_split
-from seqlens.data.splitting import TEST, TRAIN, VALIDATION
-from seqlens.errors import RequestError, did_you_mean
+from seqlens.data.split_corpus import (
+    Fraction,
+    FractionOrNone,
+    SplitCorpus,
+    check_fractions,
+    complete_splits,
+    find_card,
+    named_files,
+    no_such_data,
+    open_card,
+)
+from seqlens.data.splitting import TRAIN
+from seqlens.errors import RequestError
 
 _NOUN = ("text", "texts")
+Part = Callable[[], Iterable[LabelledText]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +53,8 @@ class LabelledData:
 
     `phrases`: of trees, train on every phrase, each once. `drop_held_out`: texts of train that stand in another split,
     too, are left out of train, and of trees all their phrases. `labels` renames labels; with null, texts of that label
-    are left out; labels not named stay as they are.
+    are left out; labels not named stay as they are. `train_labels`: the same for train, in place of `labels`, where
+    more is to be learnt than is asked: see `answers` of the task.
     """
 
     kind: Literal["labelled"] = "labelled"
@@ -57,43 +70,17 @@ class LabelledData:
     phrases: bool = False
     drop_held_out: bool = False
     labels: dict[str, str | None] = field(default_factory=dict)
-    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    train_labels: dict[str, str | None] | None = None
+    validation_fraction: Fraction = 0.1
+    test_fraction: FractionOrNone = 0.1
     fold: Annotated[int, Field(ge=0)] | None = None
     num_folds: Annotated[int, Field(ge=3)] = 10
     fold_seed: Annotated[int, Field(ge=0)] = 0
     encoding: Literal["utf-8", "latin-1"] = "utf-8"
 
     def __post_init__(self) -> None:
-        if self.validation_fraction + self.test_fraction >= 1:
-            raise ValueError("'validation_fraction' and 'test_fraction' must leave something to train on")
+        check_fractions(self.validation_fraction, self.test_fraction)
         check_fold(self.fold, self.num_folds)
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class LabelledCorpus:
-    """Labelled texts in files; see `open_labelled`."""
-
-    name: str
-    readers: dict[str, Reader]
-    labels: dict[str, str | None]
-    noun: tuple[str, str] = _NOUN
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        return tuple(self.readers)
-
-    def read(self, split: str) -> Iterator[LabelledText]:
-        if split not in self.readers:
-            raise unknown_split(split, self.name, self.splits)
-        for example in self.readers[split](()):
-            label = self.labels.get(example.label, example.label)
-            if label is not None:
-                yield example if label == example.label else replace(example, label=label)
-
-    def fingerprint(self, split: str) -> str:
-        return fingerprint_labelled(self.read(split))
 
 
 def fingerprint_labelled(examples: Iterable[LabelledText]) -> str:
@@ -106,51 +93,65 @@ def fingerprint_labelled(examples: Iterable[LabelledText]) -> str:
     return digest.hexdigest()
 
 
-def open_labelled(config: LabelledData, *, base: Path, announce: Announce | None = None) -> LabelledCorpus:
+def open_labelled(config: LabelledData, *, base: Path, announce: Announce | None = None) -> SplitCorpus[LabelledText]:
     """Opens a corpus; relative paths are taken from `base`.
 
     Raises:
         RequestError: a path or a choice of files does not fit. WorkError: a download failed.
     """
     name, readers = _open_path(config, base, announce)
-    for split, given in ((TRAIN, config.train), (VALIDATION, config.validation), (TEST, config.test)):
-        if given is not None:
-            path = base / given
-            if not path.exists():
-                raise RequestError(f"There is no file {path}, which '{split}' names.")
-            readers[split] = _reader(path, config, split)
-    if not readers:
-        raise RequestError(
-            "The data have none of 'path', 'train', 'validation' and 'test', expected 'path' or 'train'."
-        )
+    readers |= {split: _reader(path, config, split) for split, path in named_files(config, base, folders=True).items()}
     if config.drop_held_out and TRAIN in readers:
         readers[TRAIN] = without_held_out(readers)
+    whole = {split: partial(reader, ()) for split, reader in readers.items()}
     if config.fold is not None:
-        if TRAIN not in readers:
+        if TRAIN not in whole:
             raise RequestError(f"'fold' is given, but {name} has no training {_NOUN[1]} to cut into folds.")
-        readers = folds_of(readers[TRAIN], config.fold, config.num_folds, config.fold_seed)
-    elif TRAIN in readers and VALIDATION not in readers:
-        test_fraction = 0.0 if TEST in readers else config.test_fraction
-        readers |= held_out_by_hash(readers[TRAIN], config.validation_fraction, test_fraction, name)
-    return LabelledCorpus(name, readers, config.labels)
+        folds, seed = config.num_folds, config.fold_seed
+        parts = cut_folds(whole[TRAIN], _text_of, fold=config.fold, num_folds=folds, seed=seed)
+        return SplitCorpus(name, _renamed(parts, config), fingerprint_labelled, _NOUN)
+    completed = complete_splits(
+        whole,
+        key=_text_of,
+        name=name,
+        noun=_NOUN[1],
+        validation_fraction=config.validation_fraction,
+        test_fraction=config.test_fraction,
+    )
+    return SplitCorpus(name, _renamed(completed, config), fingerprint_labelled, _NOUN)
+
+
+def _text_of(example: LabelledText) -> str:
+    return example.text
+
+
+def _renamed(parts: Mapping[str, Part], config: LabelledData) -> dict[str, Part]:
+    """The same splits with their labels renamed; after they were cut, as train may have names of its own."""
+
+    def read(part: Part, labels: Mapping[str, str | None]) -> Iterator[LabelledText]:
+        for example in part():
+            label = labels.get(example.label, example.label)
+            if label is not None:
+                yield example if label == example.label else replace(example, label=label)
+
+    names: dict[str, Mapping[str, str | None]] = dict.fromkeys(parts, config.labels)
+    if config.train_labels is not None:
+        names[TRAIN] = config.train_labels
+    return {split: partial(read, part, names[split]) for split, part in parts.items()}
 
 
 def _open_path(config: LabelledData, base: Path, announce: Announce | None) -> tuple[str, dict[str, Reader]]:
     if config.path is None:
         return "files", {}
-    if config.path in example_card_names():
-        card = read_example_card(config.path)
+    card = find_card(config.path)
+    if card is not None:
         return card.name, _open_card(card, config, announce)
     path = base / config.path
     if path.is_file():
         return config.path, {TRAIN: _reader(path, config, TRAIN)}
     if path.is_dir():
         return config.path, _open_folder(path, config)
-    names = example_card_names()
-    raise RequestError(
-        f"There is no data set '{config.path}': {path} is neither a file nor a folder, and the catalogue has "
-        f"{', '.join(names)}.{did_you_mean(config.path, names)}"
-    )
+    raise no_such_data(config.path, path)
 
 
 def _open_folder(path: Path, config: LabelledData) -> dict[str, Reader]:
@@ -170,16 +171,11 @@ def _open_folder(path: Path, config: LabelledData) -> dict[str, Reader]:
 
 
 def _open_card(card: ExampleCard, config: LabelledData, announce: Announce | None) -> dict[str, Reader]:
-    if card.kind != "labelled":
-        raise RequestError(f"'{card.name}' is a data set of kind '{card.kind}', expected one of kind 'labelled'.")
-    folder = fetch_files(card, card.files, announce=announce)
+    of_splits = open_card(card, "labelled", announce)
     settings = replace(config, **card.options)  # type: ignore[arg-type]
     if settings.format == "class_files":
-        return {
-            split.name: class_files_reader([folder / file for file in split.files], settings.encoding)
-            for split in card.splits
-        }
-    return {split.name: _reader(folder / split.files[0], settings, split.name) for split in card.splits}
+        return {split: class_files_reader(files, settings.encoding) for split, files in of_splits.items()}
+    return {split: _reader(files[0], settings, split) for split, files in of_splits.items()}
 
 
 def _reader(path: Path, config: LabelledData, split: str) -> Reader:

@@ -1,20 +1,26 @@
 """A corpus of plain text: from a file, a folder, or files by name."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal, final
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from seqlens.data.labelled.folders import split_files
 from seqlens.data.language.reading import BlankLines, read_line_documents, read_running_text
 from seqlens.data.language.records import Document, fingerprint_documents
-from seqlens.data.splits import unknown_split
-from seqlens.data.splitting import TEST, TRAIN, VALIDATION, find_rule
+from seqlens.data.split_corpus import (
+    Fraction,
+    FractionOrNone,
+    Reader,
+    SplitCorpus,
+    check_fractions,
+    complete_splits,
+    named_files,
+)
+from seqlens.data.splitting import TEST, TRAIN, VALIDATION
 from seqlens.errors import RequestError
-
-Reader = Callable[[], Iterable[Document]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,58 +44,38 @@ class TextData:
     unit: Literal["line", "document"] = "line"
     blank_lines: BlankLines = "refuse"
     block_size: Annotated[int, Field(ge=20)] = 1000
-    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    validation_fraction: Fraction = 0.05
+    test_fraction: FractionOrNone = 0.05
 
     def __post_init__(self) -> None:
-        if self.validation_fraction + self.test_fraction >= 1:
-            raise ValueError("'validation_fraction' and 'test_fraction' must leave something to train on")
+        check_fractions(self.validation_fraction, self.test_fraction)
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class TextCorpus:
-    """Plain text in files; see `open_text`."""
-
-    name: str
-    readers: dict[str, Reader]
-    noun: tuple[str, str]
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        return tuple(self.readers)
-
-    def read(self, split: str) -> Iterator[Document]:
-        if split not in self.readers:
-            raise unknown_split(split, self.name, self.splits)
-        return iter(self.readers[split]())
-
-    def fingerprint(self, split: str) -> str:
-        return fingerprint_documents(self.read(split))
-
-
-def open_text(config: TextData, *, base: Path) -> TextCorpus:
+def open_text(config: TextData, *, base: Path) -> SplitCorpus[Document]:
     """Opens a corpus; relative paths are taken from `base`.
 
     Raises:
         RequestError: a path or a choice of files does not fit, or the text is too short to be split.
     """
+    name = config.path or config.train or config.validation or config.test or "files"
     readers = _open_path(config, base)
-    for split, name in ((TRAIN, config.train), (VALIDATION, config.validation), (TEST, config.test)):
-        if name is not None:
-            readers[split] = _reader(base / name, config)
-    if not readers:
-        raise RequestError("No text is named: give 'data.path' (a file, or a folder with train.txt) or 'data.train'.")
-    if TRAIN in readers and VALIDATION not in readers:
-        divide = _divide_lines if config.unit == "line" else _divide_running_text
-        parts = divide(readers[TRAIN], config, with_test=TEST not in readers)
-        readers = {**readers, **parts}
+    readers |= {split: _reader(path, config) for split, path in named_files(config, base).items()}
+    if config.unit == "document" and TRAIN in readers and VALIDATION not in readers:
+        readers |= _divide_running_text(readers[TRAIN], config, with_test=TEST not in readers)
     noun = ("line", "lines") if config.unit == "line" else ("block", "blocks")
-    ordered = {split: readers[split] for split in (TRAIN, VALIDATION, TEST) if split in readers}
-    return TextCorpus(config.path or config.train or next(iter(readers)), ordered, noun)
+    completed = complete_splits(
+        readers,
+        key=lambda document: document.text,
+        name=name,
+        noun=noun[1],
+        validation_fraction=config.validation_fraction,
+        test_fraction=config.test_fraction,
+    )
+    ordered = {split: completed[split] for split in (TRAIN, VALIDATION, TEST) if split in completed}
+    return SplitCorpus(name, ordered, fingerprint_documents, noun)
 
 
-def _open_path(config: TextData, base: Path) -> dict[str, Reader]:
+def _open_path(config: TextData, base: Path) -> dict[str, Reader[Document]]:
     if config.path is None:
         return {}
     path = base / config.path
@@ -102,7 +88,7 @@ def _open_path(config: TextData, base: Path) -> dict[str, Reader]:
     return {TRAIN: _reader(path, config)}
 
 
-def _reader(path: Path, config: TextData) -> Reader:
+def _reader(path: Path, config: TextData) -> Reader[Document]:
     if path.is_dir():
         raise RequestError(f"{path} is a folder, expected a text file.")
     if config.unit == "line":
@@ -110,25 +96,7 @@ def _reader(path: Path, config: TextData) -> Reader:
     return lambda: read_running_text(path, block_size=config.block_size)
 
 
-def _divide_lines(train: Reader, config: TextData, *, with_test: bool) -> dict[str, Reader]:
-    rule = find_rule(
-        (document.text for document in train()),
-        validation_fraction=config.validation_fraction,
-        test_fraction=config.test_fraction if with_test else 0.0,
-    )
-    if not rule.validation_end:
-        raise RequestError(
-            f"{config.path or config.train} has too few different lines to hold some out for validation."
-        )
-
-    def part(split: str) -> Reader:
-        return lambda: (document for document in train() if rule.split_of(document.text) == split)
-
-    parts = (TRAIN, VALIDATION, TEST) if rule.test_end > rule.validation_end else (TRAIN, VALIDATION)
-    return {split: part(split) for split in parts}
-
-
-def _divide_running_text(train: Reader, config: TextData, *, with_test: bool) -> dict[str, Reader]:
+def _divide_running_text(train: Reader[Document], config: TextData, *, with_test: bool) -> dict[str, Reader[Document]]:
     """Train, validation and test one after the other, each of whole blocks and at least one."""
     num_blocks = sum(1 for _ in train())
     fractions = {VALIDATION: config.validation_fraction}
@@ -148,7 +116,7 @@ def _divide_running_text(train: Reader, config: TextData, *, with_test: bool) ->
     return readers
 
 
-def _slice(read: Reader, first: int, end: int) -> Reader:
+def _slice(read: Reader[Document], first: int, end: int) -> Reader[Document]:
     def blocks() -> Iterator[Document]:
         for number, block in enumerate(read()):
             if number >= end:

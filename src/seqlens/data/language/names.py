@@ -8,14 +8,15 @@ neither the seed nor any setting: 80 % are for training, 10 % each for validatio
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from random import Random
-from typing import Annotated, Literal, final
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from seqlens.data.language.records import Document, fingerprint_documents
 from seqlens.data.language.tongues import NUM_TONGUES, make_name
-from seqlens.data.splits import unknown_split
+from seqlens.data.split_corpus import SplitCorpus
 from seqlens.data.splitting import TEST, TRAIN, VALIDATION, HashRule
 
 NAME_SPLITS = (TRAIN, VALIDATION, TEST)
@@ -33,23 +34,10 @@ class NamesData:
     seed: Annotated[int, Field(ge=0)] = 0
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class NamesCorpus:
-    """Generated names as a corpus."""
-
-    config: NamesData
-    name: str = "names"
-    noun: tuple[str, str] = ("name", "names")
-    splits: tuple[str, ...] = NAME_SPLITS
-
-    def read(self, split: str) -> Iterator[Document]:
-        if split not in self.splits:
-            raise unknown_split(split, self.name, self.splits)
-        return generate_names(self.config, split)
-
-    def fingerprint(self, split: str) -> str:
-        return fingerprint_documents(self.read(split))
+def open_names(config: NamesData) -> SplitCorpus[Document]:
+    """The generated corpus, which needs no file."""
+    readers = {split: partial(generate_names, config, split) for split in NAME_SPLITS}
+    return SplitCorpus("names", readers, fingerprint_documents, ("name", "names"))
 
 
 def generate_names(config: NamesData, split: str) -> Iterator[Document]:

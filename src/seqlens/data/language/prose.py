@@ -6,14 +6,15 @@ The grammar is in `seqlens.data.language.story_grammar`. A hero's name with a tr
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from random import Random
-from typing import Annotated, Literal, final
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from seqlens.data.language.records import Document, fingerprint_documents
 from seqlens.data.language.story_grammar import MEN, TRADES, WOMEN, Person, draw_story, pick, tell
-from seqlens.data.splits import unknown_split
+from seqlens.data.split_corpus import SplitCorpus
 from seqlens.data.splitting import TEST, TRAIN, VALIDATION
 
 PROSE_SPLITS = (TRAIN, VALIDATION, TEST)
@@ -30,23 +31,10 @@ class ProseData:
     seed: Annotated[int, Field(ge=0)] = 0
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class ProseCorpus:
-    """Generated prose as a corpus."""
-
-    config: ProseData
-    name: str = "prose"
-    noun: tuple[str, str] = ("story", "stories")
-    splits: tuple[str, ...] = PROSE_SPLITS
-
-    def read(self, split: str) -> Iterator[Document]:
-        if split not in self.splits:
-            raise unknown_split(split, self.name, self.splits)
-        return generate_prose(self.config, split)
-
-    def fingerprint(self, split: str) -> str:
-        return fingerprint_documents(self.read(split))
+def open_prose(config: ProseData) -> SplitCorpus[Document]:
+    """The generated corpus, which needs no file."""
+    readers = {split: partial(generate_prose, config, split) for split in PROSE_SPLITS}
+    return SplitCorpus("prose", readers, fingerprint_documents, ("story", "stories"))
 
 
 def generate_prose(config: ProseData, split: str) -> Iterator[Document]:

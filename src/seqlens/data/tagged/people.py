@@ -8,6 +8,7 @@ word has to tell. Validation and test have forms of sentence that training has n
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from random import Random
 from string import Formatter
@@ -15,7 +16,7 @@ from typing import Annotated, Literal, final
 
 from pydantic import Field
 
-from seqlens.data.splits import unknown_split
+from seqlens.data.split_corpus import SplitCorpus
 from seqlens.data.tagged.people_words import (
     DATES,
     FIRST_NAMES,
@@ -48,23 +49,10 @@ class PeopleData:
     seed: Annotated[int, Field(ge=0)] = 0
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class PeopleCorpus:
-    """Generated sentences as a corpus."""
-
-    config: PeopleData
-    name: str = "people"
-    noun: tuple[str, str] = ("sentence", "sentences")
-    splits: tuple[str, ...] = PEOPLE_SPLITS
-
-    def read(self, split: str) -> Iterator[TaggedText]:
-        if split not in self.splits:
-            raise unknown_split(split, self.name, self.splits)
-        return generate_people(self.config, split)
-
-    def fingerprint(self, split: str) -> str:
-        return fingerprint_tagged(self.read(split))
+def open_people(config: PeopleData) -> SplitCorpus[TaggedText]:
+    """The generated corpus, which needs no file."""
+    readers = {split: partial(generate_people, config, split) for split in PEOPLE_SPLITS}
+    return SplitCorpus("people", readers, fingerprint_tagged, ("sentence", "sentences"))
 
 
 def generate_people(config: PeopleData, split: str) -> Iterator[TaggedText]:

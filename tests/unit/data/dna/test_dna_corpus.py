@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from seqlens.data.dna.corpus import AnnotatedFiles, DnaData, open_dna
-from seqlens.data.dna.genes import GenesCorpus, GenesData
+from seqlens.data.dna.genes import GenesData, open_genes
 from seqlens.data.dna.letters import reverse_complement
 from seqlens.data.dna.pieces import cut_pieces
 from seqlens.data.dna.records import DnaRecord, Gene
@@ -22,7 +22,7 @@ needs_mirror = pytest.mark.skipif(not os.environ.get("SEQLENS_MIRROR"), reason="
 
 def write_genome(folder: Path, num_genes: int = 12) -> DnaRecord:
     """Two files with one chromosome of generated genes; returns it."""
-    parts = list(GenesCorpus(GenesData(num_train=num_genes, length=1000)).read("train"))
+    parts = list(open_genes(GenesData(num_train=num_genes, length=1000)).read("train"))
     genes, sequence = [], ""
     for part in parts:
         offset = len(sequence)
@@ -73,7 +73,7 @@ def test_no_piece_cuts_a_gene() -> None:
 @pytest.mark.parametrize(
     ("config", "parts"),
     [
-        (DnaData(), ("no file", "'path'")),
+        (DnaData(), ("none of", "'path'")),
         (DnaData(path="none.gb"), ("no file", "none.gb")),
         (DnaData(path="genes.gff3"), ("no sequences", "##FASTA")),
         (DnaData(path="genome.fa.gz"), ("endings",)),
@@ -89,9 +89,9 @@ def test_files_that_do_not_fit(tmp_path: Path, config: DnaData, parts: tuple[str
 
 
 def test_generated_genes_are_genes() -> None:
-    corpus = GenesCorpus(GenesData(num_train=10))
-    assert corpus.fingerprint("train") == GenesCorpus(GenesData(num_train=10)).fingerprint("train")
-    assert corpus.fingerprint("train") != GenesCorpus(GenesData(num_train=10, seed=1)).fingerprint("train")
+    corpus = open_genes(GenesData(num_train=10))
+    assert corpus.fingerprint("train") == open_genes(GenesData(num_train=10)).fingerprint("train")
+    assert corpus.fingerprint("train") != open_genes(GenesData(num_train=10, seed=1)).fingerprint("train")
     strands = set()
     for record in corpus.read("train"):
         assert len(record.sequence) >= 3000

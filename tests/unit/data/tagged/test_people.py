@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from seqlens.data.tagged.people import PEOPLE_SPLITS, PeopleCorpus, PeopleData, generate_people
+from seqlens.data.tagged.people import PEOPLE_SPLITS, PeopleData, generate_people, open_people
 from seqlens.data.tagged.people_words import FIRST_NAMES
 from seqlens.errors import RequestError
 
@@ -46,8 +46,9 @@ def test_a_seed_decides_and_a_larger_split_begins_with_a_smaller_one() -> None:
     few, many = (list(generate_people(PeopleData(num_train=number), "train")) for number in (20, 40))
     assert many[:20] == few
     assert list(generate_people(PeopleData(num_train=20, seed=1), "train")) != few
-    corpus = PeopleCorpus(PeopleData(num_train=20))
+    config = PeopleData(num_train=20)
+    corpus = open_people(config)
     assert list(corpus.read("train")) == few
-    assert corpus.fingerprint("train") != PeopleCorpus(dataclasses.replace(corpus.config, seed=1)).fingerprint("train")
+    assert corpus.fingerprint("train") != open_people(dataclasses.replace(config, seed=1)).fingerprint("train")
     with pytest.raises(RequestError, match="people has no split 'dev', expected one of train, validation, test"):
         corpus.read("dev")

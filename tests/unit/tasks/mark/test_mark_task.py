@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from seqlens.data.dna.genes import GenesCorpus, GenesData
+from seqlens.data.dna.genes import GenesData, open_genes
 from seqlens.data.dna.gff3 import read_annotation
 from seqlens.data.dna.letters import reverse_complement
 from seqlens.data.dna.records import DnaRecord, Gene
@@ -30,8 +30,8 @@ from seqlens.tasks.mark.task import MarkTask
 from seqlens.tasks.mark.windows import plan_windows, score_windows
 from seqlens.tasks.mark.words import count_words, word_log_odds
 
-GENES = list(GenesCorpus(GenesData(num_train=30, length=1500)).read("train"))
-TEST = list(GenesCorpus(GenesData(num_test=6, length=1500)).read("test"))
+GENES = list(open_genes(GenesData(num_train=30, length=1500)).read("train"))
+TEST = list(open_genes(GenesData(num_test=6, length=1500)).read("test"))
 CONFIG = MarkConfig(model=MarkerConfig(kmer=3, channels=8, dilations=(1, 3)), window=1000, overlap=100)
 TASK = MarkTask.fit(CONFIG, lambda: GENES)
 
