@@ -61,8 +61,14 @@ def generate_people(config: PeopleData, split: str) -> Iterator[TaggedText]:
     # Of random's methods only random() is promised to stay the same in later versions of Python.
     writer = _Writer(Random(f"seqlens.people {config.seed} {split}").random, split)
     templates = TEMPLATES if split == "train" else (*TEMPLATES, *HELD_OUT_TEMPLATES)
-    for _ in range(sizes[split]):
-        yield writer.sentence(writer.one_of(templates))
+    left = sizes[split]
+    while left:
+        made = writer.names_made
+        sentence = writer.sentence(writer.one_of(templates))
+        # Without a name of its split a sentence could be one of another split, too.
+        if writer.names_made > made:
+            yield sentence
+            left -= 1
 
 
 def split_of_name(name: str) -> str:
@@ -72,10 +78,11 @@ def split_of_name(name: str) -> str:
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Writer:
     draw: Callable[[], float]
     split: str
+    names_made: int = 0
 
     def one_of(self, choices: Sequence[str]) -> str:
         return choices[int(self.draw() * len(choices))]
@@ -113,6 +120,7 @@ class _Writer:
 
     def name(self, ends: Sequence[str]) -> str:
         """A surname or a place of this split."""
+        self.names_made += 1
         while True:
             name = self.one_of(NAME_STARTS) + self.one_of(ends)
             if split_of_name(name) == self.split:

@@ -52,3 +52,10 @@ def test_a_seed_decides_and_a_larger_split_begins_with_a_smaller_one() -> None:
     assert corpus.fingerprint("train") != open_people(dataclasses.replace(config, seed=1)).fingerprint("train")
     with pytest.raises(RequestError, match="people has no split 'dev', expected one of train, validation, test"):
         corpus.read("dev")
+
+
+def test_no_sentence_is_in_two_splits() -> None:
+    config = PeopleData(num_train=20_000, num_validation=5_000, num_test=5_000)
+    train, validation, test = ({one.text for one in generate_people(config, split)} for split in PEOPLE_SPLITS)
+    assert not train & validation
+    assert not (train | validation) & test
