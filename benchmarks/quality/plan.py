@@ -76,8 +76,15 @@ PLAN: tuple[Entry, ...] = (
         seeds=(1,),
         splits=MULTI30K_TESTS,
         decoding=BEAM_5,
-        # All 16 epochs, whatever the machine: the learning rate falls to its end with the last.
-        overrides={"data.source": "en", "data.target": "de", "training.max_seconds": 5400},
+        # All 16 epochs, whatever the machine: the learning rate falls to its end with the last. Smaller batches, as
+        # with large ones (37.7 on validation, 37.35 on test) there were too few updates.
+        overrides={
+            "data.source": "en",
+            "data.target": "de",
+            "batches.max_tokens": 2048,
+            "training.validate_every": 440,
+            "training.max_seconds": 5400,
+        },
         goals=(
             Goal(
                 split="test",
