@@ -43,9 +43,10 @@ def cheap_systems(
     if kind == "nucleotides":
         places = [labels.index(label) for label in found]
         systems["logistic regression, words of 4"] = measure(_named(labels, word_regression(known, places, rows)))
-        by_place = position_regression(known, places, rows, codec.size)
-        if by_place is not None:
-            systems["logistic regression, one-hot positions"] = measure(_named(labels, by_place))
+        for pairs, what in ((False, "one-hot positions"), (True, "one-hot positions and pairs of neighbours")):
+            by_place = position_regression(known, places, rows, pairs=pairs)
+            if by_place is not None:
+                systems[f"logistic regression, {what}"] = measure(_named(labels, by_place))
     return systems
 
 
