@@ -11,8 +11,9 @@ from jaxtyping import Float64
 
 from benchmarks.quality.answers import Kept, read_kept, stem_of
 from benchmarks.quality.entry import Comparison, Entry
+from benchmarks.quality.groups import groups_of
 from benchmarks.quality.markdown import NOTHING, table
-from benchmarks.quality.quality_page import groups_of, score_title
+from benchmarks.quality.scores import score_title
 from benchmarks.rows import Row
 from seqlens.metrics import PairedResult, Score, Statistics, approximate_randomisation, paired_bootstrap
 from seqlens.report import LineChart, Series

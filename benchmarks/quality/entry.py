@@ -105,7 +105,23 @@ class Comparison:
             raise ValueError(f"{self.name}: an entry is compared with itself")
 
 
-def check_plan(plan: Sequence[Entry], comparisons: Sequence[Comparison] = ()) -> None:
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelTable:
+    """Models side by side, trained for one task within the same time."""
+
+    title: str
+    section: str
+    entries: tuple[str, ...]
+    """Names of entries, a model each."""
+    split: str
+    scores: tuple[str, ...]
+    """Names in a row's scores; the first chooses the strongest baseline."""
+
+
+def check_plan(
+    plan: Sequence[Entry], comparisons: Sequence[Comparison] = (), tables: Sequence[ModelTable] = ()
+) -> None:
     """Raises ValueError if two have one name, so could not be told apart, or one lacks an entry or a split it needs."""
     for listed in (plan, comparisons):
         names = [one.name for one in listed]
@@ -123,6 +139,10 @@ def check_plan(plan: Sequence[Entry], comparisons: Sequence[Comparison] = ()) ->
                 raise ValueError(f"{comparison.name}: there is no entry '{name}'")
             if comparison.split not in entries[name].splits:
                 raise ValueError(f"{comparison.name}: {name} has no split '{comparison.split}'")
+    for shown in tables:
+        for name in shown.entries:
+            if name not in entries or shown.split not in entries[name].splits:
+                raise ValueError(f"the table '{shown.title}': there is no entry '{name}' with '{shown.split}'")
 
 
 def select_entries(plan: Sequence[Entry], patterns: Sequence[str]) -> list[Entry]:

@@ -5,12 +5,8 @@ from typing import Any
 
 from benchmarks.quality.entry import Entry
 from benchmarks.quality.markdown import day, join, machine_text
+from benchmarks.quality.scores import decimals_of
 from benchmarks.rows import Row
-
-
-def decimals_of(score: Mapping[str, Any]) -> int:
-    """With how many decimals a score is shown: one, where a row does not say it."""
-    return int(score.get("decimals", 1))
 
 
 def example_facts(entry: Entry, rows: Sequence[Row], newest: Row) -> list[str]:

@@ -1,6 +1,6 @@
 """The part of the plan whose tasks learn from examples: named entities, DNA, language models, sentiment."""
 
-from benchmarks.quality.entry import Entry, Goal
+from benchmarks.quality.entry import Entry, Goal, ModelTable
 
 _MINUTES_45 = {"training.max_seconds": 2700}
 _MINUTES_5 = {"training.max_seconds": 300}
@@ -204,5 +204,38 @@ EXAMPLE_PLAN: tuple[Entry, ...] = (
             ("gru-attention", "GRU with attention"),
             ("transformer", "Transformer"),
         )
+    ),
+)
+
+EXAMPLE_TABLES: tuple[ModelTable, ...] = (
+    ModelTable(
+        title="NCBI disease in five minutes of training each",
+        section="Named entities",
+        entries=tuple(
+            f"ncbi-disease-{model}-5-minutes" for model in ("rnn", "lstm", "gru", "attention", "transformer")
+        ),
+        split="test",
+        scores=("f1", "precision", "recall"),
+    ),
+    ModelTable(
+        title="Generated names, characters, in five minutes of training at most",
+        section="Language models",
+        entries=tuple(f"names-{model}" for model in ("rnn", "lstm", "gru", "transformer")),
+        split="test",
+        scores=("bits_per_character",),
+    ),
+    ModelTable(
+        title="Generated prose, characters, in five minutes of training at most",
+        section="Language models",
+        entries=tuple(f"prose-{model}" for model in ("rnn", "lstm", "gru", "transformer")),
+        split="test",
+        scores=("bits_per_character",),
+    ),
+    ModelTable(
+        title="Generated opinions in five minutes of training at most",
+        section="Sentiment",
+        entries=tuple(f"moods-{model}" for model in ("rnn", "lstm", "gru", "gru-attention", "transformer")),
+        split="test",
+        scores=("accuracy", "f1"),
     ),
 )

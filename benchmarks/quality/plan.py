@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from benchmarks.quality.entry import Comparison, Entry, Goal
-from benchmarks.quality.example_plan import EXAMPLE_PLAN
+from benchmarks.quality.entry import Comparison, Entry, Goal, ModelTable
+from benchmarks.quality.example_plan import EXAMPLE_PLAN, EXAMPLE_TABLES
 from benchmarks.quality.made import MadeData
 
 BEAM_5: Mapping[str, object] = {"method": "beam", "beam_width": 5, "length_penalty": 1.0}
@@ -255,3 +255,5 @@ COMPARISONS: tuple[Comparison, ...] = (
         score="exact_match_cased",
     ),
 )
+
+TABLES: tuple[ModelTable, ...] = EXAMPLE_TABLES

@@ -1,13 +1,23 @@
 """The sections of docs/results.md about scores of trained models."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import Any, final
+from typing import Any
 
-from benchmarks.quality.entry import Entry, Goal
-from benchmarks.quality.example_page import decimals_of, example_facts
-from benchmarks.quality.markdown import NOTHING, day, join, machine_text, table
+from benchmarks.quality.entry import Entry, Goal, ModelTable
+from benchmarks.quality.example_page import example_facts
+from benchmarks.quality.groups import Group, groups_of, strongest_baseline
+from benchmarks.quality.markdown import NOTHING, join, table
+from benchmarks.quality.scores import (
+    decimals_of,
+    interval_text,
+    mean_of,
+    mean_text,
+    score_names,
+    score_title,
+    title_in,
+)
+from benchmarks.quality.table_page import model_table
 from benchmarks.rows import Row
 
 _FIGURE_COLUMNS = (
@@ -23,58 +33,15 @@ _FIGURE_COLUMNS = (
     "machine",
     "date",
 )
-_SCORE_NAMES = {
-    "bleu": "BLEU",
-    "chrf": "chrF",
-    "exact_match": "exact match",
-    "perplexity": "perplexity",
-    "f1": "F1",
-    "coding_f1": "coding F1",
-    "bits_per_character": "bits per character",
-}
-_CASES = {"lowercase": "lower-cased", "cased": "cased"}
-_LOWER_IS_BETTER = ("perplexity", "log_loss", "bits_per_character", "calibration_error")
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Group:
-    """All seeds run with one entry's settings; of a seed run twice the last row counts."""
-
-    rows: tuple[Row, ...]
-
-    @property
-    def seeds(self) -> str:
-        return ", ".join(str(row["seed"]) for row in self.rows)
-
-    @property
-    def newest(self) -> Row:
-        return max(self.rows, key=lambda row: row["time"])
-
-    @property
-    def machines(self) -> str:
-        return join([machine_text(row) for row in self.rows])
-
-    @property
-    def days(self) -> str:
-        return join(sorted(day(row) for row in self.rows))
-
-    @property
-    def minutes(self) -> list[float]:
-        return [row["training"]["seconds"] / 60 for row in self.rows]
-
-    def scores(self, split: str, name: str) -> list[dict[str, Any]]:
-        """That score of every row that has it."""
-        found = [row["splits"].get(split, {}).get("scores", {}).get(name) for row in self.rows]
-        return [score for score in found if score is not None]
-
-
-def quality_sections(rows: Sequence[Row], plan: Sequence[Entry]) -> list[str]:
+def quality_sections(rows: Sequence[Row], plan: Sequence[Entry], tables: Sequence[ModelTable] = ()) -> list[str]:
     """A section for each of the plan's, then what is in the rows and not in the plan any more."""
     sections = []
     for name in dict.fromkeys(entry.section for entry in plan):
         entries = [entry for entry in plan if entry.section == name]
-        sections.append(_section(name, entries, rows))
+        shown = [text for one in tables if one.section == name if (text := model_table(one, plan, rows))]
+        sections.append(_section(name, entries, rows, shown))
     planned = {entry.name for entry in plan}
     others = list(dict.fromkeys(row["entry"] for row in rows if row["entry"] not in planned))
     if others:
@@ -83,21 +50,11 @@ def quality_sections(rows: Sequence[Row], plan: Sequence[Entry]) -> list[str]:
     return sections
 
 
-def _section(name: str, entries: Sequence[Entry], rows: Sequence[Row]) -> str:
+def _section(name: str, entries: Sequence[Entry], rows: Sequence[Row], tables: Sequence[str]) -> str:
     lines = [line for entry in entries for line in _figure_rows(entry, groups_of(rows, entry.name))]
-    parts = [f"## {name}\n", table(_FIGURE_COLUMNS, lines)]
+    parts = [f"## {name}\n", *([table(_FIGURE_COLUMNS, lines)] if lines else []), *tables]
     parts += [_details(entry, groups) for entry in entries if (groups := groups_of(rows, entry.name))]
     return "\n".join(parts)
-
-
-def groups_of(rows: Sequence[Row], entry: str) -> list[Group]:
-    """The rows of an entry by settings, the settings run last first."""
-    by_settings: dict[str, dict[int, Row]] = {}
-    for row in rows:
-        if row["entry"] == entry:
-            by_settings.setdefault(row["settings"], {})[row["seed"]] = row
-    groups = [Group(tuple(seeds[seed] for seed in sorted(seeds))) for seeds in by_settings.values()]
-    return sorted(groups, key=lambda group: str(group.newest["time"]), reverse=True)
 
 
 def _figure_rows(entry: Entry, groups: Sequence[Group]) -> list[Sequence[str]]:
@@ -118,22 +75,22 @@ def _figure_rows(entry: Entry, groups: Sequence[Group]) -> list[Sequence[str]]:
             continue
         group = groups[0]
         facts = (group.machines, group.days)
-        baseline = _strongest_baseline(group, goal.split, goal.score)
+        baseline = strongest_baseline(group, goal.split, goal.score)
         if baseline is not None:
             name, score = baseline
-            value, interval = f"{score['value']:.{decimals_of(score)}f}", _interval([score])
+            value, interval = f"{score['value']:.{decimals_of(score)}f}", interval_text([score])
             lines.append((f"baseline: {name}", f"`{entry.command}`", NOTHING, value, interval, *[NOTHING] * 4, *facts))
         lines.append(
             (
                 what,
                 f"`{entry.command}`",
                 group.seeds,
-                _mean([score["value"] for score in scores], decimals_of(scores[0])),
-                _interval(scores),
+                mean_text([score["value"] for score in scores], decimals_of(scores[0])),
+                interval_text(scores),
                 published,
                 to_reach,
                 verdict(goal, entry, group),
-                f"{_mean(group.minutes)} min",
+                f"{mean_text(group.minutes)} min",
                 *facts,
             )
         )
@@ -249,7 +206,7 @@ def _split_rows(group: Group, split: str, names: Sequence[str]) -> list[Sequence
     lines: list[Sequence[str]] = []
     for baseline, scores in group.newest["splits"][split]["baselines"].items():
         cells = [
-            f"{scores[name]['value']:.{decimals_of(scores[name])}f} {_interval([scores[name]])}"
+            f"{scores[name]['value']:.{decimals_of(scores[name])}f} {interval_text([scores[name]])}"
             if name in scores
             else NOTHING
             for name in names
@@ -257,7 +214,7 @@ def _split_rows(group: Group, split: str, names: Sequence[str]) -> list[Sequence
         lines.append((split, f"baseline: {baseline}", NOTHING, *cells))
     having = [row for row in group.rows if split in row["splits"]]
     found = [group.scores(split, name) for name in names]
-    cells = [_mean([one["value"] for one in scores], decimals_of(scores[0]) if scores else 1) for scores in found]
+    cells = [mean_text([one["value"] for one in scores], decimals_of(scores[0]) if scores else 1) for scores in found]
     lines.append((split, "**this model**", ", ".join(str(row["seed"]) for row in having), *cells))
     return lines
 
@@ -273,74 +230,15 @@ def _signatures(row: Row, names: Sequence[str]) -> str:
     return "".join(lines)
 
 
-def _mean_of(scores: Sequence[Mapping[str, Any]]) -> str:
-    return _mean([score["value"] for score in scores], decimals_of(scores[0]) if scores else 1)
-
-
 _EARLIER_COLUMNS = ("entry", "settings", "seeds", "scores", "commit", "machine", "date")
 
 
 def _earlier_row(group: Group) -> Sequence[str]:
     row = group.newest
     means = [
-        f"{split} {title_in(row, name)} {_mean_of(group.scores(split, name))}"
+        f"{split} {title_in(row, name)} {mean_of(group.scores(split, name))}"
         for split, found in row["splits"].items()
         for name in found["scores"]
     ]
     commits = join([f"`{one['commit']}`" for one in group.rows])
     return (row["entry"], f"`{row['settings']}`", group.seeds, "; ".join(means), commits, group.machines, group.days)
-
-
-def _strongest_baseline(group: Group, split: str, name: str) -> tuple[str, dict[str, Any]] | None:
-    found = {
-        baseline: scores[name]
-        for baseline, scores in group.newest["splits"][split]["baselines"].items()
-        if name in scores
-    }
-    sign = -1 if name in _LOWER_IS_BETTER else 1
-    return max(found.items(), key=lambda item: sign * item[1]["value"], default=None)
-
-
-def score_names(row: Row) -> list[str]:
-    """The scores of a row in the order of a table: that of the task's measures, where the row says it."""
-    told = [name for split in row["splits"].values() for name in split.get("measures", ())]
-    if told:
-        return list(dict.fromkeys(told))
-    return sorted({name for split in row["splits"].values() for name in split["scores"]}, key=_score_order)
-
-
-def title_in(row: Row, name: str) -> str:
-    """What a score is called: by the row, where that says it."""
-    for split in row["splits"].values():
-        if (told := split["scores"].get(name, {}).get("name")) is not None:
-            return str(told)
-    return score_title(name)
-
-
-def score_title(name: str) -> str:
-    """`bleu_lowercase` as `BLEU lower-cased`."""
-    for ending, case in _CASES.items():
-        if name.endswith(f"_{ending}"):
-            base = name.removesuffix(f"_{ending}")
-            return f"{_SCORE_NAMES.get(base, base)} {case}"
-    return _SCORE_NAMES.get(name, name)
-
-
-def _score_order(name: str) -> tuple[int, str, bool]:
-    base = name.removesuffix("_lowercase").removesuffix("_cased")
-    known = list(_SCORE_NAMES)
-    return (known.index(base) if base in known else len(known), base, name.endswith("_cased"))
-
-
-def _mean(values: Iterable[float], decimals: int = 1) -> str:
-    values = list(values)
-    if not values:
-        return NOTHING
-    mean = f"{fmean(values):.{decimals}f}"
-    return mean if len(values) == 1 else f"{mean} [{min(values):.{decimals}f}, {max(values):.{decimals}f}]"
-
-
-def _interval(scores: Sequence[Mapping[str, Any]]) -> str:
-    decimals = decimals_of(scores[0])
-    low, high = min(score["low"] for score in scores), max(score["high"] for score in scores)
-    return f"[{low:.{decimals}f}, {high:.{decimals}f}]"

@@ -19,7 +19,7 @@ from benchmarks.command import run_command
 from benchmarks.provenance import QUALITY_ANSWERS, QUALITY_ROWS, REPOSITORY, git_commit, provenance
 from benchmarks.quality.entry import check_plan, select_entries
 from benchmarks.quality.jobs import Job, plan_jobs
-from benchmarks.quality.plan import COMPARISONS, PLAN
+from benchmarks.quality.plan import COMPARISONS, PLAN, TABLES
 from benchmarks.quality.work import SeqlensWorker, Worker
 from benchmarks.rows import Row, append_row, read_rows
 from seqlens.cli.guard import INTERRUPTED, guarded
@@ -202,7 +202,7 @@ def queue(
     folder that SEQLENS_BENCH_FOLDER names, or in the user's cache; one that was interrupted goes on. Every row is one
     seed; docs/results.md is made from all of them by `make docs`.
     """
-    check_plan(PLAN, COMPARISONS)
+    check_plan(PLAN, COMPARISONS, TABLES)
     jobs = plan_jobs(select_entries(PLAN, only), PLAN)
     folder = work_folder()
     if show:

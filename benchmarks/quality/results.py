@@ -10,8 +10,8 @@ import typer
 from benchmarks.command import run_command
 from benchmarks.provenance import QUALITY_ANSWERS, QUALITY_ROWS, SPEED_ROWS
 from benchmarks.quality.comparison_page import comparison_pictures, comparison_section
-from benchmarks.quality.entry import Comparison, Entry, check_plan
-from benchmarks.quality.plan import COMPARISONS, PLAN
+from benchmarks.quality.entry import Comparison, Entry, ModelTable, check_plan
+from benchmarks.quality.plan import COMPARISONS, PLAN, TABLES
 from benchmarks.quality.quality_page import quality_sections
 from benchmarks.quality.speed_page import speed_section
 from benchmarks.rows import Row, read_rows
@@ -39,11 +39,12 @@ def results_page(
     speed_rows: Sequence[Row],
     plan: Sequence[Entry],
     comparisons: Sequence[Comparison] = (),
+    tables: Sequence[ModelTable] = (),
     answers: Path = QUALITY_ANSWERS,
 ) -> str:
     """The whole page in Markdown: the same text for the same rows, plan and kept answers."""
     compared = comparison_section(comparisons, quality_rows, plan, answers)
-    sections = [_HEAD, *quality_sections(quality_rows, plan), *([compared] if compared else [])]
+    sections = [_HEAD, *quality_sections(quality_rows, plan, tables), *([compared] if compared else [])]
     return "\n".join([*sections, speed_section(speed_rows)])
 
 
@@ -54,9 +55,9 @@ def results(
     ] = None,
 ) -> None:
     """Make docs/results.md, and its pictures in gallery/ beside it, from what benchmarks/quality and speed wrote."""
-    check_plan(PLAN, COMPARISONS)
+    check_plan(PLAN, COMPARISONS, TABLES)
     rows = read_rows(QUALITY_ROWS)
-    page = results_page(rows, read_rows(SPEED_ROWS), PLAN, COMPARISONS)
+    page = results_page(rows, read_rows(SPEED_ROWS), PLAN, COMPARISONS, TABLES)
     if write is None:
         sys.stdout.write(page)
         return

@@ -1,15 +1,16 @@
 """docs/results.md says what the rows say: no more, and nothing left out."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.provenance import QUALITY_ROWS, RESULTS_PAGE, SPEED_ROWS
-from benchmarks.quality.entry import Entry, Goal
+from benchmarks.quality.entry import Entry, Goal, ModelTable, check_plan
 from benchmarks.quality.markdown import table
-from benchmarks.quality.plan import COMPARISONS, PLAN
+from benchmarks.quality.plan import COMPARISONS, PLAN, TABLES
 from benchmarks.quality.results import results, results_page
 from benchmarks.rows import read_rows
 from benchmarks.speed.figures import Figure, Result, to_row
@@ -103,7 +104,7 @@ def figure(page: str) -> list[str]:
 
 
 def test_the_committed_page_is_what_the_committed_rows_make() -> None:
-    page = results_page(read_rows(QUALITY_ROWS), read_rows(SPEED_ROWS), PLAN, COMPARISONS)
+    page = results_page(read_rows(QUALITY_ROWS), read_rows(SPEED_ROWS), PLAN, COMPARISONS, TABLES)
     assert RESULTS_PAGE.read_text(encoding="utf-8") == page, "run `make docs`"
 
 
@@ -228,3 +229,22 @@ def test_the_command_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_a_row_of_a_table_that_lacks_a_cell_is_an_error() -> None:
     with pytest.raises(ValueError, match="2 columns"):
         table(("one", "other"), [("only",)])
+
+
+def test_models_of_one_budget_stand_in_one_table_below_the_strongest_baseline() -> None:
+    other = replace(ENTRY, name="other", title="Another", goals=())
+    shown = ModelTable(
+        title="Both", section="Translation", entries=("de-en", "other"), split="test", scores=("bleu_lowercase",)
+    )
+    check_plan([ENTRY, other], (), [shown])
+    rows = [make_row(1, 33.0)]
+    text = results_page(rows, [], [ENTRY, other], tables=[shown])
+    lines = text[text.index("### Both") :].splitlines()[4:7]
+    assert [line.split(" | ")[:2] for line in lines] == [
+        ["| baseline: nearest training pair", "5.0 [3.5, 6.5]"],
+        ["| German to English", "33.0 [31.5, 34.5]"],
+        ["| Another: not run yet", "–"],
+    ]
+    assert "### Both" not in results_page([], [], [ENTRY, other], tables=[shown])
+    with pytest.raises(ValueError, match="there is no entry 'none' with 'test'"):
+        check_plan([ENTRY], (), [replace(shown, entries=("none",))])
