@@ -39,8 +39,8 @@ def results_page(
     speed_rows: Sequence[Row],
     plan: Sequence[Entry],
     comparisons: Sequence[Comparison] = (),
-    tables: Sequence[ModelTable] = (),
     answers: Path = QUALITY_ANSWERS,
+    tables: Sequence[ModelTable] = (),
 ) -> str:
     """The whole page in Markdown: the same text for the same rows, plan and kept answers."""
     compared = comparison_section(comparisons, quality_rows, plan, answers)
@@ -57,7 +57,7 @@ def results(
     """Make docs/results.md, and its pictures in gallery/ beside it, from what benchmarks/quality and speed wrote."""
     check_plan(PLAN, COMPARISONS, TABLES)
     rows = read_rows(QUALITY_ROWS)
-    page = results_page(rows, read_rows(SPEED_ROWS), PLAN, COMPARISONS, TABLES)
+    page = results_page(rows, read_rows(SPEED_ROWS), PLAN, COMPARISONS, tables=TABLES)
     if write is None:
         sys.stdout.write(page)
         return

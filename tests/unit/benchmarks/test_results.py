@@ -104,7 +104,7 @@ def figure(page: str) -> list[str]:
 
 
 def test_the_committed_page_is_what_the_committed_rows_make() -> None:
-    page = results_page(read_rows(QUALITY_ROWS), read_rows(SPEED_ROWS), PLAN, COMPARISONS, TABLES)
+    page = results_page(read_rows(QUALITY_ROWS), read_rows(SPEED_ROWS), PLAN, COMPARISONS, tables=TABLES)
     assert RESULTS_PAGE.read_text(encoding="utf-8") == page, "run `make docs`"
 
 
