@@ -7,7 +7,7 @@ from pydantic import Field
 
 from seqlens.models.config import EncoderConfig, Positive, Probability, RecurrentEncoderConfig
 
-PoolingName = Literal["summary", "last", "mean", "max", "attention", "positions"]
+PoolingName = Literal["summary", "last", "mean", "max", "attention", "combined", "positions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +31,20 @@ class ClassifierConfig:
     """Embeddings, an encoder, one vector out of its steps, a layer over the classes.
 
     `pooling`: `summary` (the last state of each direction; a Transformer's mean), `last`, `mean`, `max`, `attention`,
-    which weighs the steps, or `positions`, which keeps the first `num_positions` steps apart: for windows in which each
-    place has its own meaning; longer inputs are cut there. `token_dropout_p`: in training tokens become `<unk>` with
-    this probability (word dropout, Iyyer et al. 2015). `dropout_p` is on embeddings and on the vector that is judged.
+    which weighs the steps, `combined` (maximum, mean and weighed steps side by side), or `positions`, which keeps the
+    first `num_positions` steps apart: for windows in which each place has its own meaning; longer inputs are cut there.
+
+    `token_dropout_p`: in training tokens become `<unk>` with this probability (word dropout, Iyyer et al. 2015).
+    `dropout_p` is on embeddings and on the vector that is judged.
 
     `embedding_std`: how far entries of a fresh embedding lie from 0, `embedding_dim ** -0.5` where it is null. Small
     ones leave a rare word to what it learns; large ones are what a plain recurrent net needs to begin to learn.
 
     `letter_grams`: to a word's embedding the mean of those of its letter n-grams is added, also where the word itself
     is unknown or was dropped: `unwatchable` is read by what it shares with words that training has.
+
+    `members`: so many nets are trained side by side, each with weights of its own, and their probabilities averaged;
+    that takes so many times as long.
     """
 
     embedding_dim: Positive = 128
@@ -50,6 +55,7 @@ class ClassifierConfig:
     embedding_std: Annotated[float, Field(gt=0.0)] | None = None
     num_positions: Positive | None = None
     letter_grams: LetterGramsConfig | None = None
+    members: Positive = 1
 
     def __post_init__(self) -> None:
         if (self.pooling == "positions") != (self.num_positions is not None):

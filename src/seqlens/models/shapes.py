@@ -11,7 +11,7 @@ from seqlens.layers.dropout import Dropout
 from seqlens.layers.masks import length_mask, masked_softmax
 from seqlens.models.encoders import Encoder, pool_last
 
-Pooling = Literal["summary", "last", "mean", "max", "attention", "positions"]
+Pooling = Literal["summary", "last", "mean", "max", "attention", "combined", "positions"]
 _POSITION_DIM = 12
 
 
@@ -36,7 +36,8 @@ class SequenceClassifier(nn.Module):
         num_positions: int | None = None,
     ) -> None:
         """`pooling`: the encoder's own summary, the last step, the mean or maximum over real steps, their mean as
-        weighed by additive attention from a learned query (Yang et al. 2016, section 2.2), or `positions`: some
+        weighed by additive attention from a learned query (Yang et al. 2016, section 2.2), `combined`: maximum, mean
+        and weighed mean side by side, or `positions`: some
         features of each of the first `num_positions` steps side by side, for windows in which each place has its own
         meaning. `dropout_p` is that of the vector.
 
@@ -56,9 +57,11 @@ class SequenceClassifier(nn.Module):
             self.num_positions = num_positions
             self.narrow = nn.Linear(encoder.output_dim, _POSITION_DIM)
             pooled_dim = num_positions * _POSITION_DIM
+        if pooling == "combined":
+            pooled_dim = 3 * encoder.output_dim
         self.output = nn.Linear(pooled_dim, num_classes)
         self.score = None
-        if pooling == "attention":
+        if pooling in ("attention", "combined"):
             dim = encoder.output_dim
             self.score = nn.Sequential(nn.Linear(dim, dim), nn.Tanh(), nn.Linear(dim, 1, bias=False))
 
@@ -73,19 +76,25 @@ class SequenceClassifier(nn.Module):
             case "last":
                 pooled = pool_last(encoded.memory, lengths)
             case "mean":
-                pooled = encoded.memory.sum(1) / lengths.clamp(min=1).to(inputs.device)[:, None]
+                pooled = _mean(encoded.memory, lengths)
             case "max":
-                masked = encoded.memory.masked_fill(~mask, float("-inf"))
-                # One step more, so that there is a maximum where the batch has no steps.
-                highest = nn.functional.pad(masked, (0, 0, 0, 1), value=float("-inf")).amax(1)
-                pooled = highest.masked_fill(~mask.any(1), 0.0)
+                pooled = _highest(encoded.memory, mask)
             case "attention":
-                assert self.score is not None
-                weights = masked_softmax(self.score(encoded.memory)[:, :, 0], mask[:, :, 0]).to(encoded.memory.dtype)
-                pooled = (weights[:, None] @ encoded.memory)[:, 0]
+                pooled, weights = self._attended(encoded.memory, mask)
+            case "combined":
+                attended, weights = self._attended(encoded.memory, mask)
+                parts = [_highest(encoded.memory, mask), _mean(encoded.memory, lengths), attended]
+                pooled = torch.cat(parts, dim=1)
             case "positions":
                 pooled = self._side_by_side(encoded.memory, mask)
         return ClassifierOutput(self.output(self.dropout(pooled)), weights)
+
+    def _attended(
+        self, memory: Float[Tensor, "batch time dim"], mask: Bool[Tensor, "batch time 1"]
+    ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, "batch time"]]:
+        assert self.score is not None
+        weights = masked_softmax(self.score(memory)[:, :, 0], mask[:, :, 0]).to(memory.dtype)
+        return (weights[:, None] @ memory)[:, 0], weights
 
     def _side_by_side(
         self, memory: Float[Tensor, "batch time dim"], mask: Bool[Tensor, "batch time 1"]
@@ -95,6 +104,17 @@ class SequenceClassifier(nn.Module):
         features = torch.nn.functional.gelu(self.narrow(self.dropout(memory))).masked_fill(~mask, 0.0)
         features = features[:, : self.num_positions]
         return nn.functional.pad(features, (0, 0, 0, self.num_positions - features.shape[1])).flatten(1)
+
+
+def _mean(memory: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]) -> Float[Tensor, "batch dim"]:
+    return memory.sum(1) / lengths.clamp(min=1).to(memory.device)[:, None]
+
+
+def _highest(memory: Float[Tensor, "batch time dim"], mask: Bool[Tensor, "batch time 1"]) -> Float[Tensor, "batch dim"]:
+    masked = memory.masked_fill(~mask, float("-inf"))
+    # One step more, so that there is a maximum where the batch has no steps.
+    highest = nn.functional.pad(masked, (0, 0, 0, 1), value=float("-inf")).amax(1)
+    return highest.masked_fill(~mask.any(1), 0.0)
 
 
 class TaggerOutput(NamedTuple):

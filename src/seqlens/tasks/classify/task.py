@@ -9,6 +9,7 @@ from typing import Any, final
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from seqlens.config.files import read_json, write_json
 from seqlens.data.batch import Sequences, pad
@@ -18,6 +19,7 @@ from seqlens.data.text import UNKNOWN_ID, TextCodec, WordsCodec, fit_codec, load
 from seqlens.errors import RequestError, WorkError, did_you_mean
 from seqlens.metrics import Statistics
 from seqlens.models.classifier import TokenClassifier, build_classifier
+from seqlens.models.committee import ClassifierCommittee
 from seqlens.models.letter_grams import Spellings
 from seqlens.tasks.classify.analysis import analyse_answers
 from seqlens.tasks.classify.answer import Classification, TokenWeight
@@ -95,9 +97,11 @@ class ClassifyTask:
             raise WorkError(f"{path} is damaged: expected 'labels', 'weights' and 'temperature'.") from error
         return cls(config, load_codec(folder / "text"), labels, weights, temperature, classes)
 
-    def build_model(self) -> TokenClassifier:
+    def build_model(self) -> TokenClassifier | ClassifierCommittee:
+        config = self.config.model
         sizes = {"vocab_size": self.codec.size, "num_classes": len(self.classes)}
-        return build_classifier(self.config.model, **sizes, unknown_id=UNKNOWN_ID)
+        members = [build_classifier(config, **sizes, unknown_id=UNKNOWN_ID) for _ in range(config.members)]
+        return members[0] if len(members) == 1 else ClassifierCommittee(members)
 
     def describe(self) -> dict[str, str]:
         shown = ", ".join(self.labels[:12]) + (", …" if len(self.labels) > 12 else "")
@@ -118,25 +122,29 @@ class ClassifyTask:
         return LabelledDataset(rows, labels.tolist(), balanced_repeats(labels) if balanced else None, speller)
 
     def loss(self, model: nn.Module, batch: LabelledBatch) -> LossSum:
-        """Cross-entropy of the class of every training example; without training neither weighed nor smoothed."""
-        logits = self._logits(model, batch.inputs, batch.spellings)
+        """Cross-entropy of the class of every training example; without training neither weighed nor smoothed.
+
+        That of a committee is the mean over its members in training: each learns as if it were alone.
+        """
         keep = batch.labels >= 0
-        logits, labels = logits[keep].float(), batch.labels[keep]
-        nll = nn.functional.cross_entropy(logits, labels, reduction="sum")
+        labels = batch.labels[keep]
+        each = self._logits(model, batch.inputs, batch.spellings)
+        nll = torch.stack([cross_entropy(logits[keep].float(), labels, reduction="sum") for logits in each]).mean()
         total = nll
         if model.training and (self.config.class_weights != "none" or self.config.label_smoothing):
-            weight = logits.new_tensor(self.weights)
-            losses = nn.functional.cross_entropy(
-                logits, labels, reduction="none", label_smoothing=self.config.label_smoothing
-            )
-            total = (losses * weight[labels]).sum()
+            smoothing, weight = self.config.label_smoothing, nll.new_tensor(self.weights)[labels]
+            losses = [
+                cross_entropy(logits[keep].float(), labels, reduction="none", label_smoothing=smoothing)
+                for logits in each
+            ]
+            total = (torch.stack(losses).mean(0) * weight).sum()
         return LossSum(total, len(labels), {"nll": nll.item()})
 
     def validate(self, model: nn.Module, data: Any, device: torch.device | str) -> dict[str, float]:
         """`loss`, `accuracy`, `macro_f1` and, for two classes, `correlation`, of all examples with a known label."""
         logits, labels = self._all_logits(model, data, device)
         keep = labels >= 0
-        loss = float(nn.functional.cross_entropy(logits[keep], labels[keep]))
+        loss = float(cross_entropy(logits[keep], labels[keep]))
         truth = [self.labels[label] if label >= 0 else "" for label in labels.tolist()]
         found = [self.labels[label] for label in logits.argmax(1).tolist()]
         metrics = {"loss": loss, "accuracy": accuracy(truth, found).value()}
@@ -257,17 +265,21 @@ class ClassifyTask:
         if speller is not None:
             inputs, spellings = speller.read(inputs)
             spellings = spellings.to(device)
-        logits = self._logits(model, inputs.to(device), spellings).double() / self.temperature
+        (logits,) = self._logits(model, inputs.to(device), spellings)
+        logits = logits.double() / self.temperature
         return answer_logits(logits, self.classes, self.labels, self.config.answers)
 
-    def _logits(self, model: nn.Module, inputs: Sequences, spellings: Spellings | None) -> Tensor:
+    def _logits(self, model: nn.Module, inputs: Sequences, spellings: Spellings | None) -> list[Tensor]:
+        """Logits of the classes; in training those of each member of a committee."""
         limit = getattr(model, "max_length", None)
         ids, lengths = inputs
         if limit is not None and ids.shape[1] > limit:
             ids, lengths = ids[:, :limit], lengths.clamp(max=limit)
             spellings = None if spellings is None else spellings._replace(places=spellings.places[:, :limit])
-        logits: Tensor = model(ids, lengths).logits if spellings is None else model(ids, lengths, spellings).logits
-        return logits
+        given = (ids, lengths) if spellings is None else (ids, lengths, spellings)
+        if model.training and isinstance(model, ClassifierCommittee):
+            return [output.logits for output in model.each(*given)]
+        return [model(*given).logits]
 
     def _all_logits(self, model: nn.Module, data: LabelledDataset, device: torch.device | str) -> tuple[Tensor, Tensor]:
         """Logits of labels in float32, and the labels of all examples, in their order, on the CPU."""
@@ -275,7 +287,7 @@ class ClassifyTask:
         with torch.no_grad():
             for indices in length_batches(data.lengths, _TOKENS_A_BATCH):
                 batch = data.batch(indices).to(device)
-                found = self._logits(model, batch.inputs, batch.spellings).float()
-                found = answer_logits(found, self.classes, self.labels, self.config.answers)
+                (found,) = self._logits(model, batch.inputs, batch.spellings)
+                found = answer_logits(found.float(), self.classes, self.labels, self.config.answers)
                 logits[torch.from_numpy(indices)] = found.cpu()
         return logits, torch.from_numpy(data.labels)
