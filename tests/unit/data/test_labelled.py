@@ -81,6 +81,19 @@ def test_folders_and_class_files(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_class_files_as_editors_leave_them(tmp_path: Path) -> None:
+    """`.txt` is no class, a byte order mark no part of a text, and what the system hides in a folder no data."""
+    for name, content in (("pos.txt", "\ufeffgood\r\nfine\r\n"), ("reviews.neg.txt", "bad\n"), (".DS_Store", "\0")):
+        (tmp_path / name).write_bytes(content.encode())
+    settings = {"path": ".", "format": "class_files", "validation_fraction": 0.3, "test_fraction": 0.0}
+    found = [one for split in ("train", "validation") for one in corpus_texts(tmp_path, split, **settings)]
+    assert sorted(found) == [("bad", "neg"), ("fine", "pos"), ("good", "pos")]
+    for folder, name in (("a", "ONE.TXT"), ("a", "._ONE.TXT"), ("b", "two.txt")):
+        (tmp_path / "folders" / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "folders" / folder / name).write_text(name, encoding="utf-8")
+    assert read(tmp_path / "folders") == [("ONE.TXT", "a"), ("two.txt", "b")]
+
+
 def test_trees_and_their_phrases(tmp_path: Path) -> None:
     (tmp_path / "t.ptb").write_text("(3 (2 A) (4 (4 fine) (2 film)))\n(1 (2 It) (1 (1 (2 -LRB-) (1 drags)) (2 \\/)))\n")
     assert read(tmp_path / "t.ptb") == [("A fine film", "3"), ("It ( drags /", "1")]

@@ -12,7 +12,7 @@ from pydantic import Field
 from seqlens.data.download import Announce
 from seqlens.data.example_cards import ExampleCard
 from seqlens.data.folds import check_fold, cut_folds
-from seqlens.data.labelled.folders import find_class_folders, split_files
+from seqlens.data.labelled.folders import find_class_folders, split_files, visible_files
 from seqlens.data.labelled.held_out import without_held_out
 from seqlens.data.labelled.readers import Format, Reader, class_files_reader, reader_of
 from seqlens.data.labelled.records import LabelledText
@@ -156,7 +156,9 @@ def _open_path(config: LabelledData, base: Path, announce: Announce | None) -> t
 
 def _open_folder(path: Path, config: LabelledData) -> dict[str, Reader]:
     if config.format == "class_files":
-        files = sorted(entry for entry in path.iterdir() if entry.is_file())
+        files = visible_files(path)
+        if not files:
+            raise RequestError(f"The folder {path} has no file in it, expected one for each class.")
         return {TRAIN: class_files_reader(files, config.encoding)}
     if config.format in ("auto", "folders") and find_class_folders(path):
         return {TRAIN: _reader(path, config, TRAIN)}

@@ -56,17 +56,20 @@ def read_class_folder(path: Path) -> Iterator[LabelledText]:
 def read_class_file(path: Path, encoding: str) -> Iterator[LabelledText]:
     """Yields the lines of a file as texts of one class, whose label is the file's ending, or its name without one.
 
+    The endings `.txt` and `.gz` say nothing of the class: `reviews.pos`, `reviews.pos.txt` and `pos.txt.gz` are of
+    `pos`.
+
     Raises:
         RequestError: a line is not in this encoding, or is blank; the file is empty.
     """
-    name = path.name.removesuffix(".gz")
-    label = name.rpartition(".")[2]
+    label = path.name.removesuffix(".gz").removesuffix(".txt").rpartition(".")[2]
+    utf_8 = encoding == "utf-8"
     number = 0
     with open_bytes(path) as handle:
         for number, raw in enumerate(handle, start=1):
             place = Place(str(path), number)
             try:
-                text = raw.decode(encoding).strip()
+                text = raw.decode("utf-8-sig" if utf_8 and number == 1 else encoding).strip()
             except UnicodeDecodeError as error:
                 found = f"byte 0x{raw[error.start]:02x}"
                 raise RequestError(
@@ -96,5 +99,10 @@ def split_files(path: Path) -> dict[str, Path]:
     return {split: found[split] for split in (TRAIN, VALIDATION, TEST) if split in found}
 
 
+def visible_files(folder: Path) -> list[Path]:
+    """The files in a folder, in the order of their names; hidden ones are the system's, such as `.DS_Store`."""
+    return sorted(entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith("."))
+
+
 def _text_files(folder: Path) -> list[Path]:
-    return sorted(entry for entry in folder.iterdir() if entry.is_file() and entry.name.endswith(_TEXT_ENDINGS))
+    return [file for file in visible_files(folder) if file.name.lower().endswith(_TEXT_ENDINGS)]

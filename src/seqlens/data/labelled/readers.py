@@ -47,7 +47,7 @@ def reader_of(
 
 
 def class_files_reader(files: Sequence[Path], encoding: str) -> Reader:
-    """Reads a file a class, a line a text; the label is the file's ending, or its name if it has none."""
+    """Reads a file a class, a line a text; the label is the file's ending but `.txt`, or its name."""
     return _filtered(lambda: (example for file in files for example in read_class_file(file, encoding)))
 
 
