@@ -117,7 +117,8 @@ def _check(entities: list[Entity], text: str, tokens: tuple[tuple[int, int], ...
             )
             found = "white space at an end" if cut is None else f"only a part of the token '{text[cut[0] : cut[1]]}'"
             raise RequestError(
-                f"{place} has {shown} with {found}, expected whole tokens; 'repair: true' sets it right."
+                f"{place} has {shown} with {found}, expected whole tokens; 'tokens: letters' cuts finer, "
+                "'repair: true' takes whole tokens."
             )
 
 

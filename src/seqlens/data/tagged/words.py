@@ -5,10 +5,11 @@ import unicodedata
 from functools import lru_cache
 from typing import Literal
 
-TokenRule = Literal["words", "posts", "spaces"]
+TokenRule = Literal["words", "posts", "spaces", "letters"]
 """`words`: runs of letters and digits, and every other sign alone; in scripts without spaces between words, every
 letter alone. `posts`: as that, but addresses, `@names`, `#tags` and `'s` stay whole. `spaces`: whatever stands between
-spaces.
+spaces. `letters`: every letter alone, with its marks, for names that are a part of a word, as where particles follow
+them.
 """
 
 _ASCII = re.compile(r"[A-Za-z0-9]+|[^\sA-Za-z0-9]")
@@ -25,6 +26,8 @@ def tokenise(text: str, rule: TokenRule = "words") -> list[tuple[int, int]]:
             return [found.span() for found in _SPACES.finditer(text)]
         case "words":
             return _words(text, 0, len(text))
+        case "letters":
+            return _words(text, 0, len(text), alone=True)
         case "posts":
             tokens: list[tuple[int, int]] = []
             begin = 0
@@ -34,15 +37,15 @@ def tokenise(text: str, rule: TokenRule = "words") -> list[tuple[int, int]]:
             return tokens + _words(text, begin, len(text))
 
 
-def _words(text: str, begin: int, end: int) -> list[tuple[int, int]]:
-    if text.isascii():
+def _words(text: str, begin: int, end: int, *, alone: bool = False) -> list[tuple[int, int]]:
+    if text.isascii() and not alone:
         return [found.span() for found in _ASCII.finditer(text, begin, end)]
     tokens: list[tuple[int, int]] = []
     in_word = False
     for place in range(begin, end):
         kind = _kind(text[place])
         # A mark belongs to what stands before it, whatever that is.
-        if tokens and tokens[-1][1] == place and (kind == "mark" or (in_word and kind == "letter")):
+        if tokens and tokens[-1][1] == place and (kind == "mark" or (in_word and kind == "letter" and not alone)):
             tokens[-1] = (tokens[-1][0], place + 1)
             continue
         if kind != "space":

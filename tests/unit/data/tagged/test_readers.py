@@ -180,6 +180,8 @@ def test_repair_widens_spans_and_keeps_the_longest(tmp_path: Path) -> None:
         ("東京へ行く Tokyo", "words", ["東", "京", "へ", "行", "く", "Tokyo"]),
         ("서울에서 25일", "words", ["서울에서", "25일"]),
         ("  ", "words", []),
+        ("민수는 e\u0301t 25", "letters", ["민", "수", "는", "e\u0301", "t", "2", "5"]),
+        ("Ann's", "letters", ["A", "n", "n", "'", "s"]),
     ],
 )
 def test_tokens_of_many_scripts(text: str, rule: TokenRule, words: list[str]) -> None:
