@@ -102,6 +102,8 @@ class TrainingConfig:
     """What matrix products are computed in (weights stay as they are); auto = bfloat16 where that is fast."""
     validate_every: AtLeastOne = 500
     """Steps from one validation to the next; the last step is validated always."""
+    validate_start: bool = False
+    """Validate before the first step, too, so that the weights that training starts from may be the best."""
     metric: str = "loss"
     """The validation metric that chooses the best weights and drives `patience` and the plateau schedule."""
     mode: Literal["min", "max"] = "min"

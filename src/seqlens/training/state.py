@@ -77,7 +77,7 @@ class TrainingState:
         self.tokens = 0
         self.skipped = 0
         self.skipped_in_row = 0
-        self.validated_step = 0
+        self.validated_step = -1 if config.validate_start else 0
 
     def take(self, result: StepResult) -> None:
         """Counts a step that was made."""

@@ -52,6 +52,15 @@ def test_it_learns(train: Train, linear: nn.Linear, tmp_path: Path, recorder: An
     assert all(parameter.grad is None for parameter in linear.parameters())
 
 
+def test_the_weights_it_starts_from_may_be_the_best(train: Train, linear: nn.Linear, tmp_path: Path) -> None:
+    start = linear.weight.detach().clone()
+    config = TrainingConfig(max_steps=4, validate_every=2, validate_start=True, ema_decay=0.5, optimizer=FAST)
+    result = train(config, validate=scripted([1.0, 3.0, 2.0]))
+    assert [line["step"] for line in log_of(tmp_path / "run") if "validation" in line] == [0, 2, 4]
+    assert result.best_step == 0
+    torch.testing.assert_close(linear.weight.data, start)
+
+
 def test_the_log_holds_what_the_seed_decides(train: Train, tmp_path: Path, points: list[Any]) -> None:
     train(TrainingConfig(max_steps=9, validate_every=4, log_every=3, schedule=ConstantSchedule(warmup_steps=2)))
     lines = log_of(tmp_path / "run")

@@ -50,11 +50,15 @@ class MarkDataset:
         grammar: GeneGrammar,
         *,
         crop_length: int | None = None,
+        max_crops: int | None = None,
         kmer: int = 0,
         boundaries: bool = False,
         seed: int = 0,
     ) -> None:
-        """With `kmer`, batches of crops have the log-odds of words of that size, with `boundaries` also of those."""
+        """With `kmer`, batches of crops have the log-odds of words of that size, with `boundaries` also of those.
+
+        A record has no more than `max_crops` crops.
+        """
         self.records = list(records)
         self._grammar = grammar
         self._states = [paint(record) for record in self.records]
@@ -68,7 +72,8 @@ class MarkDataset:
             self._record_of = np.arange(len(sizes))
             self.lengths: Int64[np.ndarray, "items"] = sizes
         else:
-            repeats = np.maximum(1, np.rint(sizes / crop_length).astype(np.int64))
+            most = max_crops if max_crops is not None else int(sizes.max(initial=1))
+            repeats = np.rint(sizes / crop_length).astype(np.int64).clip(1, most)
             self._record_of = np.repeat(np.arange(len(sizes)), repeats)
             self.lengths = np.minimum(sizes, crop_length)[self._record_of]
 

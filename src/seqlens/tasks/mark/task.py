@@ -98,9 +98,14 @@ class MarkTask:
 
     def encode(self, examples: Sequence[DnaRecord], *, training: bool, seed: int) -> MarkDataset:
         crop = self.config.crop_length if training else None
-        boundaries = self.config.model.boundaries == "counted"
         return MarkDataset(
-            examples, self.grammar, crop_length=crop, kmer=self.config.model.kmer, boundaries=boundaries, seed=seed
+            examples,
+            self.grammar,
+            crop_length=crop,
+            max_crops=self.config.max_crops,
+            kmer=self.config.model.kmer,
+            boundaries=self.config.model.boundaries == "counted",
+            seed=seed,
         )
 
     def loss(self, model: nn.Module, batch: MarkBatch) -> LossSum:
@@ -196,7 +201,7 @@ class MarkTask:
         if kmer:
             found[f"counted words of {kmer} in the chain, no training"] = self._untrained(train, examples, "learned")
         if self.config.model.boundaries == "counted":
-            name = f"counted words of {kmer} and boundaries in the chain, no training"
+            name = f"counted words of {kmer} and boundaries in the chain, weighed as for flies, no training"
             found[name] = self._untrained(train, examples, "counted")
         return {name: marking_measures(examples, genes) for name, genes in found.items()}
 

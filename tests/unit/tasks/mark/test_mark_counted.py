@@ -113,9 +113,16 @@ def test_baselines_are_the_words_alone_and_with_boundaries() -> None:
     found = TASK.baselines(GENES, TEST)
     assert [name for name in found if "no training" in name] == [
         "counted words of 3 in the chain, no training",
-        "counted words of 3 and boundaries in the chain, no training",
+        "counted words of 3 and boundaries in the chain, weighed as for flies, no training",
     ]
     assert len(found) == 4
+
+
+def test_a_record_has_no_more_crops_than_it_may() -> None:
+    records = [DnaRecord(str(times), "ACGT" * 100 * times) for times in (1, 2, 9)]
+    free, bound = (MarkDataset(records, GRAMMAR, crop_length=400, max_crops=most) for most in (None, 4))
+    assert [len(free), len(bound)] == [1 + 2 + 9, 1 + 2 + 4]
+    assert set(bound.lengths.tolist()) == {400}
 
 
 def test_what_does_not_fit_is_refused() -> None:
