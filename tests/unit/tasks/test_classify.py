@@ -30,7 +30,7 @@ from seqlens.tasks.classify.calibration import (
 )
 from seqlens.tasks.classify.config import ClassifyConfig
 from seqlens.tasks.classify.dataset import balanced_repeats
-from seqlens.tasks.classify.measures import accuracy, expected_calibration_error, log_loss, macro_f1, matthews
+from seqlens.tasks.classify.measures import accuracy, expected_calibration_error, log_loss, macro_f1, matthews, recall
 from seqlens.tasks.classify.task import ClassifyTask
 from seqlens.tasks.example_analysis import AnalysingTask
 
@@ -87,6 +87,9 @@ def test_measures_are_those_of_scikit_learn() -> None:
     table = [[of[label] for label in LABELS] for of in probabilities]
     assert accuracy(truth, found).value() == pytest.approx(scikit.accuracy_score(truth, found))
     assert macro_f1(truth, found, LABELS).value() == pytest.approx(scikit.f1_score(truth, found, average="macro"))
+    recalls = scikit.recall_score(truth, found, average=None, labels=LABELS)
+    assert [recall(truth, found, label).value() for label in LABELS] == pytest.approx(recalls.tolist())
+    assert recall(truth, found, "never there").value() == 0
     expected = scikit.log_loss(truth, table, labels=list(LABELS))
     assert log_loss(truth, probabilities).value() == pytest.approx(expected)
     never = ["good"] * len(truth)
@@ -156,7 +159,7 @@ def test_naive_bayes_is_that_of_scikit_learn() -> None:
         [[ids.setdefault(word, len(ids)) for word in one.text.split()] for one in part] for part in (examples, others)
     )
     labels = [one.label for one in examples]
-    ours = NaiveBayes(rows, labels, orders=(1, 2))
+    ours = NaiveBayes.fit(rows, labels, orders=(1, 2))
     counter = CountVectorizer(ngram_range=(1, 2), binary=True, tokenizer=str.split, token_pattern=None)
     theirs = MultinomialNB(alpha=1.0).fit(counter.fit_transform([one.text for one in examples]), labels)
     expected = theirs.predict_proba(counter.transform([one.text for one in others]))

@@ -29,7 +29,7 @@ def cheap_systems(
     common = majority(found)
     letters = kind in ("characters", "nucleotides")
     known = codec.encode_batch(text for text, _ in train)
-    bayes = NaiveBayes(known, found, orders=tuple(range(1, 7) if letters else (1, 2)))
+    bayes = NaiveBayes.fit(known, found, orders=tuple(range(1, 7) if letters else (1, 2)))
     rows = codec.encode_batch(texts)
     always = [{label: float(label == common) for label in labels}] * len(texts)
     # It answers without a probability, so nothing of probabilities is measured.

@@ -60,6 +60,11 @@ class LabelledDataset:
             inputs, spellings = self._speller.read(inputs)
         return LabelledBatch(inputs, torch.from_numpy(self.labels[numbers]), tuple(numbers.tolist()), spellings)
 
+    def ids(self) -> list[list[int]]:
+        """The ids of every text."""
+        rows = [row.tolist() for row in self._rows]
+        return rows if self._speller is None else [self._speller.ids(row) for row in rows]
+
     def sampler(self, *, max_tokens: int, seed: int) -> TokenBudgetSampler:
         return TokenBudgetSampler(self.lengths, max_tokens=max_tokens, shuffle=True, seed=seed, repeats=self._repeats)
 

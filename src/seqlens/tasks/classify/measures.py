@@ -6,10 +6,13 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float64
 
+from seqlens.data.labelled.records import LabelledText
 from seqlens.metrics import Statistics, mean_statistics
 from seqlens.tasks.classify.calibration import NUM_BINS, bin_places
 
 SMALLEST_PROBABILITY = 1e-12
+MOST_RECALLS = 10
+"""Of more classes there is no recall each: the scores would fill a page."""
 
 
 def accuracy(labels: Sequence[str], answers: Sequence[str]) -> Statistics:
@@ -30,6 +33,14 @@ def macro_f1(labels: Sequence[str], answers: Sequence[str], classes: Sequence[st
     return Statistics(
         "macro F1", rows, _macro_f1_of_totals, f"macro|classes:{len(classes)}", _id_of(labels), decimals=3
     )
+
+
+def recall(labels: Sequence[str], answers: Sequence[str], name: str) -> Statistics:
+    """The share of a class's examples that are answered with it; 0 where there are none."""
+    truth = np.array([label == name for label in labels], dtype=bool)
+    found = np.array([answer == name for answer in answers], dtype=bool)
+    rows = np.stack([truth & found, truth], axis=1).astype(np.float64)
+    return Statistics(f"recall of {name}", rows, _recall_of_totals, f"class:{name}", _id_of(labels), decimals=3)
 
 
 def matthews(labels: Sequence[str], answers: Sequence[str], positive: str) -> Statistics:
@@ -67,11 +78,32 @@ def expected_calibration_error(
     return Statistics("calibration error", rows, _calibration_of_totals, signature, _id_of(labels), decimals=3)
 
 
+def measure_answers(
+    examples: Sequence[LabelledText], probabilities: Sequence[dict[str, float]], labels: Sequence[str]
+) -> dict[str, Statistics]:
+    """All of these for the labels with the highest probability; of two labels the correlation, of more their recalls."""
+    truth = [example.label for example in examples]
+    answers = [max(of, key=of.__getitem__) for of in probabilities]
+    measures = {"accuracy": accuracy(truth, answers), "macro_f1": macro_f1(truth, answers, labels)}
+    if len(labels) == 2:
+        measures["correlation"] = matthews(truth, answers, labels[1])
+    elif len(labels) <= MOST_RECALLS:
+        measures |= {f"recall_{label}": recall(truth, answers, label) for label in labels}
+    measures["log_loss"] = log_loss(truth, probabilities)
+    measures["calibration_error"] = expected_calibration_error(truth, probabilities)
+    return measures
+
+
 def _macro_f1_of_totals(totals: Float64[np.ndarray, "*sets counts"]) -> Float64[np.ndarray, "*sets"]:
     right, wrong, missed = totals[..., 0::3], totals[..., 1::3], totals[..., 2::3]
     with np.errstate(divide="ignore", invalid="ignore"):
         f1 = 2 * right / (2 * right + wrong + missed)
     return np.asarray(np.nan_to_num(f1).mean(axis=-1))
+
+
+def _recall_of_totals(totals: Float64[np.ndarray, "*sets 2"]) -> Float64[np.ndarray, "*sets"]:
+    found, all_of_it = totals[..., 0], totals[..., 1]
+    return np.asarray(np.divide(found, all_of_it, out=np.zeros_like(found), where=all_of_it > 0))
 
 
 def _matthews_of_totals(totals: Float64[np.ndarray, "*sets 4"]) -> Float64[np.ndarray, "*sets"]:

@@ -1,6 +1,6 @@
 """The letter n-grams of tokens, known by a hash, so that a word never seen is read by its parts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import final
 from zlib import crc32
 
@@ -48,6 +48,10 @@ class Speller:
             ]
             for text in texts
         ]
+
+    def ids(self, numbers: Sequence[int]) -> list[int]:
+        """The ids of tokens."""
+        return [self._ids[number] for number in numbers]
 
     def read(self, numbers: Sequences) -> tuple[Sequences, Spellings]:
         """The ids of padded rows of numbers, and the letters of their tokens."""

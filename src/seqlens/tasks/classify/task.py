@@ -24,20 +24,22 @@ from seqlens.models.letter_grams import Spellings
 from seqlens.tasks.classify.analysis import analyse_answers
 from seqlens.tasks.classify.answer import Classification, TokenWeight
 from seqlens.tasks.classify.calibration import fit_temperature
-from seqlens.tasks.classify.cheap_systems import Probabilities, cheap_systems
+from seqlens.tasks.classify.cheap_systems import cheap_systems
 from seqlens.tasks.classify.classes import answer_logits, answered_labels, class_weights
 from seqlens.tasks.classify.config import ClassifyConfig
 from seqlens.tasks.classify.dataset import LabelledBatch, LabelledDataset, balanced_repeats
 from seqlens.tasks.classify.explanation import token_weights, word_groups
-from seqlens.tasks.classify.measures import accuracy, expected_calibration_error, log_loss, macro_f1, matthews
+from seqlens.tasks.classify.measures import accuracy, macro_f1, matthews, measure_answers
 from seqlens.tasks.classify.prediction_file import prediction_table
 from seqlens.tasks.classify.spelling import Speller
+from seqlens.tasks.classify.vote import NgramVote
 from seqlens.tasks.example_analysis import ExampleAnalysis
 from seqlens.tasks.loss_sum import LossSum
 
 _LABELS_FILE = "labels.json"
 _TOKENS_A_BATCH = 16384
 _SETTINGS = ("explain",)
+_MOST_RECALLS = 10  # of more classes the scores would fill a page
 
 
 @final
@@ -46,6 +48,7 @@ class ClassifyTask:
     """A fitted task: settings, codec, the labels that are answered, weights of classes, temperature, classes.
 
     `classes` are what the model tells apart, in the order of its outputs: the labels, but where `answers` joins some.
+    `vote` is that of naive Bayes, where the settings ask for it.
     """
 
     config: ClassifyConfig
@@ -54,6 +57,7 @@ class ClassifyTask:
     weights: tuple[float, ...]
     temperature: float = 1.0
     classes: tuple[str, ...] = ()
+    vote: NgramVote | None = None
 
     def __post_init__(self) -> None:
         if not self.classes:
@@ -70,7 +74,9 @@ class ClassifyTask:
         classes = tuple(sorted(set(found)))
         labels = answered_labels(config.answers, classes)
         codec = fit_codec(config.codec, (example.text for example in read()))
-        return cls(config, codec, labels, class_weights(config, classes, found), classes=classes)
+        weights = class_weights(config, classes, found)
+        vote = NgramVote.count(codec, read(), config.answers) if config.bayes else None
+        return cls(config, codec, labels, weights, classes=classes, vote=vote)
 
     def save(self, folder: Path) -> None:
         self.codec.save(folder / "text")
@@ -78,6 +84,8 @@ class ClassifyTask:
         if self.classes != self.labels:
             content["classes"] = list(self.classes)
         write_json(folder / _LABELS_FILE, content)
+        if self.vote is not None:
+            self.vote.save(folder)
 
     @classmethod
     def load(cls, config: ClassifyConfig, folder: Path) -> "ClassifyTask":
@@ -95,7 +103,8 @@ class ClassifyTask:
             classes = tuple(str(one) for one in stored.get("classes", labels))
         except (KeyError, TypeError, ValueError) as error:
             raise WorkError(f"{path} is damaged: expected 'labels', 'weights' and 'temperature'.") from error
-        return cls(config, load_codec(folder / "text"), labels, weights, temperature, classes)
+        vote = NgramVote.load(folder) if config.bayes else None
+        return cls(config, load_codec(folder / "text"), labels, weights, temperature, classes, vote)
 
     def build_model(self) -> TokenClassifier | ClassifierCommittee:
         config = self.config.model
@@ -108,6 +117,8 @@ class ClassifyTask:
         rows = {"task": f"classify: {len(self.labels)} labels ({shown})", "vocabulary": f"{self.codec.size:,} symbols"}
         if self.classes != self.labels:
             rows["learnt as"] = f"{len(self.classes)} classes ({', '.join(self.classes)})"
+        if self.vote is not None:
+            rows["naive Bayes"] = f"its scores are added, {self.vote.weight:.3f} times (fitted on validation)"
         if self.config.calibrate:
             rows["temperature"] = f"{self.temperature:.3f} (logits are divided by it, fitted on validation)"
         return rows
@@ -154,10 +165,14 @@ class ClassifyTask:
         return metrics
 
     def finished(self, model: nn.Module, data: Any, device: torch.device | str) -> "ClassifyTask":
-        """The task with the temperature fitted on validation data."""
+        """The task with the temperature, and the weight of naive Bayes, fitted on validation data."""
         if not self.config.calibrate:
             return self
-        return replace(self, temperature=fit_temperature(*self._all_logits(model, data, device)))
+        logits, labels = self._all_logits(model, data, device)
+        vote = None if self.vote is None else self.vote.fitted(logits, data.ids(), labels)
+        if vote is not None:
+            logits = vote.add(logits, data.ids())
+        return replace(self, temperature=fit_temperature(logits, labels), vote=vote)
 
     def input_of(self, example: LabelledText) -> str:
         return example.text
@@ -209,7 +224,7 @@ class ClassifyTask:
         return [answer for answer in answers if answer is not None]
 
     def statistics(self, examples: Sequence[LabelledText], answers: Sequence[Classification]) -> dict[str, Statistics]:
-        return self._measures(examples, [answer.probabilities for answer in answers])
+        return measure_answers(examples, [answer.probabilities for answer in answers], self.labels)
 
     def baselines(
         self, train: Sequence[LabelledText], examples: Sequence[LabelledText]
@@ -223,7 +238,7 @@ class ClassifyTask:
             self.labels,
             [(text, label) for text, label in named if label is not None],
             [example.text for example in examples],
-            lambda probabilities: self._measures(examples, probabilities),
+            lambda probabilities: measure_answers(examples, probabilities, self.labels),
         )
 
     def prediction_files(self, examples: Sequence[LabelledText], answers: Sequence[Classification]) -> dict[str, str]:
@@ -233,16 +248,6 @@ class ClassifyTask:
     def analyse(self, examples: Sequence[LabelledText], answers: Sequence[Classification]) -> ExampleAnalysis:
         """Calibration before and after the temperature, answers by class, the most confident mistakes."""
         return analyse_answers(examples, answers, self.labels, self.temperature)
-
-    def _measures(self, examples: Sequence[LabelledText], probabilities: Probabilities) -> dict[str, Statistics]:
-        truth = [example.label for example in examples]
-        answers = [max(of, key=of.__getitem__) for of in probabilities]
-        measures = {"accuracy": accuracy(truth, answers), "macro_f1": macro_f1(truth, answers, self.labels)}
-        if len(self.labels) == 2:
-            measures["correlation"] = matthews(truth, answers, self.labels[1])
-        measures["log_loss"] = log_loss(truth, probabilities)
-        measures["calibration_error"] = expected_calibration_error(truth, probabilities)
-        return measures
 
     def _speller(self) -> Speller | None:
         """What numbers the tokens of some texts where letters are read, too."""
@@ -266,8 +271,10 @@ class ClassifyTask:
             inputs, spellings = speller.read(inputs)
             spellings = spellings.to(device)
         (logits,) = self._logits(model, inputs.to(device), spellings)
-        logits = logits.double() / self.temperature
-        return answer_logits(logits, self.classes, self.labels, self.config.answers)
+        logits = answer_logits(logits.double(), self.classes, self.labels, self.config.answers)
+        if self.vote is not None:
+            logits = self.vote.add(logits, rows if speller is None else [speller.ids(row) for row in rows])
+        return logits / self.temperature
 
     def _logits(self, model: nn.Module, inputs: Sequences, spellings: Spellings | None) -> list[Tensor]:
         """Logits of the classes; in training those of each member of a committee."""
