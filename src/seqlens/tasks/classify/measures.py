@@ -81,7 +81,7 @@ def expected_calibration_error(
 def measure_answers(
     examples: Sequence[LabelledText], probabilities: Sequence[dict[str, float]], labels: Sequence[str]
 ) -> dict[str, Statistics]:
-    """All of these for the labels with the highest probability; of two labels the correlation, of more their recalls."""
+    """All of these of the most probable labels; of two labels the correlation, of more the recall of each."""
     truth = [example.label for example in examples]
     answers = [max(of, key=of.__getitem__) for of in probabilities]
     measures = {"accuracy": accuracy(truth, answers), "macro_f1": macro_f1(truth, answers, labels)}
