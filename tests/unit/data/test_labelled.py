@@ -119,6 +119,16 @@ def test_trees_and_their_phrases(tmp_path: Path) -> None:
         ("a.txt", "pos good\n\n", r"a\.txt line 2 has nothing, expected a label, a space and a text"),
         ("a.txt", "", r"a\.txt is empty, expected a label and a text on each line"),
         ("a.tsv", "good\tpos\nbad\n", r"a\.tsv line 2 has 1 column, expected at least 2"),
+        (
+            "a.tsv",
+            "Text\tlabel\ngood\tpos\n",
+            r"a\.tsv line 1 is a header with 'Text' and 'label'.*'text_column: Text'",
+        ),
+        (
+            "a.csv",
+            "review,stars\ngood,4\n",
+            r"a\.csv line 1 is a header .* set 'text_column: review' and 'label_column",
+        ),
         ("a.tsv", "good\tpos\nbad\t \n", r"a\.tsv line 2 has no label in column 1"),
         ("a.csv", 'good,pos\n"bad,neg\n', r"a\.csv line 2 cannot be read as CSV"),
         ("a.jsonl", '{"text": "a"}\n', r"a\.jsonl line 1 has no key 'label', its keys are 'text'"),

@@ -11,6 +11,9 @@ from seqlens.errors import RequestError, did_you_mean
 
 Column = int | str
 _FASTTEXT = "__label__"
+# What a header calls the two columns; no example is made of one of each.
+_TEXT_NAMES = frozenset({"text", "texts", "sentence", "review", "comment", "content", "message", "tweet", "sequence"})
+_LABEL_NAMES = frozenset({"label", "labels", "class", "category", "sentiment", "target", "rating", "stars"})
 
 
 def read_labelled_lines(path: Path) -> Iterator[LabelledText]:
@@ -37,12 +40,14 @@ def read_columns(
     `quoted` reads quotes as CSV has them, in which case a text may hold line breaks; without it a quote is a quote.
 
     Raises:
-        RequestError: as `read_lines`; no such column; a row that has too few; an empty file.
+        RequestError: as `read_lines`; no such column; a row that has too few; a header where columns are counted; an
+            empty file.
     """
     rows = _quoted_rows(path, separator) if quoted else _plain_rows(path, separator)
     places: list[int] | None = None
     number = 0
     for number, row in rows:
+        first = places is None
         if places is None:
             places = [_place_of(column, row, path) for column in (text_column, label_column)]
             if isinstance(text_column, str) or isinstance(label_column, str):
@@ -53,6 +58,8 @@ def read_columns(
         text, label = (row[place] for place in places)
         if not label.strip():
             raise RequestError(f"{Place(str(path), number)} has no label in column {label_column!r}.")
+        if first:
+            _check_no_header(text.strip(), label.strip(), Place(str(path), number))
         yield LabelledText(text, label.strip(), Place(str(path), number))
     _check_not_empty(path, number, "a text and a label in each row")
 
@@ -92,6 +99,14 @@ def _place_of(column: Column, header: list[str], path: Path) -> int:
         names = ", ".join(f"'{name}'" for name in header)
         raise RequestError(f"{path} has no column '{column}', its columns are {names}.{did_you_mean(column, header)}")
     return header.index(column)
+
+
+def _check_no_header(text: str, label: str, place: Place) -> None:
+    if text.lower() in _TEXT_NAMES and label.lower() in _LABEL_NAMES:
+        raise RequestError(
+            f"{place} is a header with '{text}' and '{label}', expected a text and its label; set 'text_column: {text}'"
+            f" and 'label_column: {label}'."
+        )
 
 
 def _found(line: str) -> str:
