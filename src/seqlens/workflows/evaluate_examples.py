@@ -25,6 +25,7 @@ from seqlens.workflows.score_table import scores_table
 
 REPORT_FILE = "report.html"
 _AT_ONCE = 1024
+_LONGEST_SAMPLE = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +157,20 @@ def sample_input(predictor: ExamplePredictor) -> str:
     """An input of the run's own data that it was not trained on, if it is a text; else "an input"."""
     corpus = open_recipe_examples(_run_config(predictor), base=predictor.path)
     found = predictor.task.input_of(next(iter(corpus.read("validation"))))
-    if isinstance(found, Document):
-        return found.text.split()[0]  # a beginning, which the model goes on with
     text = getattr(found, "text", found)
-    return text if isinstance(text, str) else "an input"
+    if not isinstance(text, str):
+        return "an input"
+    words = _beginning(text).split()
+    if isinstance(found, Document):
+        words = words[:1]  # which the model goes on with
+    return " ".join(words) or "an input"
+
+
+def _beginning(text: str) -> str:
+    """So much of the first line with something in it as can be read in a command."""
+    line = next((line for line in text.splitlines() if line.strip()), "").strip()
+    cut = line[:_LONGEST_SAMPLE]
+    return line if cut == line else cut.rpartition(" ")[0] or cut
 
 
 def _run_config(predictor: ExamplePredictor) -> RunConfig:

@@ -11,9 +11,10 @@ from seqlens.data.tagged.people import PeopleData, generate_people
 from seqlens.data.tagged.schemes import write_tags
 from seqlens.errors import RequestError
 from seqlens.tasks.tag.answer import Tagging
+from seqlens.workflows.evaluate_examples import sample_input
 
 SIZES = PeopleData(num_train=120, num_validation=30, num_test=30)
-FEW = {"training.max_steps": 20, "training.validate_every": 10, "training.log_every": 10}
+FEW = {"training.max_steps": 30, "training.validate_every": 10, "training.log_every": 10}
 
 
 def write_columns(folder: Path) -> None:
@@ -46,6 +47,19 @@ def test_own_columns_to_a_tagger_and_the_score_that_seqeval_gives(tmp_path: Path
     assert answers == run.predictor.predict(texts)
     other = seqlens.evaluate(run.path, data=tmp_path / "dev.conll")
     assert other["f1"].num_examples == 30
+
+
+@pytest.mark.parametrize("join", [1, 100])
+def test_what_is_shown_of_the_data_fits_a_command(tmp_path: Path, join: int) -> None:
+    """`predict` is told with an input of validation: a line of it, and no more than can be read."""
+    write_columns(tmp_path)
+    data = {"data": {"kind": "spans", "path": str(tmp_path), "scheme": "iob1", "tag_column": 2, "join": join}}
+    shorter = {**data, **FEW, "training.max_steps": 1, "training.schedule.warmup_steps": 0, "batches.max_tokens": 9999}
+    run = seqlens.train("ner/smoke", out=tmp_path / "run", overrides=shorter)
+    shown = sample_input(run.predictor)
+    assert "\n" not in shown
+    assert 0 < len(shown) <= 80
+    assert next(generate_people(SIZES, "validation")).text.startswith(shown[:5])
 
 
 def test_a_broken_file_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
