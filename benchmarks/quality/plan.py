@@ -64,7 +64,7 @@ PLAN: tuple[Entry, ...] = (
         title="Multi30k, German to English, GRU without attention",
         section="Translation",
         recipe="translation/gru-bottleneck",
-        seeds=(1,),
+        seeds=(1, 2),
         splits=MULTI30K_TESTS,
         decoding=BEAM_5,
     ),
