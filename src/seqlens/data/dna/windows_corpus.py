@@ -76,11 +76,14 @@ def open_windows(config: DnaWindowsData, *, base: Path, announce: Announce | Non
     if card is not None:
         settings, labels = _settings_of(card, config), _labels_of(card)
         of_splits = open_card(card, "dna_windows", announce)
-        readers = {split: partial(_read, settings, files, labels) for split, files in of_splits.items()}
+        readers = {
+            split: partial(_read, settings, files, {file: labels[file.name] for file in files if file.name in labels})
+            for split, files in of_splits.items()
+        }
     elif config.path is not None or config.classes:
         files = [] if config.path is None else [_existing(base / config.path, "path")]
-        files += [_existing(base / file, f"classes.{label}") for label, file in config.classes.items()]
-        readers = {TRAIN: partial(_read, config, files, {Path(file).name: of for of, file in config.classes.items()})}
+        of_classes = {_existing(base / file, f"classes.{of}"): of for of, file in config.classes.items()}
+        readers = {TRAIN: partial(_read, config, [*files, *of_classes], of_classes)}
     for split, given in ((TRAIN, config.train), (VALIDATION, config.validation), (TEST, config.test)):
         if given is not None:
             readers[split] = partial(_read, config, [_existing(base / given, split)], {})
@@ -98,13 +101,13 @@ def open_windows(config: DnaWindowsData, *, base: Path, announce: Announce | Non
     return SplitCorpus(name, readers, fingerprint_labelled, _NOUN)
 
 
-def _read(config: DnaWindowsData, files: list[Path], labels: dict[str, str]) -> Iterator[LabelledText]:
+def _read(config: DnaWindowsData, files: list[Path], labels: dict[Path, str]) -> Iterator[LabelledText]:
     """Files of a class are FASTA, all others tables."""
 
     def examples() -> Iterator[LabelledText]:
         for file in files:
-            if file.name in labels:
-                yield from read_class_fasta(file, labels[file.name])
+            if file in labels:
+                yield from read_class_fasta(file, labels[file])
             else:
                 yield from read_windows(file, sequence_column=config.sequence_column, label_column=config.label_column)
 

@@ -144,6 +144,11 @@ def test_windows_of_a_file_a_class(tmp_path: Path) -> None:
         ("CCCC", "other"),
         ("GGGG", "other"),
     ]
+    for folder, name in (("a", "in.fa"), ("b", "out.fa")):  # files of one name, told apart by their folders
+        (tmp_path / folder).mkdir()
+        (tmp_path / name).rename(tmp_path / folder / "some.fa")
+    config = DnaWindowsData(classes={"promoter": "a/some.fa", "other": "b/some.fa"}, test_fraction=0)
+    assert [label for _, label in read_all(config, tmp_path)] == ["promoter", "promoter", "other", "other"]
 
 
 @pytest.mark.parametrize(
