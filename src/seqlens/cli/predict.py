@@ -104,10 +104,11 @@ def predict(
     from seqlens.cli.decoding import decoding_changes
     from seqlens.cli.lines import answer_line, output_to
     from seqlens.cli.predict_examples import predict_examples
-    from seqlens.cli.predict_sequences import predict_sequences
+    from seqlens.cli.predict_sequences import predict_sequences, windows
     from seqlens.cli.progress import counting
     from seqlens.data.documents import document_chunks
     from seqlens.inference import ExamplePredictor, load
+    from seqlens.tasks.classify.task import ClassifyTask
 
     chunks = _chunks(texts, input)
     beginning = read_argument(prefix, "The prefix")
@@ -128,6 +129,8 @@ def predict(
         if predictor.record["kind"] == "mark":
             predict_sequences(predictor, texts, input, settings, output=output, as_json=as_json)
         else:
+            if isinstance(predictor.task, ClassifyTask) and predictor.task.config.codec.kind == "nucleotides":
+                chunks = windows(texts, input)
             predict_examples(predictor, chunks, settings, output=output, as_json=as_json, batch_size=batch_size)
         return
     if tag is None:

@@ -45,8 +45,16 @@ def predict_sequences(
             progress(done, None)
 
 
+def windows(texts: Sequence[str], path: Path | None) -> Iterator[list[str]]:
+    """Sequences to be classified, in FASTA or one a line, some at a time."""
+    for chunk in _chunks(_sequences(texts, path)):
+        yield [record.sequence for record in chunk]
+
+
 def _writer(output: Path | None, as_json: bool) -> Callable[[list[Marking]], str]:
     ending = "" if output is None else output.suffix
+    if ending in (".gz", ".gtf"):
+        raise RequestError(f"{output} cannot be written, expected an ending such as .gff3 or .bed, not '{ending}'.")
     if ending in (".gff3", ".gff", ".bed") and as_json:
         raise RequestError(f"--json is given and {output} is to be {ending[1:].upper()}, expected one of them.")
     if ending in (".gff3", ".gff"):

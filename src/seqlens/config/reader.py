@@ -129,18 +129,18 @@ class Reader:
                 continue
             below = (*path, key)
             here = f"of kind {written(value['kind'])}" if others else "here"
-            hint = self._hint(key, known, others)
+            hint = self._hint(key, below, known, others)
             guessed |= {name for name in known if hint.endswith(f"'{name}'?")}
             self.faults.append(Fault(below, f"'{dotted(below)}' is not a setting {here}.{hint}"))
         return guessed
 
-    def _hint(self, key: str, known: Mapping[str, Any], others: Mapping[str, set[str]]) -> str:
+    def _hint(self, key: str, below: KeyPath, known: Mapping[str, Any], others: Mapping[str, set[str]]) -> str:
         """Returns a sentence on what an unknown key may be meant for."""
         if kinds := [kind for kind, names in others.items() if key in names]:
             return f" It belongs to kind {' and '.join(map(written, kinds))}."
         if near := did_you_mean(key, known):
             return near
-        same_name = set(shapes.paths_named(self.root, key))
+        same_name = set(shapes.paths_named(self.root, key)) - {below}
         if len(same_name) == 1:
             return f" Did you mean '{dotted(same_name.pop())}'?"
         shown = ", ".join(list(known)[:_NUM_KNOWN_SHOWN])

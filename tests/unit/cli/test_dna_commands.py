@@ -75,6 +75,50 @@ def test_own_genome_to_regions(seqlens: Invoke, tmp_path: Path) -> None:
     assert [json.loads(line)["num_bases"] for line in answered.stdout.splitlines()] == [4, 7]
 
 
+WINDOWS = """\
+description: "My windows"
+data: {kind: dna_windows, classes: {yes: yes.fa, no: no.fa}}
+task:
+  kind: classify
+  codec: {kind: nucleotides}
+  model: {embedding_dim: 4, encoder: {kind: convolutional, channels: 4}, pooling: max}
+batches: {max_tokens: 500}
+training: {max_steps: 2, validate_every: 2, precision: float32, log_every: 1}
+seed: 1
+"""
+
+
+def test_windows_in_fasta_are_answered_a_line_each_and_faults_told_with_file_and_line(
+    seqlens: Invoke, tmp_path: Path
+) -> None:
+    for name, bases in (("yes", "ACAT"), ("no", "GTCC")):
+        windows = [
+            f">{name}{number}\n{bases * 3}{format(number, '08b').translate({48: 'A', 49: 'C'})}\n"
+            for number in range(60)
+        ]
+        (tmp_path / f"{name}.fa").write_text("".join(windows))
+    (tmp_path / "mine.yaml").write_text(WINDOWS)
+    assert seqlens("train", "mine.yaml", "--out", "runs/mine").exit_code == 0
+    (tmp_path / "new.fa").write_text(">a\nACGT\nACGT\n>b\nACATACGT\n")
+    answered = seqlens("predict", "runs/mine", "--input", "new.fa", "--json")
+    assert answered.exit_code == 0
+    assert [json.loads(line)["input"] for line in answered.stdout.splitlines()] == ["ACGTACGT", "ACATACGT"]
+    (tmp_path / "new.fa").write_text(">a\nACGT\nACZT\n")
+    refused = seqlens("predict", "runs/mine", "--input", "new.fa")
+    assert refused.exit_code != 0
+    assert "new.fa line 3" in refused.stderr
+
+
+@pytest.mark.parametrize("name", ["found.gff3.gz", "found.gtf"])
+def test_a_form_that_is_not_written_is_refused(seqlens: Invoke, tmp_path: Path, name: str) -> None:
+    write_genome(tmp_path)
+    assert seqlens("train", "mine.yaml", "--out", "runs/mine").exit_code == 0
+    refused = seqlens("predict", "runs/mine", "--input", "genome.fa", "--output", name)
+    assert refused.exit_code != 0
+    assert "expected an ending such as .gff3 or .bed" in refused.stderr
+    assert not (tmp_path / name).exists()
+
+
 def test_broken_sequences_are_told_with_file_and_line(seqlens: Invoke, tmp_path: Path) -> None:
     write_genome(tmp_path)
     genome, genes = tmp_path / "genome.fa", tmp_path / "genes.gff3"

@@ -163,6 +163,10 @@ def test_aliases_are_followed(load: Load) -> None:
             "task:\n  kind: transduce\n  model: {hidden_din: 3}\n",
             "my.yaml line 3: 'task.model.hidden_din' is not a setting here. Did you mean 'hidden_dim'?",
         ),
+        (  # a setting that another kind of task has at this very place
+            "task:\n  kind: transduce\n  model: {hidden_dim: 4, cell: gru}\n",
+            "my.yaml line 3: 'task.model.cell' is not a setting here. Known here: hidden_dim, num_heads.",
+        ),
         (
             TASK + "training:\n  schedule:\n    kind: constant\n    num_warmup_steps: 3\n",
             "my.yaml line 5: 'training.schedule.num_warmup_steps' is not a setting of kind 'constant'."

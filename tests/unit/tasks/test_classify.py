@@ -30,7 +30,15 @@ from seqlens.tasks.classify.calibration import (
 )
 from seqlens.tasks.classify.config import ClassifyConfig
 from seqlens.tasks.classify.dataset import balanced_repeats
-from seqlens.tasks.classify.measures import accuracy, expected_calibration_error, log_loss, macro_f1, matthews, recall
+from seqlens.tasks.classify.measures import (
+    accuracy,
+    expected_calibration_error,
+    log_loss,
+    macro_f1,
+    matthews,
+    measure_answers,
+    recall,
+)
 from seqlens.tasks.classify.task import ClassifyTask
 from seqlens.tasks.example_analysis import AnalysingTask
 
@@ -95,6 +103,13 @@ def test_measures_are_those_of_scikit_learn() -> None:
     never = ["good"] * len(truth)
     expected = scikit.f1_score(truth, never, average="macro", zero_division=0)
     assert macro_f1(truth, never, LABELS).value() == pytest.approx(expected)
+    # A class that is neither there nor answered does not count; a label that training had not does.
+    few = [label if label != LABELS[-1] else "new" for label in truth]
+    answers = [label if label != LABELS[-1] else LABELS[0] for label in found]
+    of_few = [{label: float(label == answer) for label in LABELS} for answer in answers]
+    examples = [LabelledText("x", label) for label in few]
+    expected = scikit.f1_score(few, answers, average="macro", zero_division=0)
+    assert measure_answers(examples, of_few, LABELS)["macro_f1"].value() == pytest.approx(expected)
     two, of_two = random_answers(classes=("a", "b"))
     answers = [max(of, key=of.__getitem__) for of in of_two]
     assert matthews(two, answers, "b").value() == pytest.approx(scikit.matthews_corrcoef(two, answers))

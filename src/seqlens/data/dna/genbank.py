@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import final
 
 from seqlens.data.dna.letters import clean_letters
-from seqlens.data.dna.locations import parse_location
+from seqlens.data.dna.locations import OtherRecordError, parse_location
 from seqlens.data.dna.records import DnaRecord, Gene
 from seqlens.data.examples import Place
 from seqlens.data.readers import read_lines
@@ -110,17 +110,20 @@ def _read_feature_line(entry: _Entry, line: str, place: Place) -> None:
 def _finish(entry: _Entry) -> DnaRecord:
     if not entry.num_bases:
         raise RequestError(f"{entry.place}: the record '{entry.name}' has no sequence, expected 'ORIGIN' and bases.")
-    genes = []
+    genes: list[Gene] = []
     for feature in entry.features:
         if feature.key == "CDS" and not feature.qualifiers.keys() & {"pseudo", "pseudogene"}:
-            genes.append(_gene(feature, entry))
+            genes += _genes(feature, entry)
     genes.sort(key=lambda gene: (gene.start, gene.end))
     return DnaRecord(entry.name, "".join(entry.parts), tuple(genes), entry.place)
 
 
-def _gene(feature: _Feature, entry: _Entry) -> Gene:
+def _genes(feature: _Feature, entry: _Entry) -> Iterator[Gene]:
+    """The gene of a CDS; two, which are parts of one, where it goes over the origin; none where it is elsewhere too."""
     try:
         location = parse_location(feature.location)
+    except OtherRecordError:
+        return
     except ValueError as error:
         raise RequestError(f"{feature.place}: {error}.") from error
     end = max(stretch[1] for stretch in location.stretches)
@@ -133,4 +136,8 @@ def _gene(feature: _Feature, entry: _Entry) -> Gene:
     if start not in ("1", "2", "3"):
         raise RequestError(f"{feature.place}: 'codon_start' is '{start}', expected 1, 2 or 3.")
     name = next((feature.qualifiers[key] for key in _NAMES if key in feature.qualifiers), "")
-    return Gene(location.strand, location.stretches, int(start) - 1, name)
+    phase = int(start) - 1
+    for part in location.parts:
+        yield Gene(location.strand, part, phase, name)
+        coding = sum(stretch[1] - stretch[0] for stretch in part)
+        phase = (phase - coding) % 3

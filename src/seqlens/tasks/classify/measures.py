@@ -22,7 +22,7 @@ def accuracy(labels: Sequence[str], answers: Sequence[str]) -> Statistics:
 
 
 def macro_f1(labels: Sequence[str], answers: Sequence[str], classes: Sequence[str]) -> Statistics:
-    """The mean of the classes' F1; one that is neither there nor answered counts 0, as in scikit-learn."""
+    """The mean of the F1 of the classes that are there or answered, as in scikit-learn."""
     rows = np.zeros((len(labels), 3 * len(classes)))
     for number, name in enumerate(classes):
         truth = np.array([label == name for label in labels], dtype=bool)
@@ -84,8 +84,10 @@ def measure_answers(
     """All of these of the most probable labels; of two labels the correlation, of more the recall of each."""
     truth = [example.label for example in examples]
     answers = [max(of, key=of.__getitem__) for of in probabilities]
-    measures = {"accuracy": accuracy(truth, answers), "macro_f1": macro_f1(truth, answers, labels)}
-    if len(labels) == 2:
+    # A label that training has not can be none of the answers, but counts.
+    classes = [*labels, *sorted(set(truth) - set(labels))]
+    measures = {"accuracy": accuracy(truth, answers), "macro_f1": macro_f1(truth, answers, classes)}
+    if len(classes) == 2:
         measures["correlation"] = matthews(truth, answers, labels[1])
     elif len(labels) <= MOST_RECALLS:
         measures |= {f"recall_{label}": recall(truth, answers, label) for label in labels}
@@ -98,7 +100,8 @@ def _macro_f1_of_totals(totals: Float64[np.ndarray, "*sets counts"]) -> Float64[
     right, wrong, missed = totals[..., 0::3], totals[..., 1::3], totals[..., 2::3]
     with np.errstate(divide="ignore", invalid="ignore"):
         f1 = 2 * right / (2 * right + wrong + missed)
-    return np.asarray(np.nan_to_num(f1).mean(axis=-1))
+    there = ~np.isnan(f1)
+    return np.asarray(np.where(there, f1, 0.0).sum(axis=-1) / np.maximum(there.sum(axis=-1), 1))
 
 
 def _recall_of_totals(totals: Float64[np.ndarray, "*sets 2"]) -> Float64[np.ndarray, "*sets"]:

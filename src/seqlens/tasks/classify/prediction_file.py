@@ -14,6 +14,6 @@ def prediction_table(examples: Sequence[LabelledText], answers: Sequence[Classif
     table = csv.writer(written, delimiter="\t", lineterminator="\n")
     table.writerow(["label", "answer", *(f"p({label})" for label in labels), "text"])
     for example, answer in zip(examples, answers, strict=True):
-        shares = [f"{answer.probabilities[label]:.6f}" for label in labels]
+        shares = [f"{answer.probabilities[label]:.12g}" for label in labels]
         table.writerow([example.label, answer.label, *shares, example.text])
     return written.getvalue()

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -123,12 +124,31 @@ def test_genbank_as_biopython_reads_it(tmp_path: Path) -> None:
         assert (pieces if gene.strand == "+" else reverse_complement(pieces)) == str(feature.extract(expected.seq))
 
 
+@pytest.mark.parametrize(("old", "new"), [("13..>15", "X01234.1:3..9"), ("join(3..8,", "join(complement(3..8),")])
+def test_a_gene_that_is_in_two_places_is_left_out_and_the_others_are_read(tmp_path: Path, old: str, new: str) -> None:
+    (record,) = read_genbank(write(tmp_path / "toy.gb", GENBANK.replace(old, new, 1)))
+    assert [gene.name for gene in record.genes] == ["second"]
+
+
+@pytest.mark.parametrize(
+    ("location", "genes"),
+    [
+        ("join(66..70,1..4)", [Gene("+", ((0, 4),), 1), Gene("+", ((65, 70),), 0)]),
+        ("complement(join(66..70,1..4))", [Gene("-", ((0, 4),), 0), Gene("-", ((65, 70),), 2)]),
+        ("join(complement(31..36),complement(21..26))", [Gene("-", ((20, 26), (30, 36)), 0)]),
+    ],
+)
+def test_a_gene_over_the_origin_of_a_ring_is_two_parts(tmp_path: Path, location: str, genes: list[Gene]) -> None:
+    text = GENBANK.replace("complement(join(21..26,31..36))", location).replace("/codon_start=2", "/note=here")
+    (record,) = read_genbank(write(tmp_path / "ring.gb", text))
+    assert [replace(gene, name="") for gene in record.genes if gene.name == "second"] == genes
+
+
 @pytest.mark.parametrize(
     ("old", "new", "parts"),
     [
         ("13..>15", "13..>99", ("line 6", "ends at base 99", "70 bases")),
-        ("13..>15", "other:3..9", ("line 6", "cannot be read")),
-        ("join(3..8,", "join(complement(3..8),", ("line 6", "both strands")),
+        ("13..>15", "13..15..17", ("line 6", "cannot be read")),
         ("acgtacgtac\n//", "acgtacgzac\n//", ("line 18", "'z'", "column 18")),
         ("       61 ", "       71 ", ("line 18", "expected the number of its first base, 61")),
         ("/codon_start=2", "/codon_start=4", ("line 11", "codon_start")),
