@@ -13,6 +13,7 @@ from benchmarks.speed.recurrent_figures import (
     TIMED,
     faster,
     milliseconds,
+    peak_times,
     side_of_peak,
     sizes_of,
     timed,
@@ -79,7 +80,7 @@ def measure(*, quick: bool) -> Result:
 def _beside_a_loop(size: Size, *, quick: bool) -> tuple[list[Figure], float]:
     figures: list[Figure] = []
     worst = 0.0
-    side = side_of_peak(quick=quick)
+    side, peak = side_of_peak(quick=quick), peak_times(quick=quick)
     for kind in get_args(CellKind):
         case = Case(kind, size)
         worst = max(worst, case.assert_equal(loop=True))
@@ -88,12 +89,11 @@ def _beside_a_loop(size: Size, *, quick: bool) -> tuple[list[Figure], float]:
             "forward": (case.forward, case.forward_loop),
         }
         for what, (ours, loop) in pairs.items():
-            variants = {"ours": ours, "loop": loop, **fastest_product(side)}
-            times = timed(f"{kind}, {size}, {what}", variants, quick=quick)
+            times = timed(f"{kind}, {size}, {what}", {"ours": ours, "loop": loop}, quick=quick)
             name = f"{kind}, {size}, {what}: time of a Python loop over"
             figures.append(times_over(f"{name} ours", times["loop"], times["ours"], LOOP_BAR))
             share = size.flops(case.cell, training=what == "training step") / (2 * side**3)
-            alone = Times(tuple(share * second for second in faster(times, fastest_product(1)).seconds))
+            alone = Times((share * peak.median,) * len(times["loop"].seconds))
             figures.append(times_over(f"{name} that of the products alone at the peak", times["loop"], alone, None))
     return figures, worst
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from benchmarks.speed.figures import Figure
-from benchmarks.speed.recurrent_variants import Size
+from benchmarks.speed.recurrent_variants import Size, fastest_product
 from benchmarks.speed.timing import Times, interleave, ratio
 from seqlens.cli.printing import note
 
@@ -14,7 +14,7 @@ PEAK_SIDE, QUICK_PEAK_SIDE = 2048, 64
 LARGE = 10**7
 """Numbers in the outputs of the size at which a step lasts seconds."""
 ROUNDS, LEAST_ROUNDS, SECONDS = 9, 3, 6.0
-TIMED = f"{ROUNDS} interleaved rounds, or as many as {SECONDS:g} seconds hold but {LEAST_ROUNDS}"
+TIMED = f"{ROUNDS} interleaved rounds, back and forth, or as many as {SECONDS:g} seconds hold but {LEAST_ROUNDS}"
 
 
 def sizes_of(*, quick: bool) -> tuple[Size, ...]:
@@ -30,6 +30,12 @@ def side_of_peak(*, quick: bool) -> int:
 def faster(times: Mapping[str, Times], names: Iterable[str]) -> Times:
     """Those of the faster one."""
     return min((times[name] for name in names), key=lambda found: found.median)
+
+
+def peak_times(*, quick: bool) -> Times:
+    """Those of a large square product, by the faster of the libraries that torch has."""
+    products = fastest_product(side_of_peak(quick=quick))
+    return faster(interleave(products, rounds=2 if quick else 5), products)
 
 
 def timed(label: str, variants: Mapping[str, Callable[[], Any]], *, quick: bool) -> dict[str, Times]:

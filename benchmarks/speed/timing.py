@@ -52,7 +52,9 @@ def interleave(
     least_rounds: int | None = None,
     seconds: float = inf,
 ) -> dict[str, Times]:
-    """Runs A B C, A B C, ... and returns the times of each; the first `warmup` rounds are not counted.
+    """Runs A B C, C B A, A B C, ... and returns the times of each; the first `warmup` rounds are not counted.
+
+    Back and forth, so that what one leaves in the caches helps or harms no other more than itself.
 
     After `least_rounds` no round begins once `seconds` have gone by.
     """
@@ -61,7 +63,7 @@ def interleave(
     for number in range(-warmup, rounds):
         if least_rounds is not None and number >= least_rounds and time.perf_counter() > until:
             break
-        for name, run in variants.items():
+        for name, run in list(variants.items())[:: 1 if number % 2 else -1]:
             started = time.perf_counter()
             run()
             if number >= 0:

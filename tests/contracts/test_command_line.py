@@ -105,7 +105,15 @@ print({{name for name in {HEAVY!r} if name in sys.modules}} - set({by_typer!r}))
     assert python(tmp_path, program).splitlines()[-1] == "set()"
 
 
-@pytest.mark.parametrize(("given", "expected"), [({}, "passive"), ({"OMP_WAIT_POLICY": "active"}, "active")])
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "passive 1000"),
+        ({"OMP_WAIT_POLICY": "active"}, "active None"),
+        ({"OMP_WAIT_POLICY": "passive"}, "passive None"),
+        ({"GOMP_SPINCOUNT": "7"}, "None 7"),
+    ],
+)
 def test_waiting_threads_sleep_unless_the_user_says_otherwise(
     tmp_path: Path, given: dict[str, str], expected: str
 ) -> None:
@@ -117,7 +125,7 @@ assert "torch" not in sys.modules
 try:
     main()
 except SystemExit:
-    print(os.environ["OMP_WAIT_POLICY"])
+    print(os.environ.get("OMP_WAIT_POLICY"), os.environ.get("GOMP_SPINCOUNT"))
 """
     assert python(tmp_path, program, **given).splitlines()[-1] == expected
 

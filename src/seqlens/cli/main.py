@@ -4,7 +4,6 @@ Nothing heavy is imported here nor at the top of the commands' modules: `seqlens
 """
 
 import io
-import os
 import sys
 from collections.abc import Callable
 from typing import Annotated, TypeVar
@@ -26,15 +25,14 @@ from seqlens.cli import (
     train,
     tune,
 )
+from seqlens.threads import let_waiting_threads_sleep
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
 
 def main() -> None:
     """Runs the command line and exits with 0 (done), 1 (the work failed) or 2 (the request was wrong)."""
-    # OpenMP's threads spin while they wait by default. With two threads and a busy neighbour on one of the cores
-    # that costs up to four times the time; torch reads this when it is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    let_waiting_threads_sleep()
     for stream in (sys.stdout, sys.stderr):
         # Sentences in every script must be printable whatever the locale says.
         if isinstance(stream, io.TextIOWrapper):

@@ -1,7 +1,6 @@
 """A demo's models in two processes: small models gain little from a second thread, but all from a second process."""
 
 import multiprocessing
-import os
 import pickle
 import threading
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from typing import Any, Protocol, TypeVar, final
 import torch
 
 from seqlens.errors import SeqlensError, WorkError
+from seqlens.threads import let_waiting_threads_sleep
 from seqlens.training.observer import FitResult, Observer, Progress, Validation
 from seqlens.workflows.preparation import Announce
 
@@ -80,7 +80,7 @@ def hold_contest(
 
 def _help(make: Callable[[], Train[Any]], jobs: Any, sender: Connection, num_threads: int) -> None:
     """The second process: trains what it takes from `jobs`, and tells the first of everything."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    let_waiting_threads_sleep()
     torch.set_num_threads(num_threads)
 
     def announce(text: str) -> None:
