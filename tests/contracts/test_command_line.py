@@ -17,7 +17,9 @@ HEAVY = ("torch", "numpy", "pydantic", "jaxtyping", "tokenizers", "sacrebleu", "
 
 
 def environment(folder: Path) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SEQLENS_", "OMP_", "GOMP_"))}
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("SEQLENS_", "OMP_", "GOMP_"))
+    }
     # A locale that knows no other letters than ASCII: answers in every script must come through it.
     own = {"OMP_NUM_THREADS": "1", "SEQLENS_CACHE": str(folder / "cache"), "LC_ALL": "C", "PYTHONUTF8": "0"}
     return {**inherited, **own, "PYTHONPATH": os.pathsep.join([str(SOURCE), *sys.path])}

@@ -73,7 +73,7 @@ def test_pooling_by_hand() -> None:
 
     expected = {"summary": [[10, -40], [50, -60]], "last": [[3, -2], [5, -6]], "mean": [[2, -3], [5, -6]]}
     expected["max"] = [[3, -2], [5, -6]]
-    learned = {"attention", "positions"}
+    learned = {"attention", "combined", "positions"}
     assert set(expected) == set(get_args(Pooling)) - learned
     for pooling in (one for one in get_args(Pooling) if one not in learned):
         model = SequenceClassifier(RecurrentEncoder(GRU(2, 2)), num_classes=2, pooling=pooling)
@@ -82,6 +82,16 @@ def test_pooling_by_hand() -> None:
             model.output.weight.copy_(torch.eye(2))
             model.output.bias.zero_()
         assert model(memory, lengths).logits.tolist() == expected[pooling], pooling
+    model = SequenceClassifier(RecurrentEncoder(GRU(2, 2)), num_classes=6, pooling="combined")
+    model.encoder.forward = given  # type: ignore[method-assign]
+    with torch.no_grad():
+        model.output.weight.copy_(torch.eye(6))
+        model.output.bias.zero_()
+    output = model(memory, lengths)
+    assert output.weights is not None
+    weighed = (output.weights[:, :, None] * memory).sum(1)
+    together = torch.cat((torch.tensor([[3.0, -2.0, 2.0, -3.0], [5.0, -6.0, 5.0, -6.0]]), weighed), 1)
+    torch.testing.assert_close(output.logits, together)
     assert pool_last(memory, torch.tensor([0, 3])).tolist() == [[0, 0], [0, 0]]
 
 
