@@ -39,7 +39,6 @@ from seqlens.tasks.loss_sum import LossSum
 _LABELS_FILE = "labels.json"
 _TOKENS_A_BATCH = 16384
 _SETTINGS = ("explain",)
-_MOST_RECALLS = 10  # of more classes the scores would fill a page
 
 
 @final
