@@ -1,9 +1,9 @@
 """What corpora of examples have in common: a reader a split, and splits by a hash where there are none."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar, final
+from typing import Annotated, Any, Generic, Protocol, TypeVar, final
 
 from pydantic import Field
 
@@ -90,15 +90,19 @@ def named_files(config: Any, base: Path, *, folders: bool = False) -> dict[str, 
     return found
 
 
+class Fractions(Protocol):
+    """How much is held out, as the config of a corpus says it."""
+
+    @property
+    def validation_fraction(self) -> float: ...
+
+    @property
+    def test_fraction(self) -> float: ...
+
+
 def complete_splits(
-    readers: Mapping[str, Reader[Example]],
-    *,
-    key: Callable[[Example], str],
-    name: str,
-    noun: str,
-    validation_fraction: float,
-    test_fraction: float,
-) -> dict[str, Reader[Example]]:
+    corpus: SplitCorpus[Example], fractions: Fractions, key: Callable[[Example], str]
+) -> SplitCorpus[Example]:
     """The same with validation, and with test where there was none, held out from train by a hash of `key`.
 
     Examples with equal keys stay together. Nothing is held out where there is a validation split, or no train.
@@ -106,20 +110,21 @@ def complete_splits(
     Raises:
         RequestError: there is nothing to read, or too little to hold some out.
     """
+    readers = corpus.readers
     if not readers:
         raise RequestError(
             "The data have none of 'path', 'train', 'validation' and 'test', expected 'path' or 'train'."
         )
     if TRAIN not in readers or VALIDATION in readers:
-        return dict(readers)
+        return corpus
     train, others = readers[TRAIN], {split: reader for split, reader in readers.items() if split != TRAIN}
-    wanted = 0.0 if TEST in others else test_fraction
-    rule = find_rule(map(key, train()), validation_fraction=validation_fraction, test_fraction=wanted)
+    wanted = 0.0 if TEST in others else fractions.test_fraction
+    rule = find_rule(map(key, train()), validation_fraction=fractions.validation_fraction, test_fraction=wanted)
     if not rule.validation_end:
-        raise RequestError(f"{name} has too few different {noun} to hold some out for validation.")
+        raise RequestError(f"{corpus.name} has too few different {corpus.noun[1]} to hold some out for validation.")
 
     def part(split: str, rule: HashRule = rule) -> Reader[Example]:
         return lambda: (example for example in train() if rule.split_of(key(example)) == split)
 
     parts = (TRAIN, VALIDATION, TEST) if rule.test_end > rule.validation_end else (TRAIN, VALIDATION)
-    return {**{split: part(split) for split in parts}, **others}
+    return replace(corpus, readers={**{split: part(split) for split in parts}, **others})

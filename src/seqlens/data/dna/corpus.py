@@ -84,15 +84,9 @@ def open_dna(config: DnaData, *, base: Path, announce: Announce | None = None) -
     for split, given in ((TRAIN, config.train), (VALIDATION, config.validation), (TEST, config.test)):
         if given is not None:
             readers[split] = _reader(given, config, base, split)
-    readers = complete_splits(
-        readers,
-        key=lambda record: record.name,
-        name=name,
-        noun=_NOUN[1],
-        validation_fraction=config.validation_fraction,
-        test_fraction=config.test_fraction,
+    return complete_splits(
+        SplitCorpus(name, readers, fingerprint_records, _NOUN), config, key=lambda record: record.name
     )
-    return SplitCorpus(name, readers, fingerprint_records, _NOUN)
 
 
 def read_records(path: Path) -> Iterable[DnaRecord]:

@@ -90,15 +90,7 @@ def open_windows(config: DnaWindowsData, *, base: Path, announce: Announce | Non
     if config.fold is not None and TRAIN in readers:
         seed = config.fold_seed
         readers = cut_folds(readers[TRAIN], _text_of, fold=config.fold, num_folds=config.num_folds, seed=seed)
-    readers = complete_splits(
-        readers,
-        key=_text_of,
-        name=name,
-        noun=_NOUN[1],
-        validation_fraction=config.validation_fraction,
-        test_fraction=config.test_fraction,
-    )
-    return SplitCorpus(name, readers, fingerprint_labelled, _NOUN)
+    return complete_splits(SplitCorpus(name, readers, fingerprint_labelled, _NOUN), config, key=_text_of)
 
 
 def _read(config: DnaWindowsData, files: list[Path], labels: dict[Path, str]) -> Iterator[LabelledText]:

@@ -110,15 +110,8 @@ def open_labelled(config: LabelledData, *, base: Path, announce: Announce | None
         folds, seed = config.num_folds, config.fold_seed
         parts = cut_folds(whole[TRAIN], _text_of, fold=config.fold, num_folds=folds, seed=seed)
         return SplitCorpus(name, _renamed(parts, config), fingerprint_labelled, _NOUN)
-    completed = complete_splits(
-        whole,
-        key=_text_of,
-        name=name,
-        noun=_NOUN[1],
-        validation_fraction=config.validation_fraction,
-        test_fraction=config.test_fraction,
-    )
-    return SplitCorpus(name, _renamed(completed, config), fingerprint_labelled, _NOUN)
+    completed = complete_splits(SplitCorpus(name, whole, fingerprint_labelled, _NOUN), config, key=_text_of)
+    return replace(completed, readers=_renamed(completed.readers, config))
 
 
 def _text_of(example: LabelledText) -> str:

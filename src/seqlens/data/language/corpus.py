@@ -63,16 +63,11 @@ def open_text(config: TextData, *, base: Path) -> SplitCorpus[Document]:
     if config.unit == "document" and TRAIN in readers and VALIDATION not in readers:
         readers |= _divide_running_text(readers[TRAIN], config, with_test=TEST not in readers)
     noun = ("line", "lines") if config.unit == "line" else ("block", "blocks")
-    completed = complete_splits(
-        readers,
-        key=lambda document: document.text,
-        name=name,
-        noun=noun[1],
-        validation_fraction=config.validation_fraction,
-        test_fraction=config.test_fraction,
+    corpus = complete_splits(
+        SplitCorpus(name, readers, fingerprint_documents, noun), config, key=lambda document: document.text
     )
-    ordered = {split: completed[split] for split in (TRAIN, VALIDATION, TEST) if split in completed}
-    return SplitCorpus(name, ordered, fingerprint_documents, noun)
+    ordered = {split: corpus.readers[split] for split in (TRAIN, VALIDATION, TEST) if split in corpus.readers}
+    return replace(corpus, readers=ordered)
 
 
 def _open_path(config: TextData, base: Path) -> dict[str, Reader[Document]]:

@@ -89,16 +89,8 @@ def open_spans(config: SpansData, *, base: Path, announce: Announce | None = Non
     if TRAIN in readers and config.fold is not None:
         folds, seed = config.num_folds, config.fold_seed
         readers = cut_folds(readers[TRAIN], _text_of, fold=config.fold, num_folds=folds, seed=seed)
-    completed = complete_splits(
-        readers,
-        key=_text_of,
-        name=name,
-        noun="sentences",
-        validation_fraction=config.validation_fraction,
-        test_fraction=config.test_fraction,
-    )
     noun = ("text", "texts") if config.join > 1 else ("sentence", "sentences")
-    return SplitCorpus(name, completed, fingerprint_tagged, noun)
+    return complete_splits(SplitCorpus(name, readers, fingerprint_tagged, noun), config, key=_text_of)
 
 
 def _text_of(example: TaggedText) -> str:
