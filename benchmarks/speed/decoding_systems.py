@@ -72,7 +72,7 @@ class Ours:
         self._predictor, self._texts, self._precision = predictor, list(texts), precision
 
     def settings(self, search: Search) -> Sequence[Setting]:
-        sizes = (64, 128, 250) if search.width == 1 else (16, 32, 64)
+        sizes = (64, 96, 128, 250) if search.width == 1 else (16, 32, 64)
         return [Setting(size, cores()) for size in sizes]
 
     def answer(self, search: Search, setting: Setting, count: int | None = None) -> list[Answer]:
@@ -151,7 +151,7 @@ class Marian:
         self._pool: tuple[tuple[int, int], ProcessPoolExecutor] | None = None
 
     def settings(self, search: Search) -> Sequence[Setting]:
-        sizes = (64, 128, 250) if search.width == 1 else (16, 32, 64)
+        sizes = (64, 96, 128, 250) if search.width == 1 else (16, 32, 64)
         return [*(Setting(size, cores()) for size in sizes), Setting(sizes[1], 1, cores())]
 
     def answer(self, search: Search, setting: Setting, count: int | None = None) -> list[Answer]:

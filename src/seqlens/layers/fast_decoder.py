@@ -161,7 +161,7 @@ class FastDecoder:
         for layer in self.layers:
             projected = layer.key_value(memory.flatten(0, 1)).view(groups, source, 2, self.heads, self.head_dim)
             projected = projected.to(self.attention_dtype)
-            ready.append(KeysValues(projected[:, :, 0], projected[:, :, 1]))
+            ready.append(KeysValues(projected[:, :, 0].contiguous(), projected[:, :, 1].contiguous()))
         return FastCache(ready, padding)
 
     def step(
@@ -241,12 +241,25 @@ class FastDecoder:
 def _attend(
     query: Float[Tensor, "groups width heads head_dim"], seen: KeysValues, hidden: Tensor | None
 ) -> Float[Tensor, "groups width dim"]:
+    """`hidden [groups, 1, #width, slots]` is added to the scores."""
     if not seen.keys.shape[1]:
         return torch.zeros_like(query).flatten(2)
+    if query.shape[1] == 1 and query.device.type == "cpu":
+        return _attend_once(query, seen, hidden)
     mixed = nn.functional.scaled_dot_product_attention(
         query.transpose(1, 2), seen.keys.transpose(1, 2), seen.values.transpose(1, 2), attn_mask=hidden, scale=1.0
     )
     return mixed.transpose(1, 2).flatten(2)
+
+
+def _attend_once(
+    query: Float[Tensor, "groups 1 heads head_dim"], seen: KeysValues, hidden: Tensor | None
+) -> Float[Tensor, "groups 1 dim"]:
+    """The same for one row a group, where torch's call is a tiny product for each group and head: twice the time."""
+    scores = (seen.keys * query).sum(3)  # [groups, slots, heads]
+    if hidden is not None:
+        scores += hidden.flatten(1)[:, :, None]
+    return (seen.values * torch.softmax(scores, dim=1)[:, :, :, None]).sum(1).flatten(1)[:, None]
 
 
 def _longer(slots: Tensor, more: int) -> Tensor:
