@@ -1,5 +1,6 @@
 """Every recipe loads, builds its model, and is documented; smoke recipes train."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from seqlens.inference import ExamplePredictor, Predictor
 from seqlens.models.transducer import build_transducer
 from seqlens.tasks.build import fit_example_task
 from seqlens.tasks.transduce.config import TransduceConfig
+from seqlens.tasks.transduce.validation import validated
 from seqlens.training.run_config import RunConfig
 from seqlens.workflows.recipes import Recipe, list_recipes
 
@@ -64,6 +66,8 @@ def test_a_smoke_recipe_learns_something_and_reloads(
 def check_answers(path: Path, trained: ExamplePredictor) -> None:
     """A reloaded run answers as the trained one, alone as together, and is scored beside its baselines."""
     loaded = seqlens.load(path)
+    validation = json.loads((path / "metrics.json").read_text(encoding="utf-8"))["validation"]
+    assert set(validation) == set(trained.task.validated)
     scores = seqlens.evaluate(path, split="validation")
     inputs = [trained.task.input_of(example) for example in scores.examples[:5]]
     answers = [answer.to_plain() for answer in trained.predict(inputs)]
@@ -76,6 +80,8 @@ def check_answers(path: Path, trained: ExamplePredictor) -> None:
 
 def check_texts(path: Path, trained: Predictor) -> None:
     """The same of a run that writes texts."""
+    validation = json.loads((path / "metrics.json").read_text(encoding="utf-8"))["validation"]
+    assert set(validation) == set(validated(trained.task))
     texts = ["25 juin 2009", "", "Thursday, June 25, 2009"]
     answers = trained.predict(texts)
     again = seqlens.load(path).predict(texts)

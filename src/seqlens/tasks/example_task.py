@@ -40,6 +40,14 @@ class ExampleTask(Protocol[Example, Answer_]):
     @property
     def config(self) -> TaskSettings: ...
 
+    @property
+    def unit(self) -> str:
+        """What the loss counts: `examples`, `tokens`, `bases`."""
+
+    @property
+    def validated(self) -> Sequence[str]:
+        """The names of what `validate` gives, so that a misspelt one is told before training."""
+
     def save(self, folder: Path) -> None:
         """Writes what was fitted, as JSON; the settings stand in the run's `task.yaml`."""
 

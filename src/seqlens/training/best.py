@@ -1,10 +1,23 @@
 """Which validation was best, and how long ago: what early stopping and the choice of weights go by."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal, final
 
 from seqlens.errors import RequestError, did_you_mean
+
+
+def check_metric(metric: str, given: Collection[str]) -> None:
+    """Refuses a metric to choose weights by that is not among those that validation gives.
+
+    Raises:
+        RequestError: it is not; with the nearest that is.
+    """
+    if metric not in given:
+        raise RequestError(
+            f"'training.metric' is '{metric}', expected one that validation gives: "
+            f"{', '.join(sorted(given))}.{did_you_mean(metric, given)}"
+        )
 
 
 @final
@@ -26,11 +39,7 @@ class BestTracker:
         Raises:
             RequestError: the metric to follow is not among `metrics`.
         """
-        if self._metric not in metrics:
-            raise RequestError(
-                f"'training.metric' is '{self._metric}', expected one that validation gives: "
-                f"{', '.join(sorted(metrics))}.{did_you_mean(self._metric, metrics)}"
-            )
+        check_metric(self._metric, metrics)
         if not self._is_better(metrics[self._metric]):
             self._validations_since += 1
             return False

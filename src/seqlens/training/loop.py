@@ -44,6 +44,7 @@ def fit(
     watch: Callable[[nn.Module, Any], str | None] | None = None,
     loss_at: Callable[[int], Callable[[nn.Module, Any], LossSum]] | None = None,
     carried: Carried | None = None,
+    unit: str = "tokens",
     device: torch.device | str = "cpu",
 ) -> FitResult:
     """Trains `model` in place, and leaves in it the weights that `config` asks for (by default the best), in eval mode.
@@ -62,6 +63,7 @@ def fit(
             batch; a sentence it returns is passed to the observer, once for sentences that differ only in numbers.
         loss_at: where the loss depends on the number of the step, from 1, what gives it, instead of `compute_loss`.
         carried: what `compute_loss` keeps from one batch for the next; it becomes a part of the checkpoints.
+        unit: what `compute_loss` counts, for people to read.
 
     Raises:
         RequestError: `folder` holds a training and `resume` is False, or it is one of another model; or validation does
@@ -92,6 +94,7 @@ def fit(
                 precision=choose_precision(config.precision, device),
                 seed=seed,
                 batches_per_epoch=batches_per_epoch,
+                unit=unit,
             )
             reason = training.run(interruption)
             weights = put_final_weights(state, store, config, warn=observer.on_warning)
@@ -145,6 +148,7 @@ class _Training:
     precision: Precision
     seed: int
     batches_per_epoch: int
+    unit: str
     _last_batch: Any = None
     _warned: set[str] = field(default_factory=set)
 
@@ -248,6 +252,7 @@ class _Training:
             epoch=self.epochs,
             loss=state.recent.loss,
             tokens_per_second=self.journal.tokens_per_second,
+            unit=self.unit,
             seconds_left=self.journal.seconds_left(state, self.config.max_seconds),
             learning_rate=learning_rate,
             gradient_norm=result.gradient_norm,

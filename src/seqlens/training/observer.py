@@ -26,6 +26,8 @@ class Progress:
     learning_rate: float
     gradient_norm: float
     """Of this step, before clipping; not finite if the step was skipped for that."""
+    unit: str = "tokens"
+    """What `tokens_per_second` counts: tokens, examples, bases."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from seqlens.models.transducer import Transducer
 from seqlens.tasks.example_task import ExampleTask
 from seqlens.tasks.generate.task import GenerateTask
 from seqlens.tasks.loss_sum import LossSum
-from seqlens.tasks.transduce.validation import validate
+from seqlens.tasks.transduce.validation import validate, validated
+from seqlens.training.best import check_metric
 from seqlens.training.loop import fit
 from seqlens.training.observer import FitResult, Observer
 from seqlens.training.run_config import RunConfig
@@ -64,8 +65,12 @@ def run_fit(
 
     `score_pairs` are the inputs and targets of the validation scores; by default the first of the validation split,
     as many as the recipe says.
+
+    Raises:
+        RequestError: validation does not give `config.training.metric`.
     """
     task = prepared.task
+    check_metric(config.training.metric, validated(task))
     source = make_batches(prepared, prefetch=config.batches.prefetch)
     validation_batches = length_batches(prepared.validation.lengths, config.batches.max_tokens)
     if score_pairs is None:
@@ -108,7 +113,8 @@ def fit_examples(
     observer: Observer | None = None,
     device: torch.device | str = "cpu",
 ) -> FitResult:
-    """Trains the model of a recipe that learns from examples in `folder`."""
+    """Trains the model of a recipe that learns from examples in `folder`. RequestError as for `run_fit`."""
+    check_metric(config.training.metric, prepared.task.validated)
     source = prepared.batches(prefetch=config.batches.prefetch)
     compute_loss, carried = _loss_of(prepared.task, model)
     try:
@@ -124,6 +130,7 @@ def fit_examples(
             seed=config.seed,
             resume=resume,
             observer=observer,
+            unit=prepared.task.unit,
             device=device,
         )
     finally:

@@ -69,6 +69,10 @@ def refused(result: Result, *parts: str, code: int = 2) -> None:
             ],
             ["'decoder.positions: rotary'", "a head has 1"],
         ),
+        *(
+            (["train", f"{kind}/smoke", "--set", "training.metric=los"], ["'training.metric' is 'los'", "'loss'?"])
+            for kind in ("dates", "sentiment", "ner", "dna", "language")
+        ),
         (["train", "translation/transformer", "--set", "data.path=multi31k"], ["Did you mean 'multi30k'?"]),
         (["train", "dates/smoke", "--device", "gpu"], ["no device 'gpu'", "auto, cpu"]),
         (["evaluate", "runs/smokes"], ["no run folder runs/smokes", "Did you mean 'smoke'?"]),

@@ -243,6 +243,8 @@ def test_seen_and_new_entities_are_told_apart() -> None:
     found = [Tagging(examples[0].text, (FoundEntity("New York", 0, 8, "place", 1.0),))]
     measures = {name: of.value() for name, of in task.statistics(examples, found).items()}
     assert measures == pytest.approx({"f1": 2 / 3, "precision": 1.0, "recall": 0.5, "f1_seen": 1.0, "f1_unseen": 0.0})
+    without_new = [of_words(["New", "York", "met", "them"], [(0, 2, "place")])]
+    assert "f1_unseen" not in task.statistics(without_new, found), "0 would be said of something that nobody can do"
 
 
 def test_word_vectors_give_known_words_a_start(tmp_path: Path) -> None:

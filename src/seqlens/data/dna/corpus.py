@@ -12,7 +12,7 @@ from seqlens.data.dna.fasta import read_fasta
 from seqlens.data.dna.genbank import read_genbank
 from seqlens.data.dna.genes import fingerprint_records
 from seqlens.data.dna.gff3 import read_annotation
-from seqlens.data.dna.pieces import cut_pieces
+from seqlens.data.dna.pieces import cut_pieces, cut_to_split
 from seqlens.data.dna.records import DnaRecord
 from seqlens.data.download import Announce
 from seqlens.data.example_cards import example_card_names
@@ -49,7 +49,8 @@ class DnaData:
     `path`, `train`, `validation` and `test` each name a GenBank file, a GFF3 file with its sequences after `##FASTA`,
     or, as `{sequences: genome.fa, genes: genes.gff3}`, two files; `path` can be a name of the catalogue instead, and is
     split by a hash of the records' names. `piece_length`: sequences longer than half as much again are cut between
-    genes into pieces of about this length, so that a chromosome has something for each split; null to keep them whole.
+    genes into pieces of about this length, so that a chromosome has something for each split, and into shorter ones
+    where `path` would have less than ten; null to keep them whole.
     """
 
     kind: Literal["dna"] = "dna"
@@ -118,9 +119,14 @@ def _reader(given: str | AnnotatedFiles, config: DnaData, base: Path, where: str
         if not (base / name).is_file():
             hint = did_you_mean(name, example_card_names()) if where == "path" else ""
             raise RequestError(f"There is no file {base / name}, which '{where}' names.{hint}")
+    length = config.piece_length
     if isinstance(given, str):
-        return partial(_read_all, [base / given], config.piece_length)
-    return partial(_read_two, base / given.sequences, base / given.genes, config.piece_length)
+        whole: Reader[DnaRecord] = partial(read_records, base / given)
+    else:
+        whole = partial(_read_two, base / given.sequences, base / given.genes)
+    if where == "path" and length is not None:
+        return lambda: cut_to_split(whole(), length)
+    return lambda: cut_pieces(whole(), length)
 
 
 def _read_all(files: list[Path], piece_length: int | None) -> Iterator[DnaRecord]:
@@ -128,6 +134,6 @@ def _read_all(files: list[Path], piece_length: int | None) -> Iterator[DnaRecord
         yield from cut_pieces(read_records(file), piece_length)
 
 
-def _read_two(sequences: Path, genes: Path, piece_length: int | None) -> Iterator[DnaRecord]:
+def _read_two(sequences: Path, genes: Path) -> Iterable[DnaRecord]:
     annotation = read_annotation(genes)
-    yield from cut_pieces(annotation.add_to(read_fasta(sequences), str(sequences)), piece_length)
+    return annotation.add_to(read_fasta(sequences), str(sequences))

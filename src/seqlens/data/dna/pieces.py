@@ -6,6 +6,8 @@ from dataclasses import replace
 from seqlens.data.dna.records import DnaRecord
 
 _MARGIN = 500
+_FEW = 10  # pieces: one of them alone would be a tenth
+_SHORTEST = 1000
 
 
 def cut_pieces(records: Iterable[DnaRecord], length: int | None) -> Iterator[DnaRecord]:
@@ -28,6 +30,16 @@ def cut_pieces(records: Iterable[DnaRecord], length: int | None) -> Iterator[Dna
             )
             yield DnaRecord(f"{record.name}:{start + 1}-{end}", record.sequence[start:end], genes, record.place)
             start = end
+
+
+def cut_to_split(records: Iterable[DnaRecord], length: int) -> Iterator[DnaRecord]:
+    """The same of a corpus that is split afterwards: less than ten are cut into about twenty, if genes leave room."""
+    kept = list(records)
+    pieces = list(cut_pieces(kept, length))
+    if len(pieces) < _FEW:
+        shorter = max(_SHORTEST, sum(len(record.sequence) for record in kept) // (2 * _FEW))
+        pieces = list(cut_pieces(kept, min(length, shorter)))
+    yield from pieces
 
 
 def _cuts(record: DnaRecord, length: int) -> list[int]:

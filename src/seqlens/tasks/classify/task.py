@@ -77,6 +77,17 @@ class ClassifyTask:
         vote = NgramVote.count(codec, read(), config.answers) if config.bayes else None
         return cls(config, codec, labels, weights, classes=classes, vote=vote)
 
+    @property
+    def unit(self) -> str:
+        """What the loss counts."""
+        return "examples"
+
+    @property
+    def validated(self) -> tuple[str, ...]:
+        """What `validate` gives."""
+        names = ("loss", "accuracy", "macro_f1")
+        return (*names, "correlation") if len(self.labels) == 2 else names
+
     def save(self, folder: Path) -> None:
         self.codec.save(folder / "text")
         content = {"labels": list(self.labels), "weights": list(self.weights), "temperature": self.temperature}

@@ -58,6 +58,16 @@ class GenerateTask:
             )
         return cls(config, fit_codec(config.codec, (document.text for document in read())), running)
 
+    @property
+    def unit(self) -> str:
+        """What the loss counts."""
+        return "tokens"
+
+    @property
+    def validated(self) -> tuple[str, ...]:
+        """What `validate` gives."""
+        return ("loss", "bits_per_character", "perplexity")
+
     def save(self, folder: Path) -> None:
         self.codec.save(folder / "text")
         write_json(folder / _TEXT_FILE, {"running": self.running})

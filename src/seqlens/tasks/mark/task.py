@@ -32,6 +32,7 @@ from seqlens.tasks.mark.windows import score_windows
 
 _SETTINGS = ("decoding", "confidence")
 _DECODINGS = ("bases", "path")
+_VALIDATED = ("coding_f1", "either_strand_f1", "sensitivity", "precision")
 _STEPS_A_BATCH = 200_000  # of the chain, whose memory is some 500 bytes a step
 
 
@@ -61,6 +62,16 @@ class MarkTask:
             around = grammar if config.model.boundaries == "counted" else None
             counted = Counted.fit(records, config.model.kmer, around)
         return cls(config, grammar, counted)
+
+    @property
+    def unit(self) -> str:
+        """What the loss counts."""
+        return "bases"
+
+    @property
+    def validated(self) -> tuple[str, ...]:
+        """What `validate` gives."""
+        return ("loss", *_VALIDATED)
 
     def save(self, folder: Path) -> None:
         self.grammar.save(folder)
@@ -131,9 +142,8 @@ class MarkTask:
             for row, index in enumerate(indices):
                 found[index] = genes_of(path.states[row, : lengths[row]].numpy())
         measures = marking_measures(data.records, found)
-        names = ("coding_f1", "either_strand_f1", "sensitivity", "precision")
         num_bases = sum(len(record.sequence) for record in data.records)
-        return {"loss": loss / max(num_bases, 1), **{name: measures[name].value() for name in names}}
+        return {"loss": loss / max(num_bases, 1), **{name: measures[name].value() for name in _VALIDATED}}
 
     def finished(self, model: nn.Module, data: Any, device: torch.device | str) -> "MarkTask":
         return self

@@ -28,7 +28,8 @@ def measure_texts(
 ) -> dict[str, Statistics]:
     """The same, then `f1 LABEL` where there are several labels, then `f1_seen` and `f1_unseen`.
 
-    The latter two are of the entities, true and found, whose words are an entity of training, and of all others.
+    The latter two are of the entities, true and found, whose words are an entity of training, and of all others. Where
+    none of a part is true there is nothing to find, and its measure is left out.
     """
 
     def part(name: str, keep: Callable[[TaggedText, Entity], bool]) -> dict[str, Statistics]:
@@ -39,11 +40,16 @@ def measure_texts(
         return {str(key): of for key, of in span_statistics(truth, answers, name=name).items()}
 
     measures = part("", lambda example, entity: True)
+    parts: list[tuple[str, str, Callable[[TaggedText, Entity], bool]]] = []
     if len(labels) > 1:
-        for label in labels:
-            measures[f"f1_{label}"] = part(label, partial(_has_label, label))["f1"]
-    measures["f1_seen"] = part("seen entities'", lambda example, entity: surface(example, entity) in seen)["f1"]
-    measures["f1_unseen"] = part("new entities'", lambda example, entity: surface(example, entity) not in seen)["f1"]
+        parts = [(label, label, partial(_has_label, label)) for label in labels]
+    parts += [
+        ("seen", "seen entities'", lambda example, entity: surface(example, entity) in seen),
+        ("unseen", "new entities'", lambda example, entity: surface(example, entity) not in seen),
+    ]
+    for key, name, keep in parts:
+        if any(keep(example, entity) for example in examples for entity in example.entities):
+            measures[f"f1_{key}"] = part(name, keep)["f1"]
     return measures
 
 

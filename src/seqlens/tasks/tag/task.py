@@ -85,6 +85,16 @@ class TagTask:
                 vectors[codec.words[name]] = row
         return cls(config, codec, tags, frozenset(seen), vectors)
 
+    @property
+    def unit(self) -> str:
+        """What the loss counts."""
+        return "tokens"
+
+    @property
+    def validated(self) -> tuple[str, ...]:
+        """What `validate` gives."""
+        return ("loss", "f1", "precision", "recall")
+
     def save(self, folder: Path) -> None:
         self.codec.save(folder / "words")
         write_json(folder / _LABELS_FILE, {"labels": list(self.tags.labels), "seen": sorted(self.seen)})

@@ -13,6 +13,11 @@ from seqlens.tasks.transduce.config import ScoreName
 from seqlens.tasks.transduce.task import TransduceTask
 
 
+def validated(task: TransduceTask) -> tuple[str, ...]:
+    """The names of what `validate` gives."""
+    return ("loss", "perplexity", *task.config.validation_scores)
+
+
 def validate(
     task: TransduceTask, model: Transducer, batches: Iterable[PairBatch], pairs: Sequence[tuple[str, str]]
 ) -> dict[str, float]:

@@ -10,7 +10,7 @@ import pytest
 from seqlens.data.dna.corpus import AnnotatedFiles, DnaData, open_dna
 from seqlens.data.dna.genes import GenesData, open_genes
 from seqlens.data.dna.letters import reverse_complement
-from seqlens.data.dna.pieces import cut_pieces
+from seqlens.data.dna.pieces import cut_pieces, cut_to_split
 from seqlens.data.dna.records import DnaRecord, Gene
 from seqlens.data.dna.windows_corpus import DnaWindowsData, open_windows
 from seqlens.data.example_cards import read_example_card
@@ -57,6 +57,17 @@ def test_a_chromosome_and_its_genes_have_something_for_each_split(tmp_path: Path
         for gene in record.genes:
             moved = tuple((start + first, end + first) for start, end in gene.exons)
             assert any(one.exons == moved and one.strand == gene.strand for one in whole.genes)
+
+
+def test_a_short_chromosome_has_a_test_split_by_default(tmp_path: Path) -> None:
+    genes = tuple(Gene("+", ((start, start + 300),)) for start in range(500, 117_000, 1500))
+    whole = DnaRecord("chr1", "ACGT" * 30_000, genes)
+    pieces = list(cut_to_split([whole], 50_000))
+    assert 15 <= len(pieces) <= 25
+    assert "".join(piece.sequence for piece in pieces) == whole.sequence
+    assert sum(len(piece.genes) for piece in pieces) == len(genes)
+    many = [DnaRecord(f"contig{number}", "ACGT" * 500, ()) for number in range(10)]
+    assert list(cut_to_split(many, 50_000)) == many, "there are enough, so none is cut"
 
 
 def test_no_piece_cuts_a_gene() -> None:
