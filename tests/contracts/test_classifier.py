@@ -14,6 +14,7 @@ from seqlens.models.config import (
     RecurrentEncoderConfig,
     TransformerEncoderConfig,
 )
+from seqlens.models.reading_frames import ReadingFrames
 from seqlens.testing import assert_padding_invariant
 
 VOCAB, CLASSES, DIM = 11, 3, 8
@@ -29,13 +30,16 @@ ENCODERS: dict[str, EncoderConfig] = {
     "convolutional": ConvolutionalEncoderConfig(channels=4, first_kernel=3, kernel=3),
     "rotary transformer": TransformerEncoderConfig(num_layers=1, num_heads=2, positions="rotary"),
 }
-POOLINGS = [name for name in get_args(PoolingName) if name != "positions"]
+POOLINGS: list[PoolingName] = list(get_args(PoolingName))
+BY_POSITION = ("positions", "frames")
 each_model = pytest.mark.parametrize("encoder", ENCODERS)
 each_pooling = pytest.mark.parametrize("pooling", POOLINGS)
 
 
 def random_model(encoder: str, pooling: PoolingName = "summary", **settings: float) -> TokenClassifier:
     torch.manual_seed(0)
+    if pooling in BY_POSITION:
+        settings = {"num_positions": 6, **settings}
     config = ClassifierConfig(embedding_dim=DIM, encoder=ENCODERS[encoder], pooling=pooling, **settings)  # type: ignore[arg-type]
     return build_classifier(config, vocab_size=VOCAB, num_classes=CLASSES).double().eval()
 
@@ -92,3 +96,25 @@ def test_fresh_embeddings_lie_as_far_from_zero_as_said(given: float | None, expe
     config = ClassifierConfig(embedding_dim=25, encoder=ENCODERS["rnn"], embedding_std=given)
     weight = build_classifier(config, vocab_size=2000, num_classes=CLASSES).embedding.weight.detach()
     assert float(weight.std()) == pytest.approx(expected, rel=0.02)
+
+
+def test_a_frame_without_a_word_is_told_from_three_with_it() -> None:
+    torch.manual_seed(0)
+    frames = ReadingFrames(4, 3, num_words=1).double()
+    word = (3, 0, 0)  # T A A
+    with torch.no_grad():
+        frames.words.bias.fill_(-2.0)
+        frames.words.weight.zero_()
+        for place, letter in enumerate(word):
+            frames.words.weight[0, letter, place] = 1.0
+        frames.output.weight.copy_(torch.tensor([[1.0, 0, 0, 0, 0], [0, 1.0, 0, 0, 0], [0, 0, 0, 0, 1.0]]))
+        frames.output.bias.fill_(20.0)  # where GELU is the identity
+    texts = ["GGTAAGGGGGGG", "TAAGTAAGTAAG", "TAACTAACTAACTAAC", "TAACTAACTAA", "GG", "T"]
+    lengths = torch.tensor([len(text) for text in texts])
+    ids = torch.tensor([["ACGT".index(letter) for letter in text.ljust(16, "T")] for text in texts])
+    found = frames(torch.eye(4, dtype=torch.float64)[ids], lengths) - 20
+    # The lowest of the strongest answers: 0 where a frame has no such word.
+    assert found[:, 0].tolist() == pytest.approx([0, 1, 1, 1, 0, 0])
+    assert found[:, 1].tolist() == pytest.approx([1, 1, 1, 1, 0, 0])
+    # Means by frame: one of three words and none; four, three and three words; five, five and four.
+    assert found[:3, 2].tolist() == pytest.approx([1 / 3 / 3, (1 / 4 + 1 / 3 + 1 / 3) / 3, (2 / 5 + 1 / 5 + 1 / 4) / 3])

@@ -1,6 +1,6 @@
 """Folds of a cross-validation: which one an example is in, by a hash of what it says."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from typing import TypeVar
 
@@ -13,26 +13,44 @@ def fold_of(text: str, num_folds: int, seed: int = 0) -> int:
     """The fold of a text, from 0: equal for texts that are equal after `normalise_sentence`, another for each seed."""
     if not seed:
         return hash_sentence(text) % num_folds
-    seeded = f"{seed} {normalise_sentence(text)}".encode()
-    return int.from_bytes(blake2b(seeded, digest_size=8).digest(), "big") % num_folds
-
-
-def folds_of_splits(fold: int, num_folds: int) -> dict[str, tuple[int, ...]]:
-    """The folds that make each split: `fold` is for test, the next one (the first after the last) for validation."""
-    validation = (fold + 1) % num_folds
-    rest = tuple(number for number in range(num_folds) if number not in (fold, validation))
-    return {TRAIN: rest, VALIDATION: (validation,), TEST: (fold,)}
+    return _seeded_hash(str(seed), text) % num_folds
 
 
 def cut_folds(
-    read: Callable[[], Iterable[Example]], key: Callable[[Example], str], *, fold: int, num_folds: int, seed: int
+    read: Callable[[], Iterable[Example]],
+    key: Callable[[Example], str],
+    *,
+    fold: int,
+    num_folds: int,
+    seed: int,
+    validation_fraction: float,
 ) -> dict[str, Callable[[], Iterable[Example]]]:
-    """The readers of the splits of one fold; examples with equal keys are in one fold."""
+    """The readers of the splits of one fold; examples with equal keys are in one split.
 
-    def part(folds: Collection[int]) -> Callable[[], Iterable[Example]]:
-        return lambda: (one for one in read() if fold_of(key(one), num_folds, seed) in folds)
+    The fold is for test. Of the others `validation_fraction` is for validation, at least one text, and others in each
+    fold, so that nothing is kept from training for good.
+    """
 
-    return {split: part(folds) for split, folds in folds_of_splits(fold, num_folds).items()}
+    def rank(text: str) -> int:
+        return _seeded_hash(f"validation {seed} {fold}", text)
+
+    rest = {key(one) for one in read() if fold_of(key(one), num_folds, seed) != fold}
+    end = max(int(validation_fraction * 2**64), min(map(rank, rest), default=0) + 1)
+
+    def split_of(text: str) -> str:
+        if fold_of(text, num_folds, seed) == fold:
+            return TEST
+        return VALIDATION if rank(text) < end else TRAIN
+
+    def part(split: str) -> Callable[[], Iterable[Example]]:
+        return lambda: (one for one in read() if split_of(key(one)) == split)
+
+    return {split: part(split) for split in (TRAIN, VALIDATION, TEST)}
+
+
+def _seeded_hash(seed: str, text: str) -> int:
+    seeded = f"{seed} {normalise_sentence(text)}".encode()
+    return int.from_bytes(blake2b(seeded, digest_size=8).digest(), "big")
 
 
 def check_fold(fold: int | None, num_folds: int) -> None:

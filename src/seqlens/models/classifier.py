@@ -47,7 +47,12 @@ class TokenClassifier(nn.Module):
             self.letters = LetterGrams(embedding_dim, num_buckets=num_letter_grams, embedding_std=std)
         self.dropout = Dropout(dropout_p)
         self.classifier = SequenceClassifier(
-            encoder, num_classes=num_classes, pooling=pooling, dropout_p=dropout_p, num_positions=num_positions
+            encoder,
+            num_classes=num_classes,
+            pooling=pooling,
+            dropout_p=dropout_p,
+            num_positions=num_positions,
+            input_dim=embedding_dim,
         )
         self.token_dropout_p = token_dropout_p
         self.unknown_id = unknown_id

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from seqlens.models.config import EncoderConfig, Positive, Probability, RecurrentEncoderConfig
 
-PoolingName = Literal["summary", "last", "mean", "max", "attention", "combined", "positions"]
+PoolingName = Literal["summary", "last", "mean", "max", "attention", "combined", "positions", "frames"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,10 @@ class ClassifierConfig:
     """Embeddings, an encoder, one vector out of its steps, a layer over the classes.
 
     `pooling`: `summary` (the last state of each direction; a Transformer's mean), `last`, `mean`, `max`, `attention`,
-    which weighs the steps, `combined` (maximum, mean and weighed steps side by side), or `positions`, which keeps the
-    first `num_positions` steps apart: for windows in which each place has its own meaning; longer inputs are cut there.
+    which weighs the steps, `combined` (maximum, mean and weighed steps side by side), `positions`, which keeps the
+    first `num_positions` steps apart: for windows in which each place has its own meaning; longer inputs are cut there;
+    or `frames`: the same, and beside it which words of three bases each reading frame has, for windows of DNA that may
+    be coding.
 
     `token_dropout_p`: in training tokens become `<unk>` with this probability (word dropout, Iyyer et al. 2015).
     `dropout_p` is on embeddings and on the vector that is judged.
@@ -58,8 +60,8 @@ class ClassifierConfig:
     members: Positive = 1
 
     def __post_init__(self) -> None:
-        if (self.pooling == "positions") != (self.num_positions is not None):
+        if (self.pooling in ("positions", "frames")) != (self.num_positions is not None):
             raise ValueError(
                 f"'pooling' is '{self.pooling}' and 'num_positions' {self.num_positions}, expected a number for "
-                "'positions' and for no other"
+                "'positions' and 'frames' and for no other"
             )

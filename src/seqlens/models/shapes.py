@@ -10,9 +10,11 @@ from seqlens.layers import RecurrentLayer, RecurrentState
 from seqlens.layers.dropout import Dropout
 from seqlens.layers.masks import length_mask, masked_softmax
 from seqlens.models.encoders import Encoder, pool_last
+from seqlens.models.reading_frames import ReadingFrames
 
-Pooling = Literal["summary", "last", "mean", "max", "attention", "combined", "positions"]
+Pooling = Literal["summary", "last", "mean", "max", "attention", "combined", "positions", "frames"]
 _POSITION_DIM = 12
+_FRAME_WORDS, _FRAME_DIM = 32, 32
 
 
 class ClassifierOutput(NamedTuple):
@@ -34,15 +36,16 @@ class SequenceClassifier(nn.Module):
         pooling: Pooling = "summary",
         dropout_p: float = 0.0,
         num_positions: int | None = None,
+        input_dim: int | None = None,
     ) -> None:
         """`pooling`: the encoder's own summary, the last step, the mean or maximum over real steps, their mean as
         weighed by additive attention from a learned query (Yang et al. 2016, section 2.2), `combined`: maximum, mean
-        and weighed mean side by side, or `positions`: some
-        features of each of the first `num_positions` steps side by side, for windows in which each place has its own
-        meaning. `dropout_p` is that of the vector.
+        and weighed mean side by side, `positions`: some features of each of the first `num_positions` steps side by
+        side, for windows in which each place has its own meaning, or `frames`: the same, and what the reading frames of
+        the inputs hold, of size `input_dim`. `dropout_p` is that of the vector.
 
         Raises:
-            ValueError: `positions` without their number.
+            ValueError: `positions` or `frames` without the sizes they need.
         """
         super().__init__()
         self.encoder = encoder
@@ -51,12 +54,18 @@ class SequenceClassifier(nn.Module):
         self.num_positions = None
         self.narrow = None
         pooled_dim = encoder.output_dim
-        if pooling == "positions":
+        self.frames = None
+        if pooling in ("positions", "frames"):
             if num_positions is None:
-                raise ValueError("pooling by positions needs `num_positions`")
+                raise ValueError(f"pooling by {pooling} needs `num_positions`")
             self.num_positions = num_positions
             self.narrow = nn.Linear(encoder.output_dim, _POSITION_DIM)
             pooled_dim = num_positions * _POSITION_DIM
+        if pooling == "frames":
+            if input_dim is None:
+                raise ValueError("pooling by frames needs `input_dim`")
+            self.frames = ReadingFrames(input_dim, _FRAME_DIM, num_words=_FRAME_WORDS, dropout_p=dropout_p)
+            pooled_dim += _FRAME_DIM
         if pooling == "combined":
             pooled_dim = 3 * encoder.output_dim
         self.output = nn.Linear(pooled_dim, num_classes)
@@ -87,6 +96,9 @@ class SequenceClassifier(nn.Module):
                 pooled = torch.cat(parts, dim=1)
             case "positions":
                 pooled = self._side_by_side(encoded.memory, mask)
+            case "frames":
+                assert self.frames is not None
+                pooled = torch.cat([self._side_by_side(encoded.memory, mask), self.frames(inputs, lengths)], dim=1)
         return ClassifierOutput(self.output(self.dropout(pooled)), weights)
 
     def _attended(

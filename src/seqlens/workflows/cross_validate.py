@@ -67,7 +67,7 @@ def cross_validate(
     Args:
         recipe: a recipe's name or file, whose data can be cut into folds.
         out: where the runs go, `runs/cross-validation/<recipe>` by default; those that are there are not trained again.
-        folds: how many; of each run one is its test split, the next one its validation split.
+        folds: how many; of each run one is its test split; validation takes its share of the others.
         repeats: how often, with other folds each time.
         overrides: settings that differ from the recipe's.
         announce: told, a sentence each, of what happens.

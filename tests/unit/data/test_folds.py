@@ -7,7 +7,7 @@ import pytest
 
 from seqlens.config import parse_config
 from seqlens.data.data_config import DataConfig, ExampleDataConfig
-from seqlens.data.folds import fold_of, folds_of_splits
+from seqlens.data.folds import cut_folds, fold_of
 from seqlens.data.open_examples import open_examples
 from seqlens.errors import RequestError
 
@@ -53,7 +53,9 @@ def test_every_example_is_held_out_once(kind: str, write: Callable[[Path], str],
         assert not train & validation
         assert not train & test
         assert not validation & test
-        assert validation == set(texts((fold + 1) % 5, "test"))
+        assert train | validation | test == set(everything)
+        assert 0 < len(validation) < len(train) / 2
+    assert set(texts(0, "validation")) != set(texts(1, "validation"))
     assert set(texts(0, "test")) != set(texts(0, "test", seed=1))
 
 
@@ -68,4 +70,11 @@ def test_the_fold_of_a_text_knows_no_case_or_spacing() -> None:
     assert fold_of("A  text", 7, 3) == fold_of("a text", 7, 3)
     counts = [sum(fold_of(f"text {number}", 4, 2) == fold for number in range(2000)) for fold in range(4)]
     assert min(counts) > 400
-    assert folds_of_splits(4, 5) == {"train": (1, 2, 3), "validation": (0,), "test": (4,)}
+
+
+def test_of_few_texts_one_is_for_validation() -> None:
+    texts = [f"text {number}" for number in range(5)]
+    for fold in range(3):
+        parts = cut_folds(lambda: texts, str, fold=fold, num_folds=3, seed=1, validation_fraction=1e-9)
+        assert len(list(parts["validation"]())) == 1
+        assert sorted(text for part in parts.values() for text in part()) == texts

@@ -17,7 +17,7 @@ from seqlens.tasks.classify.baselines import NaiveBayes
 from seqlens.tasks.classify.calibration import fit_temperature
 from seqlens.tasks.classify.config import ClassifyConfig
 from seqlens.tasks.classify.task import ClassifyTask
-from seqlens.tasks.classify.vote import NgramVote
+from seqlens.tasks.classify.vote import CountedVote
 
 MODEL = ClassifierConfig(
     embedding_dim=8,
@@ -52,11 +52,11 @@ def test_counts_are_kept_as_they_were(tmp_path: Path) -> None:
         assert again.scores(row) == bayes.scores(row)
         shares = np.exp(bayes.scores(row))
         assert list(bayes.probabilities(row).values()) == pytest.approx(list(shares / shares.sum()))
-    NgramVote(bayes, 0.25).save(tmp_path)
-    assert NgramVote.load(tmp_path).weight == 0.25
+    CountedVote(bayes, 0.25).save(tmp_path)
+    assert CountedVote.load(tmp_path).weight == 0.25
     (tmp_path / "bayes.json").write_text('{"weight": 1}', encoding="utf-8")
     with pytest.raises(WorkError, match=r"bayes\.json is damaged: expected 'weight', and the counts"):
-        NgramVote.load(tmp_path)
+        CountedVote.load(tmp_path)
 
 
 def test_the_weight_is_that_of_a_search_over_many() -> None:
@@ -68,7 +68,7 @@ def test_the_weight_is_that_of_a_search_over_many() -> None:
     logits = logits_of(labels, 1.0)
 
     def loss(weight: float) -> float:
-        both = NgramVote(task.vote.bayes, weight).add(logits, rows)  # type: ignore[union-attr]
+        both = CountedVote(task.vote.bayes, weight).add(logits, rows)  # type: ignore[union-attr]
         return float(torch.nn.functional.cross_entropy(both / fit_temperature(both, labels), labels))
 
     found = task.vote.fitted(logits, rows, labels).weight

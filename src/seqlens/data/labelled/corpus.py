@@ -48,8 +48,8 @@ class LabelledData:
     `auto`, which goes by the ending. `encoding` is for `class_files`; all else is UTF-8.
 
     `fold`: k-fold cross-validation. By a hash of its text each example of the file or of train belongs to one of
-    `num_folds` folds; fold `fold`, counted from 0, is then the test split, the next one (the first after the last) is
-    for validation. Each `fold_seed` cuts other folds.
+    `num_folds` folds; fold `fold`, counted from 0, is then the test split, and
+    `validation_fraction` of the others is for validation. Each `fold_seed` cuts other folds.
 
     `phrases`: of trees, train on every phrase, each once. `drop_held_out`: texts of train that stand in another split,
     too, are left out of train, and of trees all their phrases. `labels` renames labels; with null, texts of that label
@@ -108,7 +108,14 @@ def open_labelled(config: LabelledData, *, base: Path, announce: Announce | None
         if TRAIN not in whole:
             raise RequestError(f"'fold' is given, but {name} has no training {_NOUN[1]} to cut into folds.")
         folds, seed = config.num_folds, config.fold_seed
-        parts = cut_folds(whole[TRAIN], _text_of, fold=config.fold, num_folds=folds, seed=seed)
+        parts = cut_folds(
+            whole[TRAIN],
+            _text_of,
+            fold=config.fold,
+            num_folds=folds,
+            seed=seed,
+            validation_fraction=config.validation_fraction,
+        )
         return SplitCorpus(name, _renamed(parts, config), fingerprint_labelled, _NOUN)
     completed = complete_splits(SplitCorpus(name, whole, fingerprint_labelled, _NOUN), config, key=_text_of)
     return replace(completed, readers=_renamed(completed.readers, config))

@@ -46,8 +46,8 @@ class SpansData:
     and how texts are cut into `tokens`.
 
     `fold`: k-fold cross-validation. By a hash of its text each sentence of the file or of train belongs to one of
-    `num_folds` folds, other ones for each `fold_seed`; fold `fold`, counted from 0, is then the test split, and the
-    next one (the first after the last) is for validation.
+    `num_folds` folds, other ones for each `fold_seed`; fold `fold`, counted from 0, is then the test split, and
+    `validation_fraction` of the others is for validation.
 
     `repair` reads what breaks the rules as well as it can, instead of refusing it: see the two readers.
     """
@@ -88,7 +88,14 @@ def open_spans(config: SpansData, *, base: Path, announce: Announce | None = Non
     readers |= {split: _reader(path, config) for split, path in named_files(config, base).items()}
     if TRAIN in readers and config.fold is not None:
         folds, seed = config.num_folds, config.fold_seed
-        readers = cut_folds(readers[TRAIN], _text_of, fold=config.fold, num_folds=folds, seed=seed)
+        readers = cut_folds(
+            readers[TRAIN],
+            _text_of,
+            fold=config.fold,
+            num_folds=folds,
+            seed=seed,
+            validation_fraction=config.validation_fraction,
+        )
     noun = ("text", "texts") if config.join > 1 else ("sentence", "sentences")
     return complete_splits(SplitCorpus(name, readers, fingerprint_tagged, noun), config, key=_text_of)
 

@@ -20,7 +20,8 @@ class ClassifyConfig:
 
     `bayes`: naive Bayes on words and pairs of words is counted on the training texts and adds its scores to the net's
     logits, with a weight that is fitted on the validation split together with the temperature. The two make different
-    mistakes; on a few thousand short texts both together are clearly better than either.
+    mistakes; on a few thousand short texts both together are clearly better than either. `positions` counts pairs of
+    neighbours apart at each place instead, for windows that lie alike around what they are windows of.
 
     `answers`: what is answered for labels of the training data that are finer than what is asked, such as `positive`
     for `very positive`; null for those that are learnt but are no answer, such as `neutral`. The model tells all labels
@@ -35,7 +36,7 @@ class ClassifyConfig:
     class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0)]] = "none"
     sample_classes: Literal["natural", "balanced"] = "natural"
     calibrate: bool = True
-    bayes: bool = False
+    bayes: bool | Literal["positions"] = False
     answers: dict[str, str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

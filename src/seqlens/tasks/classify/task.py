@@ -32,7 +32,7 @@ from seqlens.tasks.classify.explanation import token_weights, word_groups
 from seqlens.tasks.classify.measures import accuracy, macro_f1, matthews, measure_answers
 from seqlens.tasks.classify.prediction_file import prediction_table
 from seqlens.tasks.classify.spelling import Speller
-from seqlens.tasks.classify.vote import NgramVote
+from seqlens.tasks.classify.vote import CountedVote
 from seqlens.tasks.example_analysis import ExampleAnalysis
 from seqlens.tasks.loss_sum import LossSum
 
@@ -56,7 +56,7 @@ class ClassifyTask:
     weights: tuple[float, ...]
     temperature: float = 1.0
     classes: tuple[str, ...] = ()
-    vote: NgramVote | None = None
+    vote: CountedVote | None = None
 
     def __post_init__(self) -> None:
         if not self.classes:
@@ -74,7 +74,9 @@ class ClassifyTask:
         labels = answered_labels(config.answers, classes)
         codec = fit_codec(config.codec, (example.text for example in read()))
         weights = class_weights(config, classes, found)
-        vote = NgramVote.count(codec, read(), config.answers) if config.bayes else None
+        vote = None
+        if config.bayes:
+            vote = CountedVote.count(codec, read(), config.answers, by_position=config.bayes == "positions")
         return cls(config, codec, labels, weights, classes=classes, vote=vote)
 
     @property
@@ -113,7 +115,7 @@ class ClassifyTask:
             classes = tuple(str(one) for one in stored.get("classes", labels))
         except (KeyError, TypeError, ValueError) as error:
             raise WorkError(f"{path} is damaged: expected 'labels', 'weights' and 'temperature'.") from error
-        vote = NgramVote.load(folder) if config.bayes else None
+        vote = CountedVote.load(folder) if config.bayes else None
         return cls(config, load_codec(folder / "text"), labels, weights, temperature, classes, vote)
 
     def build_model(self) -> TokenClassifier | ClassifierCommittee:

@@ -1,4 +1,4 @@
-"""Naive Bayes beside the net: what n-grams say by their counts, weighed on validation."""
+"""Naive Bayes beside the net: what n-grams, or pairs at their places, say by their counts, weighed on validation."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +15,7 @@ from seqlens.data.text import TextCodec
 from seqlens.errors import WorkError
 from seqlens.tasks.classify.baselines import NaiveBayes
 from seqlens.tasks.classify.calibration import fit_temperature
+from seqlens.tasks.classify.weight_array import WeightArray
 
 FILE_NAME = "bayes.json"
 _LARGEST = 1.0
@@ -23,25 +24,34 @@ _STEPS = 40
 
 @final
 @dataclass(frozen=True, slots=True, eq=False)
-class NgramVote:
+class CountedVote:
     """Adds to a net's logits `weight` times the scores of naive Bayes, in the order of the labels.
 
     The weight is 0 until it is fitted, on texts that neither was trained on: of training texts naive Bayes knows too
     much, so a net that learned beside it would leave all to it.
     """
 
-    bayes: NaiveBayes
+    bayes: NaiveBayes | WeightArray
     weight: float = 0.0
 
     @classmethod
     def count(
-        cls, codec: TextCodec, examples: Iterable[LabelledText], answers: Mapping[str, str | None]
-    ) -> "NgramVote":
-        """Counts words and pairs of them in training texts, by the label that is answered for each."""
+        cls,
+        codec: TextCodec,
+        examples: Iterable[LabelledText],
+        answers: Mapping[str, str | None],
+        *,
+        by_position: bool = False,
+    ) -> "CountedVote":
+        """Counts words and pairs of them in training texts, by the label that is answered for each.
+
+        `by_position`: pairs are counted apart at each place of the text, for windows that lie alike.
+        """
         named = [(one.text, answers.get(one.label, one.label)) for one in examples]
         kept = [(text, label) for text, label in named if label is not None]
         rows = codec.encode_batch(text for text, _ in kept)
-        return cls(NaiveBayes.fit(rows, [label for _, label in kept], orders=(1, 2)))
+        labels = [label for _, label in kept]
+        return cls(WeightArray.fit(rows, labels) if by_position else NaiveBayes.fit(rows, labels, orders=(1, 2)))
 
     def add(self, logits: Float[Tensor, "rows labels"], rows: Sequence[Sequence[int]]) -> Float[Tensor, "rows labels"]:
         """The logits of both together, for rows of ids."""
@@ -52,7 +62,7 @@ class NgramVote:
         logits: Float[Tensor, "rows labels"],
         rows: Sequence[Sequence[int]],
         labels: Int[Tensor, " rows"],
-    ) -> "NgramVote":
+    ) -> "CountedVote":
         """With the weight, from 0 to 1, with the least cross-entropy at its best temperature; labels below 0 are none.
 
         Along lines through the origin the loss has one minimum, as it is convex in what both count: golden sections.
@@ -78,7 +88,7 @@ class NgramVote:
         write_json(folder / FILE_NAME, {"weight": self.weight, **self.bayes.to_plain()})
 
     @classmethod
-    def load(cls, folder: Path) -> "NgramVote":
+    def load(cls, folder: Path) -> "CountedVote":
         """Reads what `save` wrote.
 
         Raises:
@@ -87,7 +97,8 @@ class NgramVote:
         path = folder / FILE_NAME
         stored = read_json(path)
         try:
-            return cls(NaiveBayes.from_plain(stored), float(stored["weight"]))
+            kind = WeightArray if stored.get("kind") == "positions" else NaiveBayes
+            return cls(kind.from_plain(stored), float(stored["weight"]))
         except (KeyError, TypeError, ValueError) as error:
             raise WorkError(
                 f"{path} is damaged: expected 'weight', and the counts of n-grams in each class."
