@@ -81,7 +81,7 @@ class TokenClassifier(nn.Module):
         self, embedded: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]
     ) -> ClassifierOutput:
         """The same from embeddings, for looking at what counts in them."""
-        return self.classifier(self.dropout(embedded), lengths)
+        return self.classifier(self.dropout(embedded), lengths, undropped=embedded)
 
 
 def build_classifier(

@@ -7,7 +7,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from seqlens.layers.dropout import Dropout
 from seqlens.layers.masks import length_mask
 
 _FRAMES = 3
@@ -22,10 +21,9 @@ class ReadingFrames(nn.Module):
     without stop codons, on its own strand or, by their complements, on the other.
     """
 
-    def __init__(self, input_dim: int, output_dim: int, *, num_words: int, dropout_p: float = 0.0) -> None:
+    def __init__(self, input_dim: int, output_dim: int, *, num_words: int) -> None:
         super().__init__()
         self.words = nn.Conv1d(input_dim, num_words, _FRAMES)
-        self.dropout = Dropout(dropout_p)
         self.output = nn.Linear(5 * num_words, output_dim)
 
     def forward(
@@ -45,4 +43,4 @@ class ReadingFrames(nn.Module):
         counts = whole.view(batch, words, _FRAMES).sum(1).clamp(min=1)
         strongest, mean = found.amax(2), found.sum(2) / counts[:, None]
         parts = [strongest.amin(2), strongest.amax(2), mean.amin(2), mean.amax(2), mean.mean(2)]
-        return nn.functional.gelu(self.output(self.dropout(torch.cat(parts, dim=1))))
+        return nn.functional.gelu(self.output(torch.cat(parts, dim=1)))

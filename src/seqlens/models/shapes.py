@@ -64,7 +64,7 @@ class SequenceClassifier(nn.Module):
         if pooling == "frames":
             if input_dim is None:
                 raise ValueError("pooling by frames needs `input_dim`")
-            self.frames = ReadingFrames(input_dim, _FRAME_DIM, num_words=_FRAME_WORDS, dropout_p=dropout_p)
+            self.frames = ReadingFrames(input_dim, _FRAME_DIM, num_words=_FRAME_WORDS)
             pooled_dim += _FRAME_DIM
         if pooling == "combined":
             pooled_dim = 3 * encoder.output_dim
@@ -74,8 +74,17 @@ class SequenceClassifier(nn.Module):
             dim = encoder.output_dim
             self.score = nn.Sequential(nn.Linear(dim, dim), nn.Tanh(), nn.Linear(dim, 1, bias=False))
 
-    def forward(self, inputs: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]) -> ClassifierOutput:
-        """Classifies whole sequences; one of length 0 is judged by zeros."""
+    def forward(
+        self,
+        inputs: Float[Tensor, "batch time dim"],
+        lengths: Int[Tensor, " batch"],
+        *,
+        undropped: Float[Tensor, "batch time dim"] | None = None,
+    ) -> ClassifierOutput:
+        """Classifies whole sequences; one of length 0 is judged by zeros.
+
+        `undropped`: the inputs before dropout, for reading frames: that a word is nowhere is a matter of every step.
+        """
         encoded = self.encoder(inputs, lengths)
         mask = length_mask(lengths, inputs.shape[1], inputs.device)[:, :, None]
         weights = None
@@ -98,7 +107,8 @@ class SequenceClassifier(nn.Module):
                 pooled = self._side_by_side(encoded.memory, mask)
             case "frames":
                 assert self.frames is not None
-                pooled = torch.cat([self._side_by_side(encoded.memory, mask), self.frames(inputs, lengths)], dim=1)
+                frames = self.frames(inputs if undropped is None else undropped, lengths)
+                pooled = torch.cat([self._side_by_side(encoded.memory, mask), frames], dim=1)
         return ClassifierOutput(self.output(self.dropout(pooled)), weights)
 
     def _attended(
