@@ -2,11 +2,30 @@
 
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from seqlens.data.splitting import TEST, TRAIN, VALIDATION, hash_sentence, normalise_sentence
 
 Example = TypeVar("Example")
+
+
+class Folded(Protocol):
+    """Settings of data that can be cut into folds."""
+
+    @property
+    def fold(self) -> int | None:
+        """The one held out, from 0; none = no folds."""
+
+    @property
+    def num_folds(self) -> int: ...
+
+    @property
+    def fold_seed(self) -> int:
+        """Which of the ways to cut."""
+
+    @property
+    def validation_fraction(self) -> float:
+        """The share of the other folds."""
 
 
 def fold_of(text: str, num_folds: int, seed: int = 0) -> int:
@@ -17,25 +36,20 @@ def fold_of(text: str, num_folds: int, seed: int = 0) -> int:
 
 
 def cut_folds(
-    read: Callable[[], Iterable[Example]],
-    key: Callable[[Example], str],
-    *,
-    fold: int,
-    num_folds: int,
-    seed: int,
-    validation_fraction: float,
+    read: Callable[[], Iterable[Example]], key: Callable[[Example], str], config: Folded
 ) -> dict[str, Callable[[], Iterable[Example]]]:
     """The readers of the splits of one fold; examples with equal keys are in one split.
 
     The fold is for test. Of the others `validation_fraction` is for validation, at least one text, and others in each
     fold, so that nothing is kept from training for good.
     """
+    fold, num_folds, seed = config.fold, config.num_folds, config.fold_seed
 
     def rank(text: str) -> int:
         return _seeded_hash(f"validation {seed} {fold}", text)
 
     rest = {key(one) for one in read() if fold_of(key(one), num_folds, seed) != fold}
-    end = max(int(validation_fraction * 2**64), min(map(rank, rest), default=0) + 1)
+    end = max(int(config.validation_fraction * 2**64), min(map(rank, rest), default=0) + 1)
 
     def split_of(text: str) -> str:
         if fold_of(text, num_folds, seed) == fold:

@@ -8,6 +8,7 @@ import pytest
 from seqlens.config import parse_config
 from seqlens.data.data_config import DataConfig, ExampleDataConfig
 from seqlens.data.folds import cut_folds, fold_of
+from seqlens.data.labelled.corpus import LabelledData
 from seqlens.data.open_examples import open_examples
 from seqlens.errors import RequestError
 
@@ -75,6 +76,7 @@ def test_the_fold_of_a_text_knows_no_case_or_spacing() -> None:
 def test_of_few_texts_one_is_for_validation() -> None:
     texts = [f"text {number}" for number in range(5)]
     for fold in range(3):
-        parts = cut_folds(lambda: texts, str, fold=fold, num_folds=3, seed=1, validation_fraction=1e-9)
+        config = LabelledData(path="x", fold=fold, num_folds=3, fold_seed=1, validation_fraction=1e-9)
+        parts = cut_folds(lambda: texts, str, config)
         assert len(list(parts["validation"]())) == 1
         assert sorted(text for part in parts.values() for text in part()) == texts

@@ -88,15 +88,7 @@ def open_windows(config: DnaWindowsData, *, base: Path, announce: Announce | Non
         if given is not None:
             readers[split] = partial(_read, config, [_existing(base / given, split)], {})
     if config.fold is not None and TRAIN in readers:
-        seed = config.fold_seed
-        readers = cut_folds(
-            readers[TRAIN],
-            _text_of,
-            fold=config.fold,
-            num_folds=config.num_folds,
-            seed=seed,
-            validation_fraction=config.validation_fraction,
-        )
+        readers = cut_folds(readers[TRAIN], _text_of, config)
     return complete_splits(SplitCorpus(name, readers, fingerprint_labelled, _NOUN), config, key=_text_of)
 
 

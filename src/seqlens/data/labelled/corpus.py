@@ -107,15 +107,7 @@ def open_labelled(config: LabelledData, *, base: Path, announce: Announce | None
     if config.fold is not None:
         if TRAIN not in whole:
             raise RequestError(f"'fold' is given, but {name} has no training {_NOUN[1]} to cut into folds.")
-        folds, seed = config.num_folds, config.fold_seed
-        parts = cut_folds(
-            whole[TRAIN],
-            _text_of,
-            fold=config.fold,
-            num_folds=folds,
-            seed=seed,
-            validation_fraction=config.validation_fraction,
-        )
+        parts = cut_folds(whole[TRAIN], _text_of, config)
         return SplitCorpus(name, _renamed(parts, config), fingerprint_labelled, _NOUN)
     completed = complete_splits(SplitCorpus(name, whole, fingerprint_labelled, _NOUN), config, key=_text_of)
     return replace(completed, readers=_renamed(completed.readers, config))

@@ -87,15 +87,7 @@ def open_spans(config: SpansData, *, base: Path, announce: Announce | None = Non
     name, readers = _open_path(config, base, announce)
     readers |= {split: _reader(path, config) for split, path in named_files(config, base).items()}
     if TRAIN in readers and config.fold is not None:
-        folds, seed = config.num_folds, config.fold_seed
-        readers = cut_folds(
-            readers[TRAIN],
-            _text_of,
-            fold=config.fold,
-            num_folds=folds,
-            seed=seed,
-            validation_fraction=config.validation_fraction,
-        )
+        readers = cut_folds(readers[TRAIN], _text_of, config)
     noun = ("text", "texts") if config.join > 1 else ("sentence", "sentences")
     return complete_splits(SplitCorpus(name, readers, fingerprint_tagged, noun), config, key=_text_of)
 
