@@ -29,7 +29,7 @@ class ReadingFrames(nn.Module):
     def forward(
         self, inputs: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch features"]:
-        """Reads whole sequences; one shorter than a word holds none."""
+        """Reads whole sequences; one shorter than a word gives zeros."""
         batch, time, _ = inputs.shape
         # Steps are added so that each frame has as many words as the others and nobody has none.
         words = -(-time // _FRAMES) + 1
@@ -43,4 +43,5 @@ class ReadingFrames(nn.Module):
         counts = whole.view(batch, words, _FRAMES).sum(1).clamp(min=1)
         strongest, mean = found.amax(2), found.sum(2) / counts[:, None]
         parts = [strongest.amin(2), strongest.amax(2), mean.amin(2), mean.amax(2), mean.mean(2)]
-        return nn.functional.gelu(self.output(torch.cat(parts, dim=1)))
+        features = nn.functional.gelu(self.output(torch.cat(parts, dim=1)))
+        return features.masked_fill(~whole.any(1, keepdim=True), 0.0)

@@ -32,6 +32,12 @@ def build_encoder(kind: str) -> Encoder:
     return SelfAttentionEncoder(layer, positions="sinusoidal", max_length=9, dropout_p=0.3).double()
 
 
+def sizes_of(pooling: Pooling) -> dict[str, int]:
+    """What pooling by position needs besides."""
+    sizes = {"positions": {"num_positions": 4}, "frames": {"num_positions": 4, "input_dim": DIM}}
+    return sizes.get(pooling, {})
+
+
 def random_inputs(*shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 
@@ -42,9 +48,7 @@ each_encoder = pytest.mark.parametrize("kind", ["recurrent", "self-attention", "
 @each_encoder
 @pytest.mark.parametrize("pooling", get_args(Pooling))
 def test_padding_never_changes_a_class(kind: str, pooling: Pooling) -> None:
-    model = SequenceClassifier(
-        build_encoder(kind), num_classes=2, pooling=pooling, num_positions=4 if pooling == "positions" else None
-    ).double()
+    model = SequenceClassifier(build_encoder(kind), num_classes=2, pooling=pooling, **sizes_of(pooling)).double()
     assert_padding_invariant(model, (random_inputs(4, 5, DIM), LENGTHS))
 
 
@@ -56,9 +60,7 @@ def test_padding_never_changes_a_tag(kind: str) -> None:
 
 @pytest.mark.parametrize("pooling", get_args(Pooling))
 def test_an_empty_sequence_is_judged_by_the_bias_alone(pooling: Pooling) -> None:
-    model = SequenceClassifier(
-        build_encoder("recurrent"), num_classes=2, pooling=pooling, num_positions=4 if pooling == "positions" else None
-    ).double()
+    model = SequenceClassifier(build_encoder("recurrent"), num_classes=2, pooling=pooling, **sizes_of(pooling)).double()
     logits = model(random_inputs(2, 5, DIM), torch.tensor([0, 5])).logits
     torch.testing.assert_close(logits[0], model.output.bias)
     assert not torch.allclose(logits[1], model.output.bias)
@@ -73,7 +75,7 @@ def test_pooling_by_hand() -> None:
 
     expected = {"summary": [[10, -40], [50, -60]], "last": [[3, -2], [5, -6]], "mean": [[2, -3], [5, -6]]}
     expected["max"] = [[3, -2], [5, -6]]
-    learned = {"attention", "combined", "positions"}
+    learned = {"attention", "combined", "positions", "frames"}
     assert set(expected) == set(get_args(Pooling)) - learned
     for pooling in (one for one in get_args(Pooling) if one not in learned):
         model = SequenceClassifier(RecurrentEncoder(GRU(2, 2)), num_classes=2, pooling=pooling)
@@ -110,6 +112,8 @@ def test_pooling_by_positions_keeps_each_step_apart() -> None:
     torch.testing.assert_close(model(changed, torch.tensor([6])).logits, cut)
     with pytest.raises(ValueError, match="num_positions"):
         SequenceClassifier(build_encoder("recurrent"), num_classes=2, pooling="positions")
+    with pytest.raises(ValueError, match="input_dim"):
+        SequenceClassifier(build_encoder("recurrent"), num_classes=2, pooling="frames", num_positions=4)
 
 
 def build_generator(condition_dim: int | None = None) -> SequenceGenerator:
