@@ -42,13 +42,12 @@ def moses_tokens(texts: Sequence[str], language: str) -> list[str]:
     return [tokenizer.tokenize(normalizer.normalize(text), return_str=True, escape=False) for text in texts]
 
 
-def both_scores(row: Row, split: str) -> tuple[float, float]:
-    """Lower-cased BLEU of a run's kept answers, on the tokens of sacrebleu's 13a and on those of Moses."""
+def both_scores(row: Row, split: str, kept: Path) -> tuple[float, float]:
+    """Lower-cased BLEU of a run's answers, kept in a file, on the tokens of sacrebleu's 13a and on those of Moses."""
     data = row["data"]
     corpus = open_corpus(PairsData(path=data["name"], source=data["source"], target=data["target"]), base=Path())
     references = [pair.target or "" for pair in corpus.read(split)]
-    kept = (QUALITY_ANSWERS / f"{stem_of(row, split)}.txt.gz").read_bytes()
-    answers = gzip.decompress(kept).decode("utf-8").split("\n")[:-1]
+    answers = gzip.decompress(kept.read_bytes()).decode("utf-8").split("\n")[:-1]
     references = references[: len(answers)]
     usual = corpus_bleu(answers, references, lowercase=True, num_resamples=0)
     found, wanted = (moses_tokens(texts, data["target"]) for texts in (answers, references))
@@ -65,8 +64,9 @@ def compare_tokens(
     names = {entry.name for entry in select_entries(PLAN, only)}
     for row in read_rows(QUALITY_ROWS):
         for split in row["splits"] if row["entry"] in names else ():
-            if "target" in row["data"] and (QUALITY_ANSWERS / f"{stem_of(row, split)}.txt.gz").is_file():
-                usual, moses = both_scores(row, split)
+            kept = QUALITY_ANSWERS / f"{stem_of(row, split)}.txt.gz"
+            if "target" in row["data"] and kept.is_file():
+                usual, moses = both_scores(row, split, kept)
                 scores = f"13a {usual:.2f}  Moses {moses:.2f}"
                 print(f"{row['entry']}  {row['settings']}  seed {row['seed']}  {split}  {scores}")
 

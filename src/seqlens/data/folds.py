@@ -1,6 +1,6 @@
 """Folds of a cross-validation: which one an example is in, by a hash of what it says."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from typing import Protocol, TypeVar
 
@@ -48,8 +48,12 @@ def cut_folds(
     def rank(text: str) -> int:
         return _seeded_hash(f"validation {seed} {fold}", text)
 
-    rest = {key(one) for one in read() if fold_of(key(one), num_folds, seed) != fold}
-    end = max(int(config.validation_fraction * 2**64), min(map(rank, rest), default=0) + 1)
+    def ranks() -> Iterator[int]:
+        return (rank(key(one)) for one in read() if fold_of(key(one), num_folds, seed) != fold)
+
+    end = int(config.validation_fraction * 2**64)
+    if not any(value < end for value in ranks()):  # of many examples the first few are read
+        end = min(ranks(), default=0) + 1
 
     def split_of(text: str) -> str:
         if fold_of(text, num_folds, seed) == fold:

@@ -255,7 +255,7 @@ def _attend(
 def _attend_once(
     query: Float[Tensor, "groups 1 heads head_dim"], seen: KeysValues, hidden: Tensor | None
 ) -> Float[Tensor, "groups 1 dim"]:
-    """The same for one row a group, where torch's call is a tiny product for each group and head: twice the time."""
+    """The same for one row a group, where torch's call is a tiny product for each group and head."""
     scores = (seen.keys * query).sum(3)  # [groups, slots, heads]
     if hidden is not None:
         scores += hidden.flatten(1)[:, :, None]
