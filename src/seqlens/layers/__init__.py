@@ -7,6 +7,7 @@ from seqlens.layers.crf import LinearChainCRF
 from seqlens.layers.dropout import Dropout, dropout
 from seqlens.layers.masks import length_mask, masked_softmax
 from seqlens.layers.multi_head import KeyValues, MultiHeadAttention
+from seqlens.layers.options import NormPlace
 from seqlens.layers.positions import LearnedPositions, PositionKind, SinusoidalPositions, build_positions, rotate
 from seqlens.layers.recurrent import RecurrentLayer
 from seqlens.layers.recurrent_kinds import GRU, LSTM, RNN, MinGRU, MinLSTM
@@ -23,7 +24,7 @@ from seqlens.layers.scores import (
 )
 from seqlens.layers.state import LayerState, RecurrentOutput, RecurrentState
 from seqlens.layers.trace import DirectionTrace, LayerTrace, RecurrentTrace
-from seqlens.layers.transformer import DecoderCache, NormPlace, TransformerDecoder, TransformerEncoder
+from seqlens.layers.transformer import DecoderCache, TransformerDecoder, TransformerEncoder
 from seqlens.layers.visibility import visible_keys
 
 __all__ = [

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from seqlens.layers.dropout import Dropout
 from seqlens.layers.masks import for_products, length_mask, zero_padding
 from seqlens.layers.multi_head import KeyValues, MultiHeadAttention
+from seqlens.layers.options import NormPlace
 from seqlens.layers.positions import rotate
-from seqlens.layers.transformer import FeedForward, NormPlace
+from seqlens.layers.transformer import Block, FeedForward
 
 # Rotary keys are turned back to the start before their positions lose precision in float32.
 _LARGEST_POSITION = 4096
@@ -41,26 +42,20 @@ class CausalState(NamedTuple):
 class CausalLayer(nn.Module):
     """Causal self-attention and feed-forward, each in a residual branch."""
 
-    def __init__(
-        self,
-        model_dim: int,
-        num_heads: int,
-        feed_forward_dim: int,
-        dropout_p: float,
-        attention_dropout_p: float,
-        norm: NormPlace,
-        rotary: bool,
-        window: int | None,
-    ) -> None:
+    def __init__(self, block: Block, window: int | None) -> None:
         super().__init__()
-        self.norm: NormPlace = norm
+        self.norm: NormPlace = block.norm
         self.attention = MultiHeadAttention(
-            model_dim, num_heads, dropout_p=attention_dropout_p, rotary=rotary, window=window
+            block.model_dim,
+            block.num_heads,
+            dropout_p=block.attention_dropout_p,
+            rotary=block.rotary,
+            window=window,
         )
-        self.feed_forward = FeedForward(model_dim, feed_forward_dim, dropout_p)
-        self.attention_norm = nn.LayerNorm(model_dim)
-        self.feed_forward_norm = nn.LayerNorm(model_dim)
-        self.dropout = Dropout(dropout_p)
+        self.feed_forward = FeedForward(block)
+        self.attention_norm = nn.LayerNorm(block.model_dim)
+        self.feed_forward_norm = nn.LayerNorm(block.model_dim)
+        self.dropout = Dropout(block.dropout_p)
 
     def forward(self, inputs: Tensor, earlier: KeyValues, position: int) -> tuple[Tensor, KeyValues]:
         """`inputs [batch, time, model_dim]` from `position` on; returns the outputs and all keys so far."""
@@ -92,20 +87,20 @@ class CausalTransformer(nn.Module):
         feed_forward_dim: int | None = None,
         dropout_p: float = 0.0,
         attention_dropout_p: float = 0.0,
+        activation_dropout_p: float | None = None,
         norm: NormPlace = "pre",
         rotary: bool = False,
         window: int | None = None,
     ) -> None:
         """The arguments are those of `TransformerEncoder`; `window` is the largest distance that is seen."""
         super().__init__()
-        wide = feed_forward_dim or 4 * model_dim
+        block = Block(
+            model_dim, num_heads, feed_forward_dim, dropout_p, attention_dropout_p, activation_dropout_p, norm, rotary
+        )
         self.output_dim = model_dim
         self.window = window
         self.rotary = rotary
-        self.layers = nn.ModuleList(
-            CausalLayer(model_dim, num_heads, wide, dropout_p, attention_dropout_p, norm, rotary, window)
-            for _ in range(num_layers)
-        )
+        self.layers = nn.ModuleList(CausalLayer(block, window) for _ in range(num_layers))
         self.final_norm = nn.LayerNorm(model_dim) if norm == "pre" else nn.Identity()
 
     def initial_state(

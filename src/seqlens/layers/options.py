@@ -1,4 +1,4 @@
-"""The arguments that all recurrent layers share."""
+"""The arguments that all recurrent layers share, and those that all stacks of Transformer layers do."""
 
 from typing import Literal, TypedDict
 
@@ -6,6 +6,8 @@ from seqlens.cells import Start
 from seqlens.layers.executors.choose import ExecutorChoice
 
 Merge = Literal["concatenate", "sum", "mean"]
+NormPlace = Literal["pre", "post"]
+"""Layer norm before each block, with one more at the end (Xiong et al. 2020), or after each residual sum."""
 
 
 class RecurrentOptions(TypedDict, total=False):
@@ -26,3 +28,16 @@ class RecurrentOptions(TypedDict, total=False):
     forget_bias: float | None
     longest: int | None
     executor: ExecutorChoice
+
+
+class TransformerOptions(TypedDict, total=False):
+    """What each means, and its default, stands at `TransformerEncoder`."""
+
+    num_layers: int
+    num_heads: int
+    feed_forward_dim: int | None
+    dropout_p: float
+    attention_dropout_p: float
+    activation_dropout_p: float | None
+    norm: NormPlace
+    rotary: bool

@@ -1,6 +1,6 @@
 """Transformer encoder and decoder (Vaswani et al. 2017, section 3), the decoder with cached stepping."""
 
-from typing import Literal, NamedTuple, final
+from typing import NamedTuple, final
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -8,21 +8,33 @@ from torch import Tensor, nn
 from seqlens.layers.dropout import Dropout
 from seqlens.layers.masks import for_products, length_mask, zero_padding
 from seqlens.layers.multi_head import KeyValues, MultiHeadAttention
+from seqlens.layers.options import NormPlace
 from seqlens.layers.projection import Projection
 
-NormPlace = Literal["pre", "post"]
-"""Layer norm before each block, with one more at the end (Xiong et al. 2020), or after each residual sum."""
+
+class Block(NamedTuple):
+    """What every layer of a stack is built by; `activation_dropout_p` is that of `dropout_p` if None."""
+
+    model_dim: int
+    num_heads: int
+    feed_forward_dim: int | None
+    dropout_p: float
+    attention_dropout_p: float
+    activation_dropout_p: float | None
+    norm: NormPlace
+    rotary: bool
 
 
 @final
 class FeedForward(nn.Module):
     """`W_2 relu(W_1 x)`, the same at every position."""
 
-    def __init__(self, model_dim: int, feed_forward_dim: int, dropout_p: float) -> None:
+    def __init__(self, block: Block) -> None:
         super().__init__()
-        self.up = Projection(model_dim, feed_forward_dim)
-        self.down = Projection(feed_forward_dim, model_dim)
-        self.dropout = Dropout(dropout_p)
+        feed_forward_dim = block.feed_forward_dim or 4 * block.model_dim
+        self.up = Projection(block.model_dim, feed_forward_dim)
+        self.down = Projection(feed_forward_dim, block.model_dim)
+        self.dropout = Dropout(block.dropout_p if block.activation_dropout_p is None else block.activation_dropout_p)
         for linear in (self.up, self.down):
             nn.init.xavier_uniform_(linear.weight)
             nn.init.zeros_(linear.bias)
@@ -35,23 +47,16 @@ class FeedForward(nn.Module):
 class EncoderLayer(nn.Module):
     """Self-attention and feed-forward, each in a residual branch."""
 
-    def __init__(
-        self,
-        model_dim: int,
-        num_heads: int,
-        feed_forward_dim: int,
-        dropout_p: float,
-        attention_dropout_p: float,
-        norm: NormPlace,
-        rotary: bool,
-    ) -> None:
+    def __init__(self, block: Block) -> None:
         super().__init__()
-        self.norm: NormPlace = norm
-        self.attention = MultiHeadAttention(model_dim, num_heads, dropout_p=attention_dropout_p, rotary=rotary)
-        self.feed_forward = FeedForward(model_dim, feed_forward_dim, dropout_p)
-        self.attention_norm = nn.LayerNorm(model_dim)
-        self.feed_forward_norm = nn.LayerNorm(model_dim)
-        self.dropout = Dropout(dropout_p)
+        self.norm: NormPlace = block.norm
+        self.attention = MultiHeadAttention(
+            block.model_dim, block.num_heads, dropout_p=block.attention_dropout_p, rotary=block.rotary
+        )
+        self.feed_forward = FeedForward(block)
+        self.attention_norm = nn.LayerNorm(block.model_dim)
+        self.feed_forward_norm = nn.LayerNorm(block.model_dim)
+        self.dropout = Dropout(block.dropout_p)
 
     def forward(self, inputs: Tensor, lengths: Tensor | None) -> Tensor:
         if self.norm == "pre":
@@ -79,20 +84,22 @@ class TransformerEncoder(nn.Module):
         feed_forward_dim: int | None = None,
         dropout_p: float = 0.0,
         attention_dropout_p: float = 0.0,
+        activation_dropout_p: float | None = None,
         norm: NormPlace = "pre",
         rotary: bool = False,
     ) -> None:
-        """`feed_forward_dim` is four times `model_dim` if None; the dropouts are on residuals and on weights.
+        """`feed_forward_dim` is four times `model_dim` if None.
 
+        `dropout_p` is on what each block adds, `attention_dropout_p` on attention weights, `activation_dropout_p` on
+        what the feed-forward holds in its middle: as `dropout_p` if None.
         `rotary`: self-attention knows how far apart two positions are (Su et al. 2021); inputs then need no others.
         """
         super().__init__()
-        wide = feed_forward_dim or 4 * model_dim
-        self.output_dim = model_dim
-        self.layers = nn.ModuleList(
-            EncoderLayer(model_dim, num_heads, wide, dropout_p, attention_dropout_p, norm, rotary)
-            for _ in range(num_layers)
+        block = Block(
+            model_dim, num_heads, feed_forward_dim, dropout_p, attention_dropout_p, activation_dropout_p, norm, rotary
         )
+        self.output_dim = model_dim
+        self.layers = nn.ModuleList(EncoderLayer(block) for _ in range(num_layers))
         self.final_norm = nn.LayerNorm(model_dim) if norm == "pre" else nn.Identity()
 
     def forward(
@@ -125,28 +132,20 @@ class DecoderCache(NamedTuple):
 class DecoderLayer(nn.Module):
     """Causal self-attention, attention over the memory, feed-forward, each in a residual branch."""
 
-    def __init__(
-        self,
-        model_dim: int,
-        memory_dim: int,
-        num_heads: int,
-        feed_forward_dim: int,
-        dropout_p: float,
-        attention_dropout_p: float,
-        norm: NormPlace,
-        rotary: bool,
-    ) -> None:
+    def __init__(self, block: Block, memory_dim: int) -> None:
         super().__init__()
-        self.norm: NormPlace = norm
-        self.own_attention = MultiHeadAttention(model_dim, num_heads, dropout_p=attention_dropout_p, rotary=rotary)
-        self.memory_attention = MultiHeadAttention(
-            model_dim, num_heads, memory_dim=memory_dim, dropout_p=attention_dropout_p
+        self.norm: NormPlace = block.norm
+        self.own_attention = MultiHeadAttention(
+            block.model_dim, block.num_heads, dropout_p=block.attention_dropout_p, rotary=block.rotary
         )
-        self.feed_forward = FeedForward(model_dim, feed_forward_dim, dropout_p)
-        self.own_norm = nn.LayerNorm(model_dim)
-        self.memory_norm = nn.LayerNorm(model_dim)
-        self.feed_forward_norm = nn.LayerNorm(model_dim)
-        self.dropout = Dropout(dropout_p)
+        self.memory_attention = MultiHeadAttention(
+            block.model_dim, block.num_heads, memory_dim=memory_dim, dropout_p=block.attention_dropout_p
+        )
+        self.feed_forward = FeedForward(block)
+        self.own_norm = nn.LayerNorm(block.model_dim)
+        self.memory_norm = nn.LayerNorm(block.model_dim)
+        self.feed_forward_norm = nn.LayerNorm(block.model_dim)
+        self.dropout = Dropout(block.dropout_p)
 
     def forward(
         self,
@@ -196,22 +195,20 @@ class TransformerDecoder(nn.Module):
         feed_forward_dim: int | None = None,
         dropout_p: float = 0.0,
         attention_dropout_p: float = 0.0,
+        activation_dropout_p: float | None = None,
         norm: NormPlace = "pre",
         rotary: bool = False,
     ) -> None:
-        """`memory_dim` is the size of the encoder's outputs, `model_dim` if None; `rotary` as in the encoder.
+        """`memory_dim` is the size of the encoder's outputs, `model_dim` if None; the others are those of the encoder.
 
         Attention over the memory has no positions: those of two sequences are not of one kind.
         """
         super().__init__()
-        wide = feed_forward_dim or 4 * model_dim
-        self.output_dim = model_dim
-        self.layers = nn.ModuleList(
-            DecoderLayer(
-                model_dim, memory_dim or model_dim, num_heads, wide, dropout_p, attention_dropout_p, norm, rotary
-            )
-            for _ in range(num_layers)
+        block = Block(
+            model_dim, num_heads, feed_forward_dim, dropout_p, attention_dropout_p, activation_dropout_p, norm, rotary
         )
+        self.output_dim = model_dim
+        self.layers = nn.ModuleList(DecoderLayer(block, memory_dim or model_dim) for _ in range(num_layers))
         self.final_norm = nn.LayerNorm(model_dim) if norm == "pre" else nn.Identity()
 
     def forward(

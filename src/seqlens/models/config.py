@@ -39,11 +39,14 @@ class RecurrentEncoderConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class TransformerEncoderConfig:
-    """Self-attention layers; `feed_forward_dim` is four times the embedding's size where it is null.
+class TransformerLayersConfig:
+    """What Transformer layers of every use have; `feed_forward_dim` is four times the embedding's size where null.
 
     `sinusoidal` and `learned` positions are added to the embeddings; `rotary` ones turn queries and keys instead, so
     that a score knows only how far apart two tokens are (Su et al. 2021). `max_length` bounds learned ones.
+
+    `dropout_p` is on the inputs with their positions and on what each block adds, `attention_dropout_p` on attention
+    weights, `activation_dropout_p` on the middle of the feed-forward: as `dropout_p` where it is null.
     """
 
     kind: Literal["transformer"] = "transformer"
@@ -52,9 +55,15 @@ class TransformerEncoderConfig:
     feed_forward_dim: Positive | None = None
     dropout_p: Probability = 0.1
     attention_dropout_p: Probability = 0.0
+    activation_dropout_p: Probability | None = None
     norm: Literal["pre", "post"] = "pre"
     positions: PositionName = "sinusoidal"
     max_length: Positive = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TransformerEncoderConfig(TransformerLayersConfig):
+    """Self-attention layers, each position seeing all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +92,8 @@ class RecurrentDecoderConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class TransformerDecoderConfig:
+class TransformerDecoderConfig(TransformerLayersConfig):
     """Causal self-attention and attention over the source."""
-
-    kind: Literal["transformer"] = "transformer"
-    num_layers: Positive = 3
-    num_heads: Positive = 4
-    feed_forward_dim: Positive | None = None
-    dropout_p: Probability = 0.1
-    attention_dropout_p: Probability = 0.0
-    norm: Literal["pre", "post"] = "pre"
-    positions: PositionName = "sinusoidal"
-    max_length: Positive = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +130,8 @@ class TransducerConfig:
     one embedding, which needs one vocabulary for both. `copy`: a word can be copied from the source instead of being
     taken from the vocabulary, also one that the vocabulary lacks (See et al. 2017, section 2.2); that too needs one
     vocabulary, and a decoder that attends.
+
+    `dropout_p` is on the embeddings. A Transformer drops them itself, with their positions: beside one, 0 is right.
     """
 
     embedding_dim: Positive = 256

@@ -10,6 +10,7 @@ from seqlens.layers import PositionKind, RecurrentLayer, RecurrentState, build_p
 from seqlens.layers.build import build_recurrent
 from seqlens.layers.causal_transformer import CausalState, CausalTransformer
 from seqlens.layers.dropout import Dropout
+from seqlens.models.build_encoder import transformer_options
 from seqlens.models.language_model_config import CausalLayersConfig, LanguageModelConfig, RecurrentLayersConfig
 from seqlens.models.outputs import VocabularyOutput
 
@@ -136,17 +137,7 @@ def build_language_model(config: LanguageModelConfig, *, vocab_size: int) -> Lan
                 dropout_p=part.dropout_p,
             )
         case CausalLayersConfig() as part:
-            layers = CausalTransformer(
-                config.embedding_dim,
-                num_layers=part.num_layers,
-                num_heads=part.num_heads,
-                feed_forward_dim=part.feed_forward_dim,
-                dropout_p=part.dropout_p,
-                attention_dropout_p=part.attention_dropout_p,
-                norm=part.norm,
-                rotary=part.positions == "rotary",
-                window=part.window,
-            )
+            layers = CausalTransformer(config.embedding_dim, window=part.window, **transformer_options(part))
             positions = None if part.positions == "rotary" else part.positions
             max_length = part.max_length
     return LanguageModel(

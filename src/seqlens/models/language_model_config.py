@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from seqlens.models.config import CellName, PositionName, Positive, Probability
+from seqlens.models.config import CellName, PositionName, Positive, Probability, TransformerLayersConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,22 +20,14 @@ class RecurrentLayersConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class CausalLayersConfig:
+class CausalLayersConfig(TransformerLayersConfig):
     """Causal self-attention layers over the embeddings; positions as in a Transformer encoder.
 
     With `window` a token sees so many tokens before it, and a text of any length can be gone on from: that needs
     `positions: rotary`, which know only distances. Running text needs a window.
     """
 
-    kind: Literal["transformer"] = "transformer"
-    num_layers: Positive = 3
-    num_heads: Positive = 4
-    feed_forward_dim: Positive | None = None
-    dropout_p: Probability = 0.1
-    attention_dropout_p: Probability = 0.0
-    norm: Literal["pre", "post"] = "pre"
     positions: PositionName = "rotary"
-    max_length: Positive = 1024
     window: Positive | None = None
 
     def __post_init__(self) -> None:
