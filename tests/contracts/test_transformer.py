@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlens.layers import (
+    CausalTransformer,
     MultiHeadAttention,
     NormPlace,
     PositionKind,
@@ -15,6 +16,8 @@ from seqlens.layers import (
     build_positions,
     rotate,
 )
+from seqlens.layers.causal_transformer import CausalLayer
+from seqlens.layers.transformer import DecoderLayer, EncoderLayer
 from seqlens.testing import assert_padding_invariant, assert_same_function, assert_steps_equal_whole
 
 NORMS: tuple[NormPlace, ...] = get_args(NormPlace)
@@ -176,6 +179,18 @@ def test_dropout_is_for_training() -> None:
     assert not torch.equal(encoder(inputs), encoder(inputs))
     encoder.eval()
     assert torch.equal(encoder(inputs), encoder(inputs))
+
+
+@pytest.mark.parametrize(("activation_dropout_p", "is_random"), [(None, True), (0.5, True), (0.0, False)])
+def test_dropout_of_activations_has_its_own_probability(activation_dropout_p: float | None, is_random: bool) -> None:
+    encoder = TransformerEncoder(DIM, num_heads=HEADS, dropout_p=0.5, activation_dropout_p=activation_dropout_p)
+    decoder = TransformerDecoder(DIM, num_heads=HEADS, dropout_p=0.5, activation_dropout_p=activation_dropout_p)
+    causal = CausalTransformer(DIM, num_heads=HEADS, dropout_p=0.5, activation_dropout_p=activation_dropout_p)
+    inputs = random_tensor(2, 3, DIM).float()
+    for stack in (encoder, decoder, causal):
+        for layer in stack.layers:
+            assert isinstance(layer, EncoderLayer | DecoderLayer | CausalLayer)
+            assert torch.equal(layer.feed_forward(inputs), layer.feed_forward(inputs)) != is_random
 
 
 @each_norm
