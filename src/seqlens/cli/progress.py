@@ -197,7 +197,7 @@ def steps_text(progress: Progress) -> str:
 
 
 def _measures(progress: Progress) -> list[str]:
-    measures = [f"loss {progress.loss:.3f}", f"{progress.tokens_per_second:,.0f} {progress.unit}/s"]
+    measures = [f"loss {progress.loss:.3f}", f"{progress.pace:,.0f} {progress.unit}/s"]
     if progress.seconds_left is not None:
         measures.append(f"{duration(progress.seconds_left)} left")
     return measures

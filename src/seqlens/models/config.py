@@ -5,23 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from seqlens.cells import CellKind
+
 Positive = Annotated[int, Field(ge=1)]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
-CellName = Literal[
-    "rnn",
-    "rnn_relu",
-    "rnn_layer_norm",
-    "lstm",
-    "lstm_peephole",
-    "lstm_coupled",
-    "lstm_projected",
-    "lstm_layer_norm",
-    "gru",
-    "gru_after",
-    "gru_layer_norm",
-    "min_gru",
-    "min_lstm",
-]
 AttentionName = Literal["dot", "scaled_dot", "bilinear", "additive", "multi_head"]
 PositionName = Literal["sinusoidal", "learned", "rotary"]
 
@@ -31,7 +18,7 @@ class RecurrentEncoderConfig:
     """Layers of one cell; `gru` resets before the recurrent product, `gru_after` after it."""
 
     kind: Literal["recurrent"] = "recurrent"
-    cell: CellName = "gru"
+    cell: CellKind = "gru"
     hidden_dim: Positive = 256
     num_layers: Positive = 1
     bidirectional: bool = True
@@ -76,7 +63,7 @@ class RecurrentDecoderConfig:
     """
 
     kind: Literal["recurrent"] = "recurrent"
-    cell: CellName = "gru"
+    cell: CellKind = "gru"
     hidden_dim: Positive = 256
     num_layers: Positive = 1
     attention: AttentionName | None = "additive"

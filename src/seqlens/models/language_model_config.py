@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from seqlens.models.config import CellName, PositionName, Positive, Probability, TransformerLayersConfig
+from seqlens.cells import CellKind
+from seqlens.models.config import PositionName, Positive, Probability, TransformerLayersConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +14,7 @@ class RecurrentLayersConfig:
     """Layers of one cell, read in one direction. `dropout_p` is between layers."""
 
     kind: Literal["recurrent"] = "recurrent"
-    cell: CellName = "lstm"
+    cell: CellKind = "lstm"
     hidden_dim: Positive = 256
     num_layers: Positive = 1
     dropout_p: Probability = 0.0

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from seqlens.models.config import CellName, EncoderConfig, Positive, Probability, RecurrentEncoderConfig
+from seqlens.cells import CellKind
+from seqlens.models.config import EncoderConfig, Positive, Probability, RecurrentEncoderConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +15,7 @@ class RecurrentLettersConfig:
 
     kind: Literal["recurrent"] = "recurrent"
     embedding_dim: Positive = 25
-    cell: CellName = "lstm"
+    cell: CellKind = "lstm"
     hidden_dim: Positive = 25
 
 

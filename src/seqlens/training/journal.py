@@ -34,7 +34,7 @@ class Journal:
         return self._seconds_before + time.perf_counter() - self._start
 
     @property
-    def tokens_per_second(self) -> float:
+    def pace(self) -> float:
         """Terms of the loss in a second of steps, since the start or the resume."""
         return self._tokens / self._step_seconds if self._step_seconds else 0.0
 
@@ -66,8 +66,8 @@ class Journal:
         }
         parts = state.recent.parts
         self._log.append({**record, "parts": parts} if parts else record)
-        pace = round(self.tokens_per_second, 1)
-        self._times.append({"step": state.step, "seconds": round(self.seconds, 3), "tokens_per_second": pace})
+        pace = {f"{progress.unit}_per_second": round(progress.pace, 1)}
+        self._times.append({"step": state.step, "seconds": round(self.seconds, 3), **pace})
 
     def write_validation(
         self, state: TrainingState, metrics: Mapping[str, float], *, is_best: bool, seconds: float

@@ -251,7 +251,7 @@ class _Training:
             max_steps=state.last_step,
             epoch=self.epochs,
             loss=state.recent.loss,
-            tokens_per_second=self.journal.tokens_per_second,
+            pace=self.journal.pace,
             unit=self.unit,
             seconds_left=self.journal.seconds_left(state, self.config.max_seconds),
             learning_rate=learning_rate,

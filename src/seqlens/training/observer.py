@@ -19,7 +19,7 @@ class Progress:
     """Passes over the training data so far, a fraction included."""
     loss: float
     """Per term, over the last `log_every` steps."""
-    tokens_per_second: float
+    pace: float
     """Terms of the loss in a second of training, validations left out, since the start or the resume."""
     seconds_left: float | None
     """By the pace so far and the first limit to be met; None if no limit is known or early stopping decides."""
@@ -27,7 +27,7 @@ class Progress:
     gradient_norm: float
     """Of this step, before clipping; not finite if the step was skipped for that."""
     unit: str = "tokens"
-    """What `tokens_per_second` counts: tokens, examples, bases."""
+    """What `pace` counts: tokens, examples, bases."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ class TensorBoardObserver:
             return
         self._writer.add_scalar("train/loss", progress.loss, progress.step)
         self._writer.add_scalar("train/learning_rate", progress.learning_rate, progress.step)
-        self._writer.add_scalar(f"train/{progress.unit}_per_second", progress.tokens_per_second, progress.step)
+        self._writer.add_scalar(f"train/{progress.unit}_per_second", progress.pace, progress.step)
         if math.isfinite(progress.gradient_norm):
             self._writer.add_scalar("train/gradient_norm", progress.gradient_norm, progress.step)
 

@@ -84,7 +84,7 @@ def test_the_observer_hears_of_each_step(train: Train, recorder: Any) -> None:
     assert [progress.step for progress in recorder.steps] == [1, 2, 3, 4, 5]
     last = recorder.steps[-1]
     assert (last.max_steps, last.epoch, last.learning_rate, last.seconds_left) == (5, 5 / 8, 1e-3, 0.0)
-    assert last.tokens_per_second > 0
+    assert last.pace > 0
     assert recorder.steps[1].seconds_left > 0
     assert [validation.step for validation in recorder.validations] == [2, 4, 5]
 
