@@ -187,29 +187,33 @@ PLAN: tuple[Entry, ...] = (
         decoding=BEAM_5,
         overrides={"task.model.copy": False},
     ),
-    Entry(
-        name="multi30k-de-en-gru-bpe-dropout",
-        title="Multi30k, German to English, GRU with attention, BPE dropout 0.1",
-        section="Translation",
-        recipe="translation/gru-attention",
-        seeds=(1, 2, 3),
-        splits=MULTI30K_TESTS,
-        decoding=BEAM_5,
-        overrides={"batches.subword_dropout_p": 0.1},
-    ),
     *(
         Entry(
             name=f"multi30k-tenth-{source}-{target}-gru",
             title=f"A tenth of Multi30k, {title}, GRU with attention",
             section="Translation",
             recipe="translation/gru-attention",
-            seeds=(1,),
+            seeds=seeds,
             splits=("test",),
             decoding=BEAM_5,
             overrides=FEW_PAIRS,
             made=MadeData(corpus="multi30k", source=source, target=target),
         )
-        for source, target, title in (("de", "en", "German to English"), ("en", "de", "English to German"))
+        for source, target, title, seeds in (
+            ("de", "en", "German to English", (1, 2, 3)),
+            ("en", "de", "English to German", (1,)),
+        )
+    ),
+    Entry(
+        name="multi30k-tenth-de-en-gru-bpe-dropout",
+        title="A tenth of Multi30k, German to English, GRU with attention, BPE dropout 0.1",
+        section="Translation",
+        recipe="translation/gru-attention",
+        seeds=(1, 2, 3),
+        splits=("test",),
+        decoding=BEAM_5,
+        overrides={**FEW_PAIRS, "batches.subword_dropout_p": 0.1},
+        made=MadeData(corpus="multi30k", source="de", target="en"),
     ),
     Entry(
         name="multi30k-tenth-de-en-gru-back-translated",
@@ -267,9 +271,9 @@ COMPARISONS: tuple[Comparison, ...] = (
     ),
     Comparison(
         name="bpe-dropout",
-        question="Does BPE dropout help? (Provilkov et al. 2020)",
-        system="multi30k-de-en-gru-bpe-dropout",
-        baseline="multi30k-de-en-gru-attention",
+        question="Does BPE dropout help where there are few pairs? (Provilkov et al. 2020)",
+        system="multi30k-tenth-de-en-gru-bpe-dropout",
+        baseline="multi30k-tenth-de-en-gru",
     ),
     Comparison(
         name="back-translation",
