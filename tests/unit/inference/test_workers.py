@@ -74,8 +74,10 @@ def test_errors_of_a_worker_are_those_of_one_process(tmp_path: Path) -> None:
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
 def test_workers_end_with_the_process_that_asks(end: signal.Signals, tmp_path: Path) -> None:
     program = (
-        "import sys\n"
+        "import signal\n"
         "from seqlens.inference import load\n"
+        # Whoever is started in the background is told to ignore Ctrl-C.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"predictor = load({str(RUN)!r}, device='cpu')\n"
         "predictor.predict(['1 May 1999', 'x'], batch_size=1, workers=2)\n"
         "print(*(process.pid for process in predictor._pool._processes), flush=True)\n"
@@ -87,9 +89,12 @@ def test_workers_end_with_the_process_that_asks(end: signal.Signals, tmp_path: P
         assert process.stdout is not None
         workers = [int(pid) for pid in process.stdout.readline().split()]
         assert len(workers) == 2
-        # Ctrl-C reaches every process of the terminal.
-        os.killpg(process.pid, end) if end == signal.SIGINT else process.send_signal(end)
-        process.wait(timeout=180)
+        try:
+            # Ctrl-C reaches every process of the terminal.
+            os.killpg(process.pid, end) if end == signal.SIGINT else process.send_signal(end)
+            process.wait(timeout=180)
+        finally:
+            process.kill()
     waited = time.monotonic()
     while any(Path(f"/proc/{pid}").exists() and "Z" not in _state(pid) for pid in workers):
         assert time.monotonic() - waited < 180
