@@ -1,6 +1,6 @@
 """Causal Transformer layers without another memory, in chunks and single steps with cached keys."""
 
-from typing import NamedTuple, final
+from typing import NamedTuple, Unpack, final
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from seqlens.layers.dropout import Dropout
 from seqlens.layers.masks import for_products, length_mask, zero_padding
 from seqlens.layers.multi_head import KeyValues, MultiHeadAttention
-from seqlens.layers.options import NormPlace
+from seqlens.layers.options import BlockOptions, NormPlace
 from seqlens.layers.positions import rotate
 from seqlens.layers.transformer import Block, FeedForward
 
@@ -79,29 +79,16 @@ class CausalTransformer(nn.Module):
     """
 
     def __init__(
-        self,
-        model_dim: int,
-        *,
-        num_layers: int = 3,
-        num_heads: int = 4,
-        feed_forward_dim: int | None = None,
-        dropout_p: float = 0.0,
-        attention_dropout_p: float = 0.0,
-        activation_dropout_p: float | None = None,
-        norm: NormPlace = "pre",
-        rotary: bool = False,
-        window: int | None = None,
+        self, model_dim: int, *, num_layers: int = 3, window: int | None = None, **options: Unpack[BlockOptions]
     ) -> None:
-        """The arguments are those of `TransformerEncoder`; `window` is the largest distance that is seen."""
+        """`window` is the largest distance that is seen; the options are those of `Block`."""
         super().__init__()
-        block = Block(
-            model_dim, num_heads, feed_forward_dim, dropout_p, attention_dropout_p, activation_dropout_p, norm, rotary
-        )
+        block = Block(model_dim, **options)
         self.output_dim = model_dim
         self.window = window
-        self.rotary = rotary
+        self.rotary = block.rotary
         self.layers = nn.ModuleList(CausalLayer(block, window) for _ in range(num_layers))
-        self.final_norm = nn.LayerNorm(model_dim) if norm == "pre" else nn.Identity()
+        self.final_norm = block.final_norm()
 
     def initial_state(
         self, batch_size: int, *, device: torch.device | None = None, dtype: torch.dtype | None = None

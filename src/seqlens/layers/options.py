@@ -1,4 +1,4 @@
-"""The arguments that all recurrent layers share, and those that all stacks of Transformer layers do."""
+"""The arguments that all recurrent layers share, and those that all Transformer layers do."""
 
 from typing import Literal, TypedDict
 
@@ -30,10 +30,9 @@ class RecurrentOptions(TypedDict, total=False):
     executor: ExecutorChoice
 
 
-class TransformerOptions(TypedDict, total=False):
-    """What each means, and its default, stands at `TransformerEncoder`."""
+class BlockOptions(TypedDict, total=False):
+    """What each means, and its default, stands at `Block`."""
 
-    num_layers: int
     num_heads: int
     feed_forward_dim: int | None
     dropout_p: float

@@ -1,6 +1,6 @@
 """Transformer encoder and decoder (Vaswani et al. 2017, section 3), the decoder with cached stepping."""
 
-from typing import NamedTuple, final
+from typing import NamedTuple, Unpack, final
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -8,21 +8,31 @@ from torch import Tensor, nn
 from seqlens.layers.dropout import Dropout
 from seqlens.layers.masks import for_products, length_mask, zero_padding
 from seqlens.layers.multi_head import KeyValues, MultiHeadAttention
-from seqlens.layers.options import NormPlace
+from seqlens.layers.options import BlockOptions, NormPlace
 from seqlens.layers.projection import Projection
 
 
 class Block(NamedTuple):
-    """What every layer of a stack is built by; `activation_dropout_p` is that of `dropout_p` if None."""
+    """What every layer of a stack is built by.
+
+    `feed_forward_dim` is four times `model_dim` if None. `dropout_p` is on what each part of a layer adds,
+    `attention_dropout_p` on attention weights, `activation_dropout_p` on what the feed-forward holds in its middle: as
+    `dropout_p` if None. `rotary`: self-attention knows how far apart two positions are (Su et al. 2021); inputs then
+    need no others.
+    """
 
     model_dim: int
-    num_heads: int
-    feed_forward_dim: int | None
-    dropout_p: float
-    attention_dropout_p: float
-    activation_dropout_p: float | None
-    norm: NormPlace
-    rotary: bool
+    num_heads: int = 4
+    feed_forward_dim: int | None = None
+    dropout_p: float = 0.0
+    attention_dropout_p: float = 0.0
+    activation_dropout_p: float | None = None
+    norm: NormPlace = "pre"
+    rotary: bool = False
+
+    def final_norm(self) -> nn.Module:
+        """What a stack ends with: a layer norm where each part of a layer begins with one."""
+        return nn.LayerNorm(self.model_dim) if self.norm == "pre" else nn.Identity()
 
 
 @final
@@ -75,32 +85,13 @@ class EncoderLayer(nn.Module):
 class TransformerEncoder(nn.Module):
     """A stack of encoder layers over padded batches; padding is never seen, outputs there are zero."""
 
-    def __init__(
-        self,
-        model_dim: int,
-        *,
-        num_layers: int = 3,
-        num_heads: int = 4,
-        feed_forward_dim: int | None = None,
-        dropout_p: float = 0.0,
-        attention_dropout_p: float = 0.0,
-        activation_dropout_p: float | None = None,
-        norm: NormPlace = "pre",
-        rotary: bool = False,
-    ) -> None:
-        """`feed_forward_dim` is four times `model_dim` if None.
-
-        `dropout_p` is on what each block adds, `attention_dropout_p` on attention weights, `activation_dropout_p` on
-        what the feed-forward holds in its middle: as `dropout_p` if None.
-        `rotary`: self-attention knows how far apart two positions are (Su et al. 2021); inputs then need no others.
-        """
+    def __init__(self, model_dim: int, *, num_layers: int = 3, **options: Unpack[BlockOptions]) -> None:
+        """The options are those of `Block`."""
         super().__init__()
-        block = Block(
-            model_dim, num_heads, feed_forward_dim, dropout_p, attention_dropout_p, activation_dropout_p, norm, rotary
-        )
+        block = Block(model_dim, **options)
         self.output_dim = model_dim
         self.layers = nn.ModuleList(EncoderLayer(block) for _ in range(num_layers))
-        self.final_norm = nn.LayerNorm(model_dim) if norm == "pre" else nn.Identity()
+        self.final_norm = block.final_norm()
 
     def forward(
         self, inputs: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"] | None = None
@@ -186,30 +177,17 @@ class TransformerDecoder(nn.Module):
     """A stack of decoder layers: whole targets at once in training, one cached step at a time in decoding."""
 
     def __init__(
-        self,
-        model_dim: int,
-        *,
-        memory_dim: int | None = None,
-        num_layers: int = 3,
-        num_heads: int = 4,
-        feed_forward_dim: int | None = None,
-        dropout_p: float = 0.0,
-        attention_dropout_p: float = 0.0,
-        activation_dropout_p: float | None = None,
-        norm: NormPlace = "pre",
-        rotary: bool = False,
+        self, model_dim: int, *, memory_dim: int | None = None, num_layers: int = 3, **options: Unpack[BlockOptions]
     ) -> None:
-        """`memory_dim` is the size of the encoder's outputs, `model_dim` if None; the others are those of the encoder.
+        """`memory_dim` is the size of the encoder's outputs, `model_dim` if None; the options are those of `Block`.
 
         Attention over the memory has no positions: those of two sequences are not of one kind.
         """
         super().__init__()
-        block = Block(
-            model_dim, num_heads, feed_forward_dim, dropout_p, attention_dropout_p, activation_dropout_p, norm, rotary
-        )
+        block = Block(model_dim, **options)
         self.output_dim = model_dim
         self.layers = nn.ModuleList(DecoderLayer(block, memory_dim or model_dim) for _ in range(num_layers))
-        self.final_norm = nn.LayerNorm(model_dim) if norm == "pre" else nn.Identity()
+        self.final_norm = block.final_norm()
 
     def forward(
         self,

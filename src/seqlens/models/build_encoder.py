@@ -2,29 +2,13 @@
 
 from seqlens.layers import TransformerEncoder
 from seqlens.layers.build import build_recurrent
-from seqlens.layers.options import TransformerOptions
 from seqlens.models.config import (
     ConvolutionalEncoderConfig,
     EncoderConfig,
     RecurrentEncoderConfig,
     TransformerEncoderConfig,
-    TransformerLayersConfig,
 )
 from seqlens.models.encoders import ConvolutionalEncoder, Encoder, RecurrentEncoder, SelfAttentionEncoder
-
-
-def transformer_options(config: TransformerLayersConfig) -> TransformerOptions:
-    """What every stack of Transformer layers takes."""
-    return {
-        "num_layers": config.num_layers,
-        "num_heads": config.num_heads,
-        "feed_forward_dim": config.feed_forward_dim,
-        "dropout_p": config.dropout_p,
-        "attention_dropout_p": config.attention_dropout_p,
-        "activation_dropout_p": config.activation_dropout_p,
-        "norm": config.norm,
-        "rotary": config.positions == "rotary",
-    }
 
 
 def build_encoder(config: EncoderConfig, input_dim: int) -> Encoder:
@@ -51,8 +35,8 @@ def build_encoder(config: EncoderConfig, input_dim: int) -> Encoder:
             )
         case TransformerEncoderConfig():
             return SelfAttentionEncoder(
-                TransformerEncoder(input_dim, **transformer_options(config)),
-                positions=None if config.positions == "rotary" else config.positions,
+                TransformerEncoder(input_dim, num_layers=config.num_layers, **config.options()),
+                positions=config.added_positions,
                 max_length=config.max_length,
                 dropout_p=config.dropout_p,
             )

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from seqlens.cells import CellKind
+from seqlens.layers import NormPlace, PositionKind
+from seqlens.layers.options import BlockOptions
 
 Positive = Annotated[int, Field(ge=1)]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -32,8 +34,9 @@ class TransformerLayersConfig:
     `sinusoidal` and `learned` positions are added to the embeddings; `rotary` ones turn queries and keys instead, so
     that a score knows only how far apart two tokens are (Su et al. 2021). `max_length` bounds learned ones.
 
-    `dropout_p` is on the inputs with their positions and on what each block adds, `attention_dropout_p` on attention
-    weights, `activation_dropout_p` on the middle of the feed-forward: as `dropout_p` where it is null.
+    `dropout_p` is on what each part of a layer adds, in an encoder or decoder also on the inputs with their positions;
+    `attention_dropout_p` on attention weights; `activation_dropout_p` on the middle of the feed-forward, as `dropout_p`
+    where it is null.
     """
 
     kind: Literal["transformer"] = "transformer"
@@ -43,9 +46,26 @@ class TransformerLayersConfig:
     dropout_p: Probability = 0.1
     attention_dropout_p: Probability = 0.0
     activation_dropout_p: Probability | None = None
-    norm: Literal["pre", "post"] = "pre"
+    norm: NormPlace = "pre"
     positions: PositionName = "sinusoidal"
     max_length: Positive = 1024
+
+    @property
+    def added_positions(self) -> PositionKind | None:
+        """Those that are added to the embeddings; None where the layers have rotary ones."""
+        return None if self.positions == "rotary" else self.positions
+
+    def options(self) -> BlockOptions:
+        """What every stack of such layers takes, beside the number of layers."""
+        return {
+            "num_heads": self.num_heads,
+            "feed_forward_dim": self.feed_forward_dim,
+            "dropout_p": self.dropout_p,
+            "attention_dropout_p": self.attention_dropout_p,
+            "activation_dropout_p": self.activation_dropout_p,
+            "norm": self.norm,
+            "rotary": self.positions == "rotary",
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from seqlens.layers import PositionKind, RecurrentLayer, RecurrentState, build_p
 from seqlens.layers.build import build_recurrent
 from seqlens.layers.causal_transformer import CausalState, CausalTransformer
 from seqlens.layers.dropout import Dropout
-from seqlens.models.build_encoder import transformer_options
 from seqlens.models.language_model_config import CausalLayersConfig, LanguageModelConfig, RecurrentLayersConfig
 from seqlens.models.outputs import VocabularyOutput
 
@@ -137,8 +136,10 @@ def build_language_model(config: LanguageModelConfig, *, vocab_size: int) -> Lan
                 dropout_p=part.dropout_p,
             )
         case CausalLayersConfig() as part:
-            layers = CausalTransformer(config.embedding_dim, window=part.window, **transformer_options(part))
-            positions = None if part.positions == "rotary" else part.positions
+            layers = CausalTransformer(
+                config.embedding_dim, num_layers=part.num_layers, window=part.window, **part.options()
+            )
+            positions = part.added_positions
             max_length = part.max_length
     return LanguageModel(
         layers,

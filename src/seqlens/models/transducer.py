@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from seqlens.layers import Memory, TransformerDecoder
 from seqlens.layers.build import build_recurrent
 from seqlens.layers.dropout import Dropout
-from seqlens.models.build_encoder import build_encoder, transformer_options
+from seqlens.models.build_encoder import build_encoder
 from seqlens.models.config import RecurrentDecoderConfig, TransducerConfig, TransformerDecoderConfig
 from seqlens.models.copying import CopyState, Pointer, count_ids, real_ids
 from seqlens.models.decoders import Decoder, DecoderState, RecurrentDecoder, SelfAttentionDecoder
@@ -258,10 +258,12 @@ def _build_decoder(config: TransducerConfig, memory_dim: int) -> Decoder:
                 dropout_p=part.dropout_p,
             )
         case TransformerDecoderConfig() as part:
-            stack = TransformerDecoder(config.embedding_dim, memory_dim=memory_dim, **transformer_options(part))
+            stack = TransformerDecoder(
+                config.embedding_dim, memory_dim=memory_dim, num_layers=part.num_layers, **part.options()
+            )
             return SelfAttentionDecoder(
                 stack,
-                positions=None if part.positions == "rotary" else part.positions,
+                positions=part.added_positions,
                 max_length=part.max_length,
                 dropout_p=part.dropout_p,
             )

@@ -66,8 +66,8 @@ class Journal:
         }
         parts = state.recent.parts
         self._log.append({**record, "parts": parts} if parts else record)
-        pace = {f"{progress.unit}_per_second": round(progress.pace, 1)}
-        self._times.append({"step": state.step, "seconds": round(self.seconds, 3), **pace})
+        pace = f"{progress.unit}_per_second"
+        self._times.append({"step": state.step, "seconds": round(self.seconds, 3), pace: round(progress.pace, 1)})
 
     def write_validation(
         self, state: TrainingState, metrics: Mapping[str, float], *, is_best: bool, seconds: float
