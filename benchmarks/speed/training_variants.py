@@ -18,7 +18,7 @@ from seqlens.models.decoders import SelfAttentionDecoder
 from seqlens.models.encoders import SelfAttentionEncoder
 from seqlens.models.transducer import Transducer, build_transducer
 from seqlens.tasks.loss_sum import LossSum
-from seqlens.tasks.transduce.task import shift_right
+from seqlens.tasks.transduce.pair_loss import shift_right
 from seqlens.training.config import AdamWConfig
 from seqlens.training.optimizer import Optimizer
 from seqlens.training.precision import choose_precision

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from seqlens.layers.vocabulary_loss import LOW_BLOCK_ROWS, MIN_BLOCK_ROWS, NUM_BLOCKS, SLICE_ROWS, vocabulary_loss
+from seqlens.layers.vocabulary_blocks import LOW_BLOCK_ROWS, MIN_BLOCK_ROWS, NUM_BLOCKS, SLICE_ROWS
+from seqlens.layers.vocabulary_loss import vocabulary_loss
 from seqlens.testing import assert_same_function
 from tests.draws import draws
 

@@ -25,6 +25,14 @@ class Sequences(NamedTuple):
         positions = torch.arange(self.ids.shape[1], device=self.ids.device)
         return positions < self.lengths.to(self.ids.device).unsqueeze(1)
 
+    def real_ids(self) -> Int[Tensor, " tokens"]:
+        """The ids of all rows one after the other, without padding."""
+        return self.ids[self.mask()]
+
+    def twice(self) -> "Sequences":
+        """All rows, and then all again."""
+        return Sequences(self.ids.repeat(2, 1), self.lengths.repeat(2))
+
     def to(self, device: torch.device | str) -> "Sequences":
         """The same rows with `ids` on `device`. From pinned memory the copy does not wait for the device."""
         return Sequences(self.ids.to(device, non_blocking=self.ids.is_pinned()), self.lengths)
@@ -45,6 +53,11 @@ class PairBatch:
     source: Sequences
     target: Sequences | None
     indices: tuple[int, ...]
+
+    def twice(self) -> "PairBatch":
+        """All pairs, and then all again."""
+        target = None if self.target is None else self.target.twice()
+        return PairBatch(self.source.twice(), target, (*self.indices, *self.indices))
 
     def to(self, device: torch.device | str) -> "PairBatch":
         """The same batch with the ids on `device`."""

@@ -9,7 +9,8 @@ from torch import Tensor
 from seqlens.data.batch import pad
 from seqlens.errors import RequestError
 from seqlens.models.transducer import Transducer
-from seqlens.tasks.transduce.task import TransduceTask, shift_right
+from seqlens.tasks.transduce.pair_loss import shift_right
+from seqlens.tasks.transduce.task import TransduceTask
 
 LEFT_OUT = 0.25
 REPEATED = 2.0

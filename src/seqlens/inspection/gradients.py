@@ -13,7 +13,7 @@ from seqlens.layers import RecurrentLayer
 from seqlens.layers.masks import length_mask
 from seqlens.models.encoders import RecurrentEncoder
 from seqlens.models.transducer import Transducer
-from seqlens.tasks.transduce.task import shift_right
+from seqlens.tasks.transduce.pair_loss import shift_right
 
 VANISHED = 1e-4
 EXPLODED = 1e3

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from seqlens.layers.copy_loss import copy_loss, widened
+from seqlens.layers.r_drop_loss import RDropLoss, r_drop_loss
 from seqlens.layers.vocabulary_loss import VocabularyLoss, vocabulary_loss
 
 # Log-odds of a gate that copies nothing: where there is no source to copy from.
@@ -35,6 +36,19 @@ class VocabularyOutput(NamedTuple):
     def loss(self, targets: Int[Tensor, " places"], *, label_smoothing: float = 0.0) -> VocabularyLoss:
         """Cross-entropy of a selected output, summed; see `vocabulary_loss`."""
         return vocabulary_loss(self.features, self.weight, self.bias, targets, label_smoothing=label_smoothing)
+
+    def r_drop_loss(
+        self, targets: Int[Tensor, " places"], *, divergence_weight: float, label_smoothing: float = 0.0
+    ) -> RDropLoss:
+        """The loss of a selected output that reads the same `targets` twice, one reading after the other."""
+        return r_drop_loss(
+            self.features.unflatten(0, (2, len(targets))),
+            self.weight,
+            self.bias,
+            targets,
+            divergence_weight=divergence_weight,
+            label_smoothing=label_smoothing,
+        )
 
 
 class CopyOutput(NamedTuple):

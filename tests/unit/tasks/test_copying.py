@@ -25,6 +25,7 @@ from seqlens.models.config import (
 from seqlens.tasks.transduce.answer import Alignment
 from seqlens.tasks.transduce.config import SeparateCodecs, SharedCodec, TransduceConfig
 from seqlens.tasks.transduce.coverage import coverage_loss
+from seqlens.tasks.transduce.pair_loss import shift_right
 from seqlens.tasks.transduce.scheduled_sampling import (
     ConstantSampling,
     ExponentialSampling,
@@ -34,7 +35,7 @@ from seqlens.tasks.transduce.scheduled_sampling import (
     mix_predictions,
     sampling_probability,
 )
-from seqlens.tasks.transduce.task import TransduceTask, shift_right
+from seqlens.tasks.transduce.task import TransduceTask
 from seqlens.training import FitResult
 from seqlens.training.observer import Progress, Validation
 from seqlens.training.run_config import RunConfig

@@ -1,5 +1,6 @@
 """The task's own parts: the loss, limits on outputs, truncation, baselines, saving."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from seqlens.errors import WorkError
 from seqlens.models.config import TransducerConfig, TransformerDecoderConfig, TransformerEncoderConfig
 from seqlens.tasks.transduce.baselines import baselines, nearest_targets
 from seqlens.tasks.transduce.config import SeparateCodecs, SharedCodec, TransduceConfig
-from seqlens.tasks.transduce.task import OutputLimit, TransduceTask, shift_right
+from seqlens.tasks.transduce.pair_loss import shift_right
+from seqlens.tasks.transduce.task import OutputLimit, TransduceTask
 
 PAIRS = [Pair("ab cd", "x y"), Pair("ef", "z"), Pair("ab ef", "x z")]
 
@@ -57,6 +59,29 @@ def test_only_training_is_smoothed() -> None:
     batch = make_batch(task, PAIRS)
     smoothed = task.loss(model.train(), batch)
     assert smoothed.total.item() != pytest.approx(smoothed.parts["nll"], rel=1e-4)
+
+
+def test_r_drop_reads_twice_and_counts_once() -> None:
+    """With nothing dropped both readings are the same, and the loss is that of one."""
+    plain = fit()
+    twice = replace(plain, config=replace(plain.config, r_drop_weight=5.0))
+    torch.manual_seed(0)
+    model = plain.build_model().train()
+    batch = make_batch(plain, PAIRS)
+    model.dropout.p = 0.0
+    expected, found = plain.loss(model, batch), twice.loss(model, batch)
+    assert found.count == expected.count
+    torch.testing.assert_close(found.total, expected.total)
+    assert found.parts == pytest.approx({**expected.parts, "divergence": 0.0}, rel=1e-5, abs=1e-4)
+    model.dropout.p = 0.5
+    assert twice.loss(model, batch).parts["divergence"] > 1e-3
+    model.eval()
+    assert twice.loss(model, batch).parts == plain.loss(model, batch).parts, "validation reads once"
+
+
+def test_r_drop_is_not_for_models_that_copy() -> None:
+    with pytest.raises(ValueError, match=r"'r_drop_weight'.*'model\.copy'"):
+        TransduceConfig(model=TransducerConfig(copy=True), r_drop_weight=5.0)
 
 
 def test_outputs_may_be_half_as_long_again_as_training_needs() -> None:

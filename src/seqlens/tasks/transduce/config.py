@@ -41,6 +41,8 @@ class TransduceConfig:
     first `validation_examples` of the validation split, so that the best weights can be chosen by one of them.
 
     `coverage_weight` is that of a loss for attending again to what was attended to (See et al. 2017, equation 13).
+    With an `r_drop_weight` every batch is read twice, with other entries dropped each time, and half the weight times
+    the divergence of both predictions is added (R-Drop; Liang et al. 2021 take 5 for translation).
     `scheduled_sampling` lets the decoder read some of its own predictions in training.
     """
 
@@ -50,6 +52,7 @@ class TransduceConfig:
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
     coverage_weight: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
+    r_drop_weight: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
     scheduled_sampling: SamplingConfig | None = None
     scores: tuple[ScoreName, ...] = ("bleu", "chrf", "exact_match")
     lowercase_scores: bool = False
@@ -61,6 +64,8 @@ class TransduceConfig:
             raise ValueError("'model.share_embeddings' needs one vocabulary for both sides, so 'codec.kind: shared'")
         if self.model.copy and self.codec.kind != "shared":
             raise ValueError("'model.copy' needs one vocabulary for both sides, so 'codec.kind: shared'")
+        if self.model.copy and self.r_drop_weight:
+            raise ValueError("'r_drop_weight' is for models that only write, but 'model.copy' is true")
         decoder = self.model.decoder
         if self.coverage_weight and isinstance(decoder, RecurrentDecoderConfig) and decoder.attention is None:
             raise ValueError("'coverage_weight' is for attention, but 'model.decoder.attention' is null")

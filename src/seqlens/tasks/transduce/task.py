@@ -9,22 +9,20 @@ from typing import final
 import numpy as np
 import torch
 from jaxtyping import Int
-from torch import Tensor
 
 from seqlens.config.files import read_json, write_json
 from seqlens.data.batch import PairBatch, Sequences
 from seqlens.data.copying import number_source, number_target
 from seqlens.data.examples import Pair
-from seqlens.data.text import END_ID, START_ID, UNKNOWN_ID, TextCodec, UnknownPiece, fit_codec, load_codec
+from seqlens.data.text import END_ID, UNKNOWN_ID, TextCodec, UnknownPiece, fit_codec, load_codec
 from seqlens.decoding import DecodingConfig, Hypothesis
 from seqlens.errors import WorkError
 from seqlens.models.transducer import Transducer, build_transducer
 from seqlens.tasks.loss_sum import LossSum
 from seqlens.tasks.transduce.answer import Alignment, Translation
 from seqlens.tasks.transduce.config import SeparateCodecs, SharedCodec, TransduceConfig
-from seqlens.tasks.transduce.coverage import coverage_loss
 from seqlens.tasks.transduce.demands import Demand, EncodedDemand, encode_demand
-from seqlens.tasks.transduce.scheduled_sampling import mix_predictions, sampling_probability
+from seqlens.tasks.transduce.pair_loss import pair_loss, shift_right
 from seqlens.tasks.transduce.search import Member, Search
 
 
@@ -126,30 +124,7 @@ class TransduceTask:
 
         `step` is that of the training, if it is one: without it the decoder reads true tokens only.
         """
-        assert batch.target is not None
-        config, target = self.config, batch.target
-        inputs = shift_right(target.ids)
-        attention: list[Tensor] | None = None
-        if model.training and (config.coverage_weight or (step and config.scheduled_sampling)):
-            encoded = model.encode(batch.source.ids, batch.source.lengths)
-            if step and config.scheduled_sampling:
-                probability = sampling_probability(config.scheduled_sampling, step)
-                inputs = mix_predictions(model, encoded, inputs, target.lengths, probability)
-            attention = [] if config.coverage_weight else None
-            output = model.decode(encoded, inputs, target.lengths, attention)
-        else:
-            output = model(batch.source.ids, batch.source.lengths, inputs, target.lengths)
-        keep = target.mask().flatten().nonzero()[:, 0]
-        targets = target.ids.flatten().index_select(0, keep)
-        # Without training nothing is smoothed: the loss of validation is then its perplexity's logarithm.
-        smoothing = config.label_smoothing if model.training else 0.0
-        loss = output.select(keep).loss(targets, label_smoothing=smoothing)
-        total, parts = loss.total, {"nll": loss.nll.item()}
-        if attention:
-            repeated = coverage_loss(attention[-1].mean(1), target.mask())
-            total = total + config.coverage_weight * repeated
-            parts["coverage"] = repeated.item()
-        return LossSum(total, len(targets), parts)
+        return pair_loss(self.config, model, batch, step)
 
     def token_log_probs(self, model: Transducer, batch: PairBatch) -> list[list[float]]:
         """The natural log-probability of every target token under the model, `<end>` included, by row."""
@@ -288,9 +263,3 @@ def _cut(sequences: Sequences, limit: int | None) -> Sequences:
     if limit is None or sequences.ids.shape[1] <= limit:
         return sequences
     return Sequences(sequences.ids[:, :limit], sequences.lengths.clamp(max=limit))
-
-
-def shift_right(targets: Int[Tensor, "batch time"]) -> Int[Tensor, "batch time"]:
-    """What a decoder reads when it is to write `targets`: `<start>`, then every token but the last."""
-    start = targets.new_full((len(targets), 1), START_ID)
-    return torch.cat((start, targets[:, :-1]), dim=1)

@@ -1,0 +1,154 @@
+"""R-Drop: a net reads everything twice, with other entries dropped, and is to predict the same (Liang et al. 2021).
+
+As in `vocabulary_loss`, logits and gradients are made a block of rows at a time, in the forward pass.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from seqlens.layers.projection import rounded_rows, rounds_rows
+from seqlens.layers.vocabulary_blocks import (
+    SLICE_ROWS,
+    VocabularyGradients,
+    block_scores,
+    block_size,
+    keep_gradients,
+    slices,
+    take_gradients,
+)
+from seqlens.layers.vocabulary_loss import compute_dtype
+
+
+class RDropLoss(NamedTuple):
+    """Sums over rows in float32: `total`, the loss to minimise; `nll` and `divergence`, without a gradient.
+
+    `nll` is the mean of both readings' cross-entropies without label smoothing, `divergence` the mean of both
+    directions of the Kullback-Leibler divergence between them, in nats.
+    """
+
+    total: Float[Tensor, ""]
+    nll: Float[Tensor, ""]
+    divergence: Float[Tensor, ""]
+
+
+def r_drop_loss(
+    features: Float[Tensor, "2 rows dim"],
+    weight: Float[Tensor, "vocab dim"],
+    bias: Float[Tensor, " vocab"] | None,
+    targets: Int[Tensor, " rows"],
+    *,
+    divergence_weight: float,
+    label_smoothing: float = 0.0,
+) -> RDropLoss:
+    """`(H(P) + H(Q)) / 2 + α / 2 * (KL(P‖Q) + KL(Q‖P)) / 2`, summed over rows, of two readings P and Q of the same.
+
+    That is half of equation 4 of Liang et al. 2021, so that without a divergence it is what `vocabulary_loss` gives
+    for one reading. `H` is the cross-entropy against `targets`, smoothed as there; α is `divergence_weight`.
+    """
+    # A row's two readings stand one below the other, so that a block of rows has both.
+    pairs = features.transpose(0, 1).flatten(0, 1)
+    keep = torch.is_grad_enabled()
+    return RDropLoss(
+        *_RDropLoss.apply(
+            pairs, weight, bias, targets, label_smoothing, divergence_weight, compute_dtype(features), keep
+        )
+    )
+
+
+class _RDropLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        features: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        targets: Tensor,
+        smoothing: float,
+        divergence_weight: float,
+        dtype: torch.dtype,
+        keep: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        wide = torch.float64 if features.dtype == torch.float64 else torch.float32
+        low_features = rounded_rows(features) if rounds_rows(features) else features.to(dtype)
+        low_weight = weight.to(dtype)
+        low_bias = None if bias is None else bias.to(dtype)
+        gradients = VocabularyGradients(features, weight, low_features, low_weight, wide) if keep else None
+        mean_weight = low_weight.mean(0, dtype=wide)
+        # Smoothing compares the normaliser with the mean score, which is a narrow product.
+        mean_scores = (low_features[: len(features)].to(wide) @ mean_weight).view(-1, 2)
+        if bias is not None:
+            mean_scores += bias.mean()
+        total = torch.zeros((), dtype=wide, device=features.device)
+        nll, divergence = torch.zeros_like(total), torch.zeros_like(total)
+        size = block_size(len(features), narrow=dtype != wide)
+        size += size % 2
+        room = low_features.new_empty(min(size, len(low_features)), len(weight))
+        wide_room = features.new_empty(2, SLICE_ROWS, len(weight), dtype=wide)
+        for block in slices(len(low_features), size):
+            scores = block_scores(low_features[block], low_weight, low_bias, room)
+            num_rows = min(block.stop, len(features)) - block.start
+            for rows in slices(num_rows, SLICE_ROWS):
+                here = slice((block.start + rows.start) // 2, (block.start + rows.stop) // 2)
+                target = targets[here, None, None].expand(-1, 2, 1)
+                log_p = wide_room[0, : rows.stop - rows.start].copy_(scores[rows]).view(-1, 2, len(weight))
+                p = wide_room[1, : rows.stop - rows.start].view_as(log_p)
+                normaliser = _to_log_probabilities(log_p, p)
+                row_nll = -log_p.gather(2, target)[..., 0]
+                nll += row_nll.sum() / 2
+                if smoothing:
+                    row_nll = (1 - smoothing) * row_nll + smoothing * (normaliser - mean_scores[here])
+                total += row_nll.sum() / 2
+                divergence += _to_gradient(log_p, p, divergence_weight).sum() / 2
+                if gradients is None:
+                    continue
+                p.scatter_add_(2, target, p.new_full((), (smoothing - 1) / 2).expand(target.shape))
+                flat = p.flatten(0, 1)
+                gradients.bias += flat.sum(0)
+                scores[rows] = flat
+            if gradients is not None:
+                gradients.add(block, scores, scores.new_ones(num_rows, dtype=wide))
+        found = None if gradients is None else gradients.finish(smoothing / 2, mean_weight)
+        keep_gradients(ctx, found, features, weight, bias)
+        ctx.mark_non_differentiable(nll, divergence)
+        return total + divergence_weight / 2 * divergence, nll, divergence
+
+    @staticmethod
+    def backward(ctx: Any, total_gradient: Tensor, *_: Tensor) -> tuple[Any, ...]:
+        return *take_gradients(ctx, total_gradient, "r_drop_loss"), None, None, None, None, None
+
+
+def _to_log_probabilities(
+    scores: Float[Tensor, "rows 2 vocab"], room: Float[Tensor, "rows 2 vocab"]
+) -> Float[Tensor, "rows 2"]:
+    """Makes log-probabilities of scores in place and probabilities of them in `room`; gives the normalisers."""
+    largest = scores.amax(2)
+    scores -= largest[..., None]
+    divisor = torch.exp(scores, out=room).sum(2)
+    room /= divisor[..., None]
+    log_divisor = divisor.log()
+    scores -= log_divisor[..., None]
+    return largest + log_divisor
+
+
+def _to_gradient(
+    log_p: Float[Tensor, "rows 2 vocab"], p: Float[Tensor, "rows 2 vocab"], divergence_weight: float
+) -> Float[Tensor, " rows"]:
+    """Makes of probabilities `p` in place the gradient of the loss without its targets; gives KL(P‖Q) + KL(Q‖P).
+
+    With `d = log P - log Q`, the gradient of that sum by the scores of P is `P (d - KL(P‖Q)) + P - Q`.
+    """
+    both_first, both_second = p[:, 0], p[:, 1]
+    difference = log_p[:, 0].sub_(log_p[:, 1])
+    change = torch.sub(both_first, both_second, out=log_p[:, 1])
+    forward = torch.linalg.vecdot(both_first, difference)[:, None]
+    backward = -torch.linalg.vecdot(both_second, difference)[:, None]
+    share = divergence_weight / 4
+    # Half the cross-entropy's P, and the divergence's part of it, in one factor.
+    both_first *= torch.add(0.5 - share * forward, difference, alpha=share)
+    both_second *= torch.add(0.5 - share * backward, difference, alpha=-share)
+    both_first.add_(change, alpha=share)
+    both_second.sub_(change, alpha=share)
+    return (forward + backward)[:, 0]
