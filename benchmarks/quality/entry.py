@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, final
 
 from benchmarks.quality.made import MadeData
-from seqlens.errors import RequestError
+from seqlens.errors import RequestError, did_you_mean
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -158,6 +158,9 @@ def select_entries(plan: Sequence[Entry], patterns: Sequence[str]) -> list[Entry
 
     for pattern in patterns:
         if not any(matches(entry, pattern) for entry in plan):
-            names = ", ".join(entry.name for entry in plan)
-            raise RequestError(f"No entry of the plan matches '{pattern}', expected one of {names}, or a pattern.")
+            near = did_you_mean(pattern, (text for entry in plan for text in (entry.name, entry.recipe)))
+            raise RequestError(
+                f"No entry of the plan matches '{pattern}', expected the name, the recipe or the section of one "
+                f"(`python -m benchmarks.quality.queue --list` lists them), or a pattern.{near}"
+            )
     return [entry for entry in plan if not patterns or any(matches(entry, pattern) for pattern in patterns)]

@@ -3,7 +3,7 @@
 As in `vocabulary_loss`, logits and gradients are made a block of rows at a time, in the forward pass.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 import torch
 from jaxtyping import Float, Int
@@ -77,12 +77,10 @@ class _RDropLoss(torch.autograd.Function):
         low_bias = None if bias is None else bias.to(dtype)
         gradients = VocabularyGradients(features, weight, low_features, low_weight, wide) if keep else None
         mean_weight = low_weight.mean(0, dtype=wide)
-        # Smoothing compares the normaliser with the mean score, which is a narrow product.
-        mean_scores = (low_features[: len(features)].to(wide) @ mean_weight).view(-1, 2)
+        mean_scores = low_features.to(wide) @ mean_weight
         if bias is not None:
             mean_scores += bias.mean()
-        total = torch.zeros((), dtype=wide, device=features.device)
-        nll, divergence = torch.zeros_like(total), torch.zeros_like(total)
+        sums = _Sums(smoothing, divergence_weight, features.new_zeros((), dtype=wide))
         size = block_size(len(features), narrow=dtype != wide)
         size += size % 2
         room = low_features.new_empty(min(size, len(low_features)), len(weight))
@@ -91,33 +89,50 @@ class _RDropLoss(torch.autograd.Function):
             scores = block_scores(low_features[block], low_weight, low_bias, room)
             num_rows = min(block.stop, len(features)) - block.start
             for rows in slices(num_rows, SLICE_ROWS):
-                here = slice((block.start + rows.start) // 2, (block.start + rows.stop) // 2)
-                target = targets[here, None, None].expand(-1, 2, 1)
-                log_p = wide_room[0, : rows.stop - rows.start].copy_(scores[rows]).view(-1, 2, len(weight))
-                p = wide_room[1, : rows.stop - rows.start].view_as(log_p)
-                normaliser = _to_log_probabilities(log_p, p)
-                row_nll = -log_p.gather(2, target)[..., 0]
-                nll += row_nll.sum() / 2
-                if smoothing:
-                    row_nll = (1 - smoothing) * row_nll + smoothing * (normaliser - mean_scores[here])
-                total += row_nll.sum() / 2
-                divergence += _to_gradient(log_p, p, divergence_weight).sum() / 2
-                if gradients is None:
-                    continue
-                p.scatter_add_(2, target, p.new_full((), (smoothing - 1) / 2).expand(target.shape))
-                flat = p.flatten(0, 1)
-                gradients.bias += flat.sum(0)
-                scores[rows] = flat
+                here = slice(block.start + rows.start, block.start + rows.stop)
+                log_p, p = wide_room[:, : rows.stop - rows.start].unflatten(1, (-1, 2))
+                log_p.copy_(scores[rows].view_as(log_p))
+                sums.add(log_p, p, targets[here.start // 2 : here.stop // 2], mean_scores[here].view(-1, 2))
+                if gradients is not None:
+                    gradients.bias += p.sum((0, 1))
+                    scores[rows] = p.flatten(0, 1)
             if gradients is not None:
                 gradients.add(block, scores, scores.new_ones(num_rows, dtype=wide))
         found = None if gradients is None else gradients.finish(smoothing / 2, mean_weight)
         keep_gradients(ctx, found, features, weight, bias)
-        ctx.mark_non_differentiable(nll, divergence)
-        return total + divergence_weight / 2 * divergence, nll, divergence
+        ctx.mark_non_differentiable(sums.nll, sums.divergence)
+        return sums.entropy + divergence_weight / 2 * sums.divergence, sums.nll, sums.divergence
 
     @staticmethod
     def backward(ctx: Any, total_gradient: Tensor, *_: Tensor) -> tuple[Any, ...]:
         return *take_gradients(ctx, total_gradient, "r_drop_loss"), None, None, None, None, None
+
+
+@final
+class _Sums:
+    """The loss's parts, added up some rows at a time: `entropy` is the smoothed cross-entropy."""
+
+    def __init__(self, smoothing: float, divergence_weight: float, zero: Float[Tensor, ""]) -> None:
+        self.smoothing, self.divergence_weight = smoothing, divergence_weight
+        self.entropy, self.nll, self.divergence = zero, zero.clone(), zero.clone()
+
+    def add(
+        self,
+        scores: Float[Tensor, "rows 2 vocab"],
+        room: Float[Tensor, "rows 2 vocab"],
+        targets: Int[Tensor, " rows"],
+        mean_scores: Float[Tensor, "rows 2"],
+    ) -> None:
+        """Adds rows; `room` has the gradient by the scores afterwards, but for what smoothing takes from all alike."""
+        normaliser = _to_log_probabilities(scores, room)
+        places = targets[:, None, None].expand(-1, 2, 1)
+        nll = -scores.gather(2, places)[..., 0]
+        self.nll += nll.sum() / 2
+        if self.smoothing:
+            nll = (1 - self.smoothing) * nll + self.smoothing * (normaliser - mean_scores)
+        self.entropy += nll.sum() / 2
+        self.divergence += _to_gradient(scores, room, self.divergence_weight).sum() / 2
+        room.scatter_add_(2, places, room.new_full((), (self.smoothing - 1) / 2).expand(places.shape))
 
 
 def _to_log_probabilities(
@@ -140,15 +155,15 @@ def _to_gradient(
 
     With `d = log P - log Q`, the gradient of that sum by the scores of P is `P (d - KL(P‖Q)) + P - Q`.
     """
-    both_first, both_second = p[:, 0], p[:, 1]
+    first, second = p[:, 0], p[:, 1]
     difference = log_p[:, 0].sub_(log_p[:, 1])
-    change = torch.sub(both_first, both_second, out=log_p[:, 1])
-    forward = torch.linalg.vecdot(both_first, difference)[:, None]
-    backward = -torch.linalg.vecdot(both_second, difference)[:, None]
+    change = torch.sub(first, second, out=log_p[:, 1])
+    forward = torch.linalg.vecdot(first, difference)[:, None]
+    backward = -torch.linalg.vecdot(second, difference)[:, None]
     share = divergence_weight / 4
     # Half the cross-entropy's P, and the divergence's part of it, in one factor.
-    both_first *= torch.add(0.5 - share * forward, difference, alpha=share)
-    both_second *= torch.add(0.5 - share * backward, difference, alpha=-share)
-    both_first.add_(change, alpha=share)
-    both_second.sub_(change, alpha=share)
+    first *= torch.add(0.5 - share * forward, difference, alpha=share)
+    second *= torch.add(0.5 - share * backward, difference, alpha=-share)
+    first.add_(change, alpha=share)
+    second.sub_(change, alpha=share)
     return (forward + backward)[:, 0]
