@@ -112,7 +112,7 @@ def test_entries_are_chosen_by_name_recipe_or_pattern() -> None:
     assert select_entries([ENTRY, other], []) == [ENTRY, other]
     assert select_entries([ENTRY, other], ["dates-*"]) == [ENTRY]
     assert select_entries([ENTRY, other], ["translation/*"]) == [other]
-    with pytest.raises(RequestError, match="'setad'.*--list"):
+    with pytest.raises(RequestError, match=r"'setad'.*--list"):
         select_entries([ENTRY, other], ["setad"])
     with pytest.raises(RequestError, match="Did you mean 'dates-smoke'"):
         select_entries([ENTRY, other], ["date-smok"])
