@@ -19,6 +19,8 @@ EXAMPLES = """Examples:
   seqlens train my-recipe.yaml --set data.path=my-corpus --set seed=7
   seqlens train --out runs/de-en --resume
   seqlens train my-domain.yaml --init runs/de-en --init-vocabulary extended
+  seqlens train translation/transformer --processes 2
+  torchrun --nnodes 2 --nproc-per-node 8 ... -m seqlens train translation/transformer --out /shared/runs/de-en
 """
 
 
@@ -45,6 +47,10 @@ def train(
         typer.Option("--init-vocabulary", metavar="WHICH", help="That of --init: kept, or extended by new symbols."),
     ] = "kept",
     device: DeviceOption = "auto",
+    processes: Annotated[
+        int,
+        typer.Option("--processes", min=1, metavar="N", help="Train with N processes, each on its rows of a batch."),
+    ] = 1,
     tensorboard: Annotated[
         Path | None,
         typer.Option("--tensorboard", metavar="DIR", help="Also write curves for TensorBoard.", show_default=False),
@@ -57,6 +63,7 @@ def train(
     """
     from seqlens.cli.next_steps import tell_what_next
     from seqlens.cli.progress import show_training
+    from seqlens.training.group import told_place
     from seqlens.training.observer import Observer, Observers
     from seqlens.training.tensorboard import TensorBoardObserver
     from seqlens.workflows.train import train as train_recipe
@@ -75,7 +82,10 @@ def train(
             observer=Observers(observers),
             announce=note,
             device=device,
+            processes=processes,
         )
+    if told_place().rank:
+        return
     if run.result.stop_reason == "interrupted":
         note("Interrupted; a checkpoint is written. To go on where it stopped:")
         print_next([f"seqlens train --out {shlex.quote(str(run.path))} --resume"])

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import final
+from typing import Any, Protocol, final
 
 from seqlens.training.checkpoint import Checkpoint
 from seqlens.training.log import JsonLines
@@ -12,16 +12,47 @@ from seqlens.training.state import TrainingState
 from seqlens.training.step import StepResult
 
 
+class Lines(Protocol):
+    """What a log is to the journal."""
+
+    def append(self, record: Mapping[str, Any]) -> None: ...
+
+    def settle(self) -> int: ...
+
+    def close(self) -> None: ...
+
+
+@final
+class NoLines:
+    """The log of a process that does not write any."""
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Forgets it."""
+
+    def settle(self) -> int:
+        """Nothing was written."""
+        return 0
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 @final
 class Journal:
     """The two logs and the clock. The clock goes on from the checkpoint a training is resumed from."""
 
-    def __init__(self, folder: Path, checkpoint: Checkpoint | None, *, warn: Callable[[str], None]) -> None:
-        """Opens both logs in `folder`, cut back to where `checkpoint` was taken (None: started anew)."""
+    def __init__(self, folder: Path | None, checkpoint: Checkpoint | None, *, warn: Callable[[str], None]) -> None:
+        """Opens both logs in `folder`, cut back to where `checkpoint` was taken (None: started anew).
+
+        Without a folder there is the clock only.
+        """
         clock = checkpoint.clock if checkpoint else {}
         log_bytes = checkpoint.state["log_bytes"] if checkpoint else 0
-        self._log = JsonLines(folder / "log.jsonl", length=log_bytes, warn=warn)
-        self._times = JsonLines(folder / "times.jsonl", length=int(clock.get("times_bytes", 0)), warn=warn)
+        self._log: Lines = NoLines()
+        self._times: Lines = NoLines()
+        if folder is not None:
+            self._log = JsonLines(folder / "log.jsonl", length=log_bytes, warn=warn)
+            self._times = JsonLines(folder / "times.jsonl", length=int(clock.get("times_bytes", 0)), warn=warn)
         self._seconds_before = float(clock.get("seconds", 0.0))
         self._start = time.perf_counter()
         self._steps = 0

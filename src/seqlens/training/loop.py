@@ -14,17 +14,20 @@ from torch import nn
 
 from seqlens.errors import RequestError, WorkError
 from seqlens.tasks.loss_sum import LossSum
-from seqlens.training.checkpoint import Checkpoint, CheckpointStore
+from seqlens.training.checkpoint import CheckpointStore
 from seqlens.training.config import TrainingConfig
 from seqlens.training.final_weights import put_final_weights
+from seqlens.training.group import ALONE, Group
 from seqlens.training.interruption import Interruption, noticing_interruption
 from seqlens.training.journal import Journal
-from seqlens.training.observer import FitResult, Observer, Observers, Progress, StopReason, Validation
+from seqlens.training.observer import FitResult, Observer, Observers, Progress, StopReason, Validation, WeightsKind
 from seqlens.training.precision import Precision, choose_precision
 from seqlens.training.randomness import seed_everything, seed_for, undisturbed_randomness
+from seqlens.training.restoring import restore
 from seqlens.training.state import BatchSource, Carried, TrainingState
 from seqlens.training.step import StepResult, train_step
 
+_REASONS: tuple[StopReason, ...] = ("interrupted", "max_seconds", "max_epochs", "max_steps")
 MAX_SKIPPED_IN_ROW = 10
 """Steps without a finite gradient, one after the other, that end training."""
 
@@ -46,6 +49,7 @@ def fit(
     carried: Carried | None = None,
     unit: str = "tokens",
     device: torch.device | str = "cpu",
+    group: Group = ALONE,
 ) -> FitResult:
     """Trains `model` in place, and leaves in it the weights that `config` asks for (by default the best), in eval mode.
 
@@ -64,14 +68,20 @@ def fit(
         loss_at: where the loss depends on the number of the step, from 1, what gives it, instead of `compute_loss`.
         carried: what `compute_loss` keeps from one batch for the next; it becomes a part of the checkpoints.
         unit: what `compute_loss` counts, for people to read.
+        group: the processes that train together, each calling this with its share of the same batches. The first one
+            validates, writes and tells; all end with the same weights and result.
 
     Raises:
-        RequestError: `folder` holds a training and `resume` is False, or it is one of another model; or validation does
-            not give `config.metric`.
+        RequestError: `folder` holds a training and `resume` is False, or it is one of another model; validation does
+            not give `config.metric`; or several processes are to carry something from batch to batch.
         WorkError: the loss is not finite, the disk is full, or no checkpoint is whole.
     """
+    if group.size > 1 and carried is not None:
+        raise RequestError(
+            f"A model that carries its state from batch to batch is trained by one process, but here are {group.size}."
+        )
     device = torch.device(device)
-    observer = observer if observer is not None else Observers()
+    observer = observer if observer is not None and group.is_first else Observers()
     keep = max(config.keep_checkpoints, config.average_last)
     store = CheckpointStore(folder / "checkpoints", every=config.steps_between_checkpoints, keep=keep)
     model.to(device)
@@ -79,8 +89,9 @@ def fit(
         state = TrainingState(
             model, batches, config, batches_per_epoch=batches_per_epoch, device=device, carried=carried
         )
-        checkpoint = _restore(state, store, folder, resume=resume, observer=observer)
-        with closing(Journal(folder, checkpoint, warn=observer.on_warning)) as journal:
+        checkpoint = restore(state, store, folder, resume=resume, observer=observer, group=group)
+        group.copy_from_first(model)
+        with closing(Journal(folder if group.is_first else None, checkpoint, warn=observer.on_warning)) as journal:
             training = _Training(
                 state=state,
                 config=config,
@@ -95,40 +106,18 @@ def fit(
                 seed=seed,
                 batches_per_epoch=batches_per_epoch,
                 unit=unit,
+                group=group,
             )
             reason = training.run(interruption)
-            weights = put_final_weights(state, store, config, warn=observer.on_warning)
-            result = FitResult(
-                steps=state.step,
-                epochs=training.epochs,
-                seconds=journal.seconds,
-                best_step=state.best.step,
-                best_metrics=state.best.metrics,
-                stop_reason=reason,
-                weights=weights,
-            )
+            result = None
+            if group.is_first:
+                weights = put_final_weights(state, store, config, warn=observer.on_warning)
+                result = training.result(reason, weights)
+            result = group.from_first(result)
+            state.optimizer.clear_gradients()
+            group.copy_from_first(model.eval())
     observer.on_end(result)
     return result
-
-
-def _restore(
-    state: TrainingState, store: CheckpointStore, folder: Path, *, resume: bool, observer: Observer
-) -> Checkpoint | None:
-    """Goes back to the newest checkpoint, if there is one and it is wanted."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if not resume:
-        if steps := store.steps():
-            raise RequestError(
-                f"{folder} holds a training at step {steps[-1]} already. Resume it, or choose another folder."
-            )
-        return None
-    checkpoint = store.load_newest(observer.on_warning)
-    if checkpoint is not None:
-        try:
-            state.restore(checkpoint)
-        except ValueError as error:
-            raise RequestError(f"{store.path(checkpoint.step)} does not fit this training: {error}.") from error
-    return checkpoint
 
 
 @final
@@ -149,6 +138,7 @@ class _Training:
     seed: int
     batches_per_epoch: int
     unit: str
+    group: Group
     _last_batch: Any = None
     _warned: set[str] = field(default_factory=set)
 
@@ -160,7 +150,7 @@ class _Training:
     def run(self, interruption: Interruption) -> StopReason:
         """Trains until something ends it. A kill anywhere in here is made good by the last checkpoint."""
         while True:
-            reason = self.limit_reached(interruption)
+            reason = self.agreed(self.limit_reached(interruption))
             # An interrupted training leaves a validation that is due to the one that resumes it.
             if reason != "interrupted" and self.validation_due(ending=reason is not None):
                 self.validate()
@@ -171,6 +161,26 @@ class _Training:
             if reason is not None:
                 return reason
             self.step()
+
+    def result(self, reason: StopReason, weights: WeightsKind) -> FitResult:
+        """How it ended, with the weights that were put into the model."""
+        best = self.state.best
+        return FitResult(
+            steps=self.state.step,
+            epochs=self.epochs,
+            seconds=self.journal.seconds,
+            best_step=best.step,
+            best_metrics=best.metrics,
+            stop_reason=reason,
+            weights=weights,
+        )
+
+    def agreed(self, reason: StopReason | None) -> StopReason | None:
+        """The reason of any process to stop: their clocks differ, and a signal may have reached one of them only."""
+        if self.group.size == 1:
+            return reason
+        number = self.group.largest(0 if reason is None else 1 + _REASONS.index(reason))
+        return _REASONS[number - 1] if number else None
 
     def limit_reached(self, interruption: Interruption) -> StopReason | None:
         config, state = self.config, self.state
@@ -191,6 +201,8 @@ class _Training:
         return step % self.config.steps_between_checkpoints == 0 or step == self.state.best.step
 
     def save(self) -> None:
+        if not self.group.is_first:
+            return
         log_bytes, clock = self.journal.settle()
         self.store.save(self.state.checkpoint(log_bytes=log_bytes, clock=clock))
 
@@ -199,7 +211,7 @@ class _Training:
         start = time.perf_counter()
         epoch = state.batches.epoch
         learning_rate = state.schedule.learning_rate(state.step + 1)
-        seed_everything(seed_for(self.seed, "step", state.step + 1), state.device)
+        seed_everything(seed_for(self.seed, "step", state.step + 1, self.group.rank), state.device)
         state.model.train()
         result = train_step(
             state.model,
@@ -209,6 +221,7 @@ class _Training:
             learning_rate=learning_rate,
             gradient_clip=config.gradient_clip,
             precision=self.precision,
+            group=self.group,
         )
         if not math.isfinite(result.total):
             raise WorkError(f"The loss became {result.total} at step {state.step + 1}. {self._advice()}")
@@ -220,24 +233,28 @@ class _Training:
             )
         self.journal.count_step(result, time.perf_counter() - start)
         self._report(result, learning_rate, epoch)
-        if self.watch is not None and state.step % config.watch_every == 0:
+        if self.watch is not None and self.group.is_first and state.step % config.watch_every == 0:
             self._look(self.watch)
 
     def validate(self) -> None:
         state = self.state
         start = time.perf_counter()
-        state.model.eval()
-        averaged = state.average.applied_to(state.model) if state.average is not None else nullcontext()
-        seed_everything(seed_for(self.seed, "validation", state.step), state.device)
-        with torch.no_grad(), averaged:
-            found = self.validation(state.model)
-        metrics = {name: float(found[name]) for name in sorted(found)}  # the order that a checkpoint's JSON has
+        metrics = self.group.from_first(self._validated() if self.group.is_first else None)
         seconds = time.perf_counter() - start
         is_best = state.best.observe(state.step, metrics)
         state.schedule.observe(is_best=is_best)
         state.validated_step = state.step
         self.journal.write_validation(state, metrics, is_best=is_best, seconds=seconds)
         self.observer.on_validation(Validation(state.step, metrics, is_best, seconds))
+
+    def _validated(self) -> dict[str, float]:
+        state = self.state
+        state.model.eval()
+        averaged = state.average.applied_to(state.model) if state.average is not None else nullcontext()
+        seed_everything(seed_for(self.seed, "validation", state.step), state.device)
+        with torch.no_grad(), averaged:
+            found = self.validation(state.model)
+        return {name: float(found[name]) for name in sorted(found)}  # the order that a checkpoint's JSON has
 
     def _next_batches(self) -> Iterator[Any]:
         for _ in range(self.config.accumulate_batches):

@@ -1,6 +1,6 @@
 """The optimiser: which weights are decayed, and a state that is saved by the names of the weights."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import final
 
 import torch
@@ -71,6 +71,20 @@ class Optimizer:
     def gradients(self) -> list[Tensor]:
         """Returns the gradients that exist, in a fixed order."""
         return [parameter.grad for parameter in self._named.values() if parameter.grad is not None]
+
+    def has_gradient(self) -> list[bool]:
+        """Returns for each weight, in that order, whether it has a gradient."""
+        return [parameter.grad is not None for parameter in self._named.values()]
+
+    def gradients_where(self, wanted: Sequence[float]) -> list[Tensor]:
+        """Returns the gradients of the weights for which `wanted` is not 0; zeros are put where there were none."""
+        found = []
+        for parameter, wants in zip(self._named.values(), wanted, strict=True):
+            if wants:
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
+                found.append(parameter.grad)
+        return found
 
     def clear_gradients(self) -> None:
         """Forgets all gradients."""

@@ -14,9 +14,10 @@ import numpy
 import torch
 
 
-def seed_for(seed: int, purpose: Literal["step", "validation"], step: int) -> int:
-    """Returns 63 bits that differ for every seed, purpose and step (the start of a BLAKE2 digest)."""
-    digest = hashlib.blake2b(f"{seed} {purpose} {step}".encode(), digest_size=8).digest()
+def seed_for(seed: int, purpose: Literal["step", "validation"], step: int, rank: int = 0) -> int:
+    """Returns 63 bits that differ for every seed, purpose, step and process (the start of a BLAKE2 digest)."""
+    process = f" {rank}" if rank else ""
+    digest = hashlib.blake2b(f"{seed} {purpose} {step}{process}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
 
 

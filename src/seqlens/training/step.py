@@ -1,7 +1,7 @@
 """One update of the weights."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlens.tasks.loss_sum import LossSum
+from seqlens.training.group import ALONE, Group
 from seqlens.training.optimizer import Optimizer
 from seqlens.training.precision import Precision
 
@@ -38,8 +39,9 @@ def train_step(
     learning_rate: float,
     gradient_clip: float | None,
     precision: Precision,
+    group: Group = ALONE,
 ) -> StepResult:
-    """Updates the weights once by the mean loss over all `batches`, as if they were one.
+    """Updates the weights once by the mean loss over all `batches` of all processes of `group`, as if they were one.
 
     Each batch's loss *sum* is differentiated, and the gradients are divided by the common count afterwards, so
     batches of unequal counts weigh as much as they have terms. The gradients stay until the next step.
@@ -58,8 +60,10 @@ def train_step(
         for name, value in loss.parts.items():
             parts[name] = parts.get(name, 0.0) + value
 
-    gradients = optimizer.gradients()
     total = sum(float(part) for part in totals)  # only here does a GPU have to be waited for
+    if group.size > 1:
+        total, count, parts = _add_up(optimizer, group, total, count, parts)
+    gradients = optimizer.gradients()
     norm_of_sum = float(torch.nn.utils.get_total_norm(gradients)) if gradients else 0.0
     norm = norm_of_sum / max(count, 1)
     updated = count > 0 and math.isfinite(norm) and math.isfinite(total)
@@ -69,3 +73,18 @@ def train_step(
             torch._foreach_mul_(gradients, clipping / count)
         optimizer.step(learning_rate)
     return StepResult(total, count, parts, norm, updated)
+
+
+def _add_up(
+    optimizer: Optimizer, group: Group, total: float, count: int, parts: Mapping[str, float]
+) -> tuple[float, int, dict[str, float]]:
+    """Adds up what all processes of the group found, gradients in place."""
+    exists = torch.tensor([float(has) for has in optimizer.has_gradient()], dtype=torch.float64, device=group.device)
+    names = sorted(parts)
+    sums = torch.tensor([total, count, *(parts[name] for name in names)], dtype=torch.float64, device=group.device)
+    group.add_up([exists, sums])
+    # A process may have had no row of a small batch. A weight that none used keeps no gradient, so that it is not
+    # decayed either.
+    group.add_up(optimizer.gradients_where(exists.tolist()))
+    total, whole, *found = sums.tolist()
+    return total, round(whole), dict(zip(names, found, strict=True))

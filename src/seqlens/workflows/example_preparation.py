@@ -14,6 +14,7 @@ from seqlens.errors import RequestError
 from seqlens.tasks.build import fit_example_task, load_example_task
 from seqlens.tasks.dataset import Dataset, Sampler
 from seqlens.tasks.example_task import ExampleTask
+from seqlens.training.group import ALONE, Group
 from seqlens.training.run_config import RunConfig
 from seqlens.workflows.open_data import open_recipe_examples
 from seqlens.workflows.training_batches import TrainingBatches
@@ -36,13 +37,13 @@ class PreparedExamples:
     num_left_out: int
     fingerprints: dict[str, str]
 
-    def batches(self, *, prefetch: int) -> TrainingBatches:
-        """The training batches, made in the background."""
+    def batches(self, *, prefetch: int, group: Group = ALONE) -> TrainingBatches:
+        """The training batches, made in the background: the rows that this process of `group` reads."""
         data, sampler = self.train, self.sampler
 
         def make(indices: Int64[np.ndarray, "batch"]) -> Any:
             # The loader calls this right after it took the indices, in one thread: so the epoch is that of the indices.
-            return data.batch(indices, sampler.epoch)
+            return data.batch(group.share(indices), sampler.epoch)
 
         return TrainingBatches(Loader(make, sampler, prefetch=prefetch))
 

@@ -20,6 +20,7 @@ from seqlens.tasks.generate.task import GenerateTask
 from seqlens.tasks.loss_sum import LossSum
 from seqlens.tasks.transduce.validation import validate, validated
 from seqlens.training.best import check_metric
+from seqlens.training.group import ALONE, Group
 from seqlens.training.loop import fit
 from seqlens.training.observer import FitResult, Observer
 from seqlens.training.run_config import RunConfig
@@ -60,8 +61,9 @@ def run_fit(
     observer: Observer | None = None,
     device: torch.device | str = "cpu",
     score_pairs: Sequence[tuple[str, str]] | None = None,
+    group: Group = ALONE,
 ) -> FitResult:
-    """Trains a prepared recipe's model in `folder`.
+    """Trains a prepared recipe's model in `folder`, together with the other processes of `group`.
 
     `score_pairs` are the inputs and targets of the validation scores; by default the first of the validation split,
     as many as the recipe says.
@@ -71,7 +73,7 @@ def run_fit(
     """
     task = prepared.task
     check_metric(config.training.metric, validated(task))
-    source = make_batches(prepared, prefetch=config.batches.prefetch)
+    source = make_batches(prepared, prefetch=config.batches.prefetch, group=group)
     validation_batches = length_batches(prepared.validation.lengths, config.batches.max_tokens)
     if score_pairs is None:
         score_pairs = _first(prepared, task.config.validation_examples) if task.config.validation_scores else []
@@ -98,6 +100,7 @@ def run_fit(
             observer=observer,
             watch=_watch(model),
             device=device,
+            group=group,
         )
     finally:
         source.close()
@@ -112,10 +115,11 @@ def fit_examples(
     resume: bool = False,
     observer: Observer | None = None,
     device: torch.device | str = "cpu",
+    group: Group = ALONE,
 ) -> FitResult:
-    """Trains the model of a recipe that learns from examples in `folder`. RequestError as for `run_fit`."""
+    """Trains the model of a recipe that learns from examples in `folder`. Group and RequestError as for `run_fit`."""
     check_metric(config.training.metric, prepared.task.validated)
-    source = prepared.batches(prefetch=config.batches.prefetch)
+    source = prepared.batches(prefetch=config.batches.prefetch, group=group)
     compute_loss, carried = _loss_of(prepared.task, model)
     try:
         return fit(
@@ -132,6 +136,7 @@ def fit_examples(
             observer=observer,
             unit=prepared.task.unit,
             device=device,
+            group=group,
         )
     finally:
         source.close()

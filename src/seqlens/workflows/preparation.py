@@ -16,6 +16,7 @@ from seqlens.data.sampler import TokenBudgetSampler, within_length
 from seqlens.data.subword_dropout import SubwordDropout, build_subword_dropout
 from seqlens.errors import RequestError
 from seqlens.tasks.build import Task, fit_task, load_task
+from seqlens.training.group import ALONE, Group
 from seqlens.training.run_config import RunConfig
 from seqlens.workflows.open_data import open_recipe_pairs
 from seqlens.workflows.training_batches import TrainingBatches
@@ -123,14 +124,13 @@ def encode_split(corpus: Corpus, split: str, task: Task, fingerprint: str, annou
     return encoded
 
 
-def make_batches(prepared: Prepared, *, prefetch: int) -> TrainingBatches:
-    """The training batches of a prepared recipe, made in the background."""
+def make_batches(prepared: Prepared, *, prefetch: int, group: Group = ALONE) -> TrainingBatches:
+    """The training batches of a prepared recipe, made in the background: the rows that this process reads."""
     pairs, sampler, dropout = prepared.train, prepared.sampler, prepared.subword_dropout
-    if dropout is None:
-        return TrainingBatches(Loader(pairs.batch, sampler, prefetch=prefetch))
 
-    def cut_anew(indices: Int64[np.ndarray, "batch"]) -> PairBatch:
+    def make(indices: Int64[np.ndarray, "batch"]) -> PairBatch:
+        mine = group.share(indices)
         # The loader calls this right after it took the indices, in one thread: so the epoch is that of the indices.
-        return dropout.batch(pairs, indices, sampler.epoch)
+        return pairs.batch(mine) if dropout is None else dropout.batch(pairs, mine, sampler.epoch)
 
-    return TrainingBatches(Loader(cut_anew, sampler, prefetch=prefetch))
+    return TrainingBatches(Loader(make, sampler, prefetch=prefetch))

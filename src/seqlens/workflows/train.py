@@ -10,6 +10,7 @@ from seqlens.config import dump_config, load_config, write_atomically
 from seqlens.errors import RequestError
 from seqlens.inference import ExamplePredictor, Predictor, choose_device, load
 from seqlens.inference.run_folder import CODEC_FOLDER
+from seqlens.training.group import told_place
 from seqlens.training.observer import FitResult, Observer
 from seqlens.training.run_config import RunConfig
 from seqlens.workflows.claim import RECIPE_FILE as RECIPE_FILE
@@ -18,8 +19,10 @@ from seqlens.workflows.data_paths import with_absolute_paths
 from seqlens.workflows.example_preparation import prepare_examples
 from seqlens.workflows.finishing import finish_example_run, finish_run
 from seqlens.workflows.fitting import fit_examples, fresh_model, run_fit
+from seqlens.workflows.follow import follow
 from seqlens.workflows.initial import Initial, forget_initial, put_stored_weights, read_init_record, read_initial
 from seqlens.workflows.preparation import Announce, Prepared, prepare
+from seqlens.workflows.processes import training_group
 from seqlens.workflows.recipe_config import resolve_recipe
 
 _NAME_COMMENT = "# recipe: "
@@ -45,6 +48,7 @@ def train(
     observer: Observer | None = None,
     announce: Announce | None = None,
     device: str = "auto",
+    processes: int = 1,
 ) -> TrainedRun:
     """Trains a recipe into the folder `out` (default `runs/<name of the recipe>`).
 
@@ -59,6 +63,9 @@ def train(
             of the training data are added, with fresh weights.
         observer: told of progress; `announce` is told, a sentence each, of what happens before and after.
         device: `auto` takes a CUDA device where there is one.
+        processes: how many train together on this machine, each on its rows of every batch (on CUDA each has a device
+            of its own). Under torchrun, on one machine or several, its processes do so and this stays 1: each of them
+            calls this function alike, with a folder that all can reach.
 
     Raises:
         RequestError: the recipe, the data or the folder is not as it must be. WorkError: the work itself failed.
@@ -67,14 +74,18 @@ def train(
     target_device = choose_device(device)
     name, config = _read_recipe(recipe, out, overrides, resume=resume)
     folder = Path(out) if out is not None else Path("runs") / name
+    place = told_place()
+    if place.rank:
+        result = follow(folder, place, target_device)
+        return TrainedRun(folder, result, load(folder, device=target_device))
     config = claim_folder(folder, config, resume=resume, announce=announce)
+    start = _Start(name, config, folder, resume, observer, announce, target_device, processes)
     if config.learns_from_pairs:
-        start = _Start(name, config, folder, resume, observer, announce, target_device)
         result = _train_on_pairs(start, init, init_vocabulary)
     else:
         if init is not None:
             raise RequestError(f"--init is for runs of the task 'transduce', but the task is '{config.task.kind}'.")
-        result = _train_on_examples(_Start(name, config, folder, resume, observer, announce, target_device))
+        result = _train_on_examples(start)
     return TrainedRun(folder, result, load(folder, device=target_device))
 
 
@@ -89,6 +100,7 @@ class _Start:
     observer: Observer | None
     announce: Announce
     device: torch.device
+    processes: int
 
     @property
     def is_resumed(self) -> bool:
@@ -109,10 +121,20 @@ def _train_on_examples(start: _Start) -> FitResult:
     model = fresh_model(prepared.task, config.seed)
     prepared.task.save(codec_folder)
     start.write_recipe(config)
-    result = fit_examples(
-        model, prepared, config, folder, resume=start.resume, observer=start.observer, device=start.device
-    )
-    finish_example_run(start.name, prepared, config, model, result, folder, start.device)
+    with training_group(folder, start.device, start.processes) as group:
+        device = torch.device(group.device)
+        result = fit_examples(
+            model,
+            prepared,
+            config,
+            folder,
+            resume=start.resume,
+            observer=start.observer,
+            device=device,
+            group=group,
+        )
+        finish_example_run(start.name, prepared, config, model, result, folder, device)
+        group.wait()
     return result
 
 
@@ -142,8 +164,13 @@ def _train_on_pairs(start: _Start, init: str | Path | None, init_vocabulary: str
     else:
         forget_initial(folder)
     start.write_recipe(config)
-    result = run_fit(model, prepared, config, folder, resume=resume, observer=start.observer, device=start.device)
-    finish_run(start.name, prepared, config, model, result, folder)
+    with training_group(folder, start.device, start.processes) as group:
+        device = torch.device(group.device)
+        result = run_fit(
+            model, prepared, config, folder, resume=resume, observer=start.observer, device=device, group=group
+        )
+        finish_run(start.name, prepared, config, model, result, folder)
+        group.wait()
     return result
 
 

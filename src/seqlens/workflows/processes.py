@@ -1,0 +1,145 @@
+"""Further processes for a training: those that torchrun started, or ones started here."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, final
+
+import torch
+
+from seqlens.errors import RequestError, WorkError
+from seqlens.training.group import Group, Place, joined_group, told_place
+from seqlens.workflows.follow import here
+
+_PROGRAM = "from seqlens.workflows.follow import serve; serve()"
+_LOOPBACK = {"linux": "lo", "darwin": "lo0"}
+_ENDING_SECONDS = 60.0
+_TOLD_LINES = 12
+
+
+@contextmanager
+def training_group(folder: Path, device: torch.device, processes: int) -> Iterator[Group]:
+    """This process, the first, and those that train with it in `folder`, whose recipe and codec are there already.
+
+    `processes` are started on this machine unless torchrun has started others, for which it must be 1.
+
+    Raises:
+        RequestError: it is not, or there are too few CUDA devices.
+        WorkError: one of the others ended.
+    """
+    place = told_place()
+    if processes < 1:
+        raise RequestError(f"'processes' is {processes}, expected 1 or more.")
+    if processes > 1 and place.size > 1:
+        raise RequestError(f"torchrun has started {place.size} processes already; leave 'processes' out.")
+    if processes == 1:
+        with joined_group(place, device) as group:
+            yield group
+        return
+    if device.type == "cuda" and processes > (there := torch.cuda.device_count()):
+        raise RequestError(f"'processes' is {processes}, expected at most one for each CUDA device; there are {there}.")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, threads // processes))
+    try:
+        with _local_addresses(), _Helpers(folder, device, processes) as helpers:
+            with joined_group(Place(0, processes), device, helpers.store) as group:
+                yield group
+            helpers.finish()
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def _local_addresses() -> Iterator[None]:
+    """The processes of one machine meet at its loopback address: its name may stand for one that cannot be reached."""
+    name, interface = "GLOO_SOCKET_IFNAME", _LOOPBACK.get(sys.platform)
+    if interface is None or name in os.environ:
+        yield
+        return
+    os.environ[name] = interface
+    try:
+        yield
+    finally:
+        del os.environ[name]
+
+
+@final
+class _Helpers:
+    """The started processes; they end with the block, whatever happens in it."""
+
+    def __init__(self, folder: Path, device: torch.device, size: int) -> None:
+        from torch.distributed import TCPStore  # type: ignore[attr-defined]  # documented, not listed
+
+        self.store = TCPStore("127.0.0.1", 0, size, is_master=True, wait_for_workers=False)
+        self._said: list[IO[bytes]] = [tempfile.TemporaryFile() for _ in range(1, size)]  # noqa: SIM115 - `_end` closes
+        shared = {
+            **os.environ,
+            "WORLD_SIZE": str(size),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(self.store.port),
+            "OMP_NUM_THREADS": str(torch.get_num_threads()),
+            "PYTHONPATH": os.pathsep.join(os.path.abspath(place) for place in sys.path if place),
+        }
+        self._processes = [
+            subprocess.Popen(
+                [sys.executable, "-P", "-c", _PROGRAM, str(folder.resolve()), device.type],
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            )
+            for rank, said in enumerate(self._said, start=1)
+        ]
+
+    def __enter__(self) -> "_Helpers":
+        try:
+            while not self.store.check([here(rank + 1) for rank in range(len(self._processes))]):
+                self._raise_if_ended()
+                time.sleep(0.05)
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        try:
+            if isinstance(error, RuntimeError):  # what torch raises when another process is gone
+                time.sleep(0.5)
+                self._raise_if_ended(error)
+        finally:
+            self._end()
+
+    def finish(self) -> None:
+        """Waits until all have ended.
+
+        Raises:
+            WorkError: one failed.
+        """
+        for process in self._processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_ENDING_SECONDS)
+        self._raise_if_ended()
+
+    def _raise_if_ended(self, cause: BaseException | None = None) -> None:
+        for number, (process, said) in enumerate(zip(self._processes, self._said, strict=True), start=2):
+            if process.poll():
+                said.seek(0)
+                lines = said.read().decode(errors="replace").splitlines()[-_TOLD_LINES:]
+                raise WorkError(
+                    f"Process {number} of {len(self._processes) + 1} ended with exit code {process.returncode}. "
+                    + ("It said last:\n" + "\n".join(lines) if lines else "It said nothing.")
+                ) from cause
+
+    def _end(self) -> None:
+        for process in self._processes:
+            process.kill()
+        for process in self._processes:
+            process.wait()
+        for said in self._said:
+            said.close()
