@@ -13,5 +13,6 @@ NAMES = (
     "decoding",
     "demo",
     "subword_dropout",
+    "processes",
 )
 """The benchmarks; each is a module here of that name with `measure(quick=...)`."""

@@ -31,7 +31,7 @@ def speed(
 ) -> None:
     """Measure what seqlens costs: startup, vocabulary_loss, padding, recurrent,
     recurrent_cells, recurrent_ragged, recurrent_peers, recurrent_memory, training, decoding, demo,
-    subword_dropout; decoding, beside CTranslate2 and MarianMT, needs the extra `bench`.
+    subword_dropout, processes; decoding, beside CTranslate2 and MarianMT, needs the extra `bench`.
 
     Nothing else should be running.
 

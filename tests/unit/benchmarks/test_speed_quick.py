@@ -33,6 +33,7 @@ BARS = {
     "decoding": 4,
     "demo": 3,
     "subword_dropout": 0,
+    "processes": 0,
 }
 """How many figures have a bar; at full size the loss has two sizes and the demo two models."""
 
