@@ -187,8 +187,8 @@ def _by_length(comparison: Comparison, pairing: Pairing, titles: Mapping[str, st
             (
                 bucket.label,
                 f"{len(bucket.rows):,}",
-                _score_text(system.score()),
-                _score_text(baseline.score()),
+                score_text(system.score()),
+                score_text(baseline.score()),
                 f"{result.difference:+.1f} [{result.low:+.1f}, {result.high:+.1f}]",
                 f"{result.p_value:.3f}",
             )
@@ -225,5 +225,6 @@ def _chart(comparison: Comparison, pairing: Pairing, titles: Mapping[str, str]) 
     return LineChart(title, "words of the source", score_title(comparison.score), lines)
 
 
-def _score_text(score: Score) -> str:
+def score_text(score: Score) -> str:
+    """A score with its interval."""
     return f"{score.value:.1f} [{score.low:.1f}, {score.high:.1f}]"

@@ -52,6 +52,8 @@ class Entry:
     """Cross-validate: so many trainings, scored together as the one split `folds`."""
     repeats: int = 1
     goals: tuple[Goal, ...] = ()
+    shown_by_length: str | None = None
+    """A score of translations, such as `bleu_cased`, that is also shown by the length of the source."""
 
     def __post_init__(self) -> None:
         """Refuses what could not be run or shown, with a ValueError."""

@@ -208,6 +208,7 @@ PLAN: tuple[Entry, ...] = (
             splits=("test",),
             decoding=BEAM_5,
             overrides={"data.source": source, "data.target": target},
+            shown_by_length="bleu_cased",
         )
         for source, target, title in (("fr", "en", "French to English"), ("en", "fr", "English to French"))
     ),

@@ -1,12 +1,15 @@
 """The sections of docs/results.md about scores of trained models."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from benchmarks.provenance import QUALITY_ANSWERS
 from benchmarks.quality.entry import Entry, Goal, ModelTable
 from benchmarks.quality.example_page import example_facts
 from benchmarks.quality.groups import Group, groups_of, strongest_baseline
+from benchmarks.quality.length_page import by_length
 from benchmarks.quality.markdown import NOTHING, join, table
 from benchmarks.quality.scores import (
     decimals_of,
@@ -35,13 +38,15 @@ _FIGURE_COLUMNS = (
 )
 
 
-def quality_sections(rows: Sequence[Row], plan: Sequence[Entry], tables: Sequence[ModelTable] = ()) -> list[str]:
+def quality_sections(
+    rows: Sequence[Row], plan: Sequence[Entry], tables: Sequence[ModelTable] = (), answers: Path = QUALITY_ANSWERS
+) -> list[str]:
     """A section for each of the plan's, then what is in the rows and not in the plan any more."""
     sections = []
     for name in dict.fromkeys(entry.section for entry in plan):
         entries = [entry for entry in plan if entry.section == name]
         shown = [text for one in tables if one.section == name if (text := model_table(one, plan, rows))]
-        sections.append(_section(name, entries, rows, shown))
+        sections.append(_section(name, entries, rows, shown, answers))
     planned = {entry.name for entry in plan}
     others = list(dict.fromkeys(row["entry"] for row in rows if row["entry"] not in planned))
     if others:
@@ -50,10 +55,10 @@ def quality_sections(rows: Sequence[Row], plan: Sequence[Entry], tables: Sequenc
     return sections
 
 
-def _section(name: str, entries: Sequence[Entry], rows: Sequence[Row], tables: Sequence[str]) -> str:
+def _section(name: str, entries: Sequence[Entry], rows: Sequence[Row], tables: Sequence[str], answers: Path) -> str:
     lines = [line for entry in entries for line in _figure_rows(entry, groups_of(rows, entry.name))]
     parts = [f"## {name}\n", *([table(_FIGURE_COLUMNS, lines)] if lines else []), *tables]
-    parts += [_details(entry, groups) for entry in entries if (groups := groups_of(rows, entry.name))]
+    parts += [_details(entry, groups, answers) for entry in entries if (groups := groups_of(rows, entry.name))]
     return "\n".join(parts)
 
 
@@ -109,7 +114,7 @@ def verdict(goal: Goal, entry: Entry, group: Group) -> str:
     return f"{text}, with {len(values)} of {len(values) + len(missing)} seeds so far" if missing else text
 
 
-def _details(entry: Entry, groups: Sequence[Group]) -> str:
+def _details(entry: Entry, groups: Sequence[Group], answers: Path) -> str:
     group = groups[0]
     row = group.newest
     names = score_names(row)
@@ -122,6 +127,8 @@ def _details(entry: Entry, groups: Sequence[Group]) -> str:
         table(columns, lines),
         _signatures(row, names),
     ]
+    if entry.shown_by_length is not None:
+        parts += [by_length(group, split, entry.shown_by_length, answers) for split in entry.splits]
     if len(groups) > 1:
         parts += [
             "Earlier settings of this entry:\n",

@@ -44,7 +44,7 @@ def results_page(
 ) -> str:
     """The whole page in Markdown: the same text for the same rows, plan and kept answers."""
     compared = comparison_section(comparisons, quality_rows, plan, answers)
-    sections = [_HEAD, *quality_sections(quality_rows, plan, tables), *([compared] if compared else [])]
+    sections = [_HEAD, *quality_sections(quality_rows, plan, tables, answers), *([compared] if compared else [])]
     return "\n".join([*sections, speed_section(speed_rows)])
 
 

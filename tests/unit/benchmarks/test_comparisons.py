@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.quality.answers import file_stem, keep_answers, read_kept
+from benchmarks.quality.answers import file_stem, keep_answers, read_kept, stem_of
 from benchmarks.quality.comparison_page import (
     comparison_pictures,
     comparison_section,
@@ -16,11 +16,14 @@ from benchmarks.quality.comparison_page import (
     picture_name,
 )
 from benchmarks.quality.entry import Comparison, Entry, check_plan
+from benchmarks.quality.groups import groups_of
+from benchmarks.quality.length_page import by_length
 from benchmarks.quality.plan import COMPARISONS, PLAN
 from benchmarks.quality.results import results_page
 from seqlens.errors import WorkError
 from seqlens.metrics import corpus_bleu, corpus_chrf, paired_bootstrap
 from seqlens.report import chart_svg
+from seqlens.tasks.transduce.analysis.buckets import make_buckets
 
 WORDS = ["the", "a", "cat", "dog", "sat", "ran", "on", "mat", "rug", "big", "old", "tree"]
 ENTRIES = tuple(
@@ -178,6 +181,18 @@ def test_the_page_holds_the_section(folder: Path) -> None:
     page = results_page([], [], ENTRIES, [COMPARISON], folder)
     assert "## Comparisons" in page
     assert "## Comparisons" not in results_page([], [], ENTRIES)
+
+
+def test_an_entrys_score_is_shown_by_the_length_of_its_sources(folder: Path) -> None:
+    (group,) = groups_of([row("attention", 1), row("attention", 2)], "attention")
+    shown = by_length(group, "test", "bleu_lowercase", folder)
+    kept = [read_kept(folder, stem_of(each, "test")) for each in group.rows]
+    lines = [line.split(" | ") for line in shown.splitlines() if line.startswith("| ")][2:]
+    assert sum(int(line[1]) for line in lines) == 200
+    for bucket, line in zip(make_buckets("length", kept[0].numbers["length"]), lines, strict=True):  # type: ignore[union-attr]
+        scores = [one.scores["bleu_lowercase"].select(bucket.rows).score().value for one in kept if one is not None]
+        assert float(line[2].split(" [")[0]) == pytest.approx(sum(scores) / 2, abs=0.06)
+    assert by_length(group, "other", "bleu_lowercase", folder) == "", "what was not kept is not shown"
 
 
 def test_a_comparison_without_its_entries_is_refused() -> None:
