@@ -144,7 +144,7 @@ def _facts(entry: Entry, group: Group) -> list[str]:
     data, codec = row["data"], row["codec"]
     each = [
         f"seed {one['seed']}: {one['training']['steps']:,} steps, {one['training']['epochs']:.1f} epochs, "
-        f"{one['training']['seconds'] / 60:.1f} minutes ({one['training']['stop_reason']}), "
+        f"{one['training']['seconds'] / 60:.1f} minutes{_processes_text(one)} ({one['training']['stop_reason']}), "
         f"{one['selection']['kind']} weights{_of_step(one)}{_sessions_text(one)}"
         for one in group.rows
     ]
@@ -168,6 +168,11 @@ def _facts(entry: Entry, group: Group) -> list[str]:
 def _of_step(row: Row) -> str:
     step = row["selection"].get("step")
     return "" if step is None else f" of step {step:,}"
+
+
+def _processes_text(row: Row) -> str:
+    processes = row["training"].get("processes", 1)
+    return f" by {processes} processes" if processes > 1 else ""
 
 
 def _sessions_text(row: Row) -> str:

@@ -194,6 +194,9 @@ def queue(
     only: Annotated[
         list[str], typer.Option("--only", metavar="PATTERN", help="An entry's name or recipe; `*` is anything.")
     ] = [],  # noqa: B006 - typer copies it
+    processes: Annotated[
+        int, typer.Option("--processes", min=1, metavar="N", help="How many make a training; it is the same training.")
+    ] = 1,
     show: Annotated[bool, typer.Option("--list", help="List what there is and where it stands, and stop.")] = False,
 ) -> None:
     """Run the trainings of benchmarks/quality/plan.py that have no row yet.
@@ -213,7 +216,7 @@ def queue(
         jobs,
         rows=QUALITY_ROWS,
         folder=folder,
-        worker=SeqlensWorker(QUALITY_ANSWERS),
+        worker=SeqlensWorker(QUALITY_ANSWERS, processes=processes),
         describe_origin=lambda: provenance(commit),
     )
     note(

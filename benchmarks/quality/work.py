@@ -31,9 +31,13 @@ class Worker(Protocol):
 class SeqlensWorker:
     """Trains and scores as a user does: `seqlens.train(..., resume=True)`, `seqlens.evaluate`."""
 
-    def __init__(self, answers: Path | None = None) -> None:
-        """Takes the folder where answers are kept for comparisons; without one they are not."""
+    def __init__(self, answers: Path | None = None, *, processes: int = 1) -> None:
+        """Takes the folder where answers are kept for comparisons (without one they are not).
+
+        So many processes make a training; folds are trained by one.
+        """
         self._answers = answers
+        self._processes = processes
 
     def is_trained(self, folder: Path) -> bool:
         from benchmarks.quality.example_work import is_cross_validated
@@ -70,6 +74,7 @@ class SeqlensWorker:
                 resume=True,
                 observer=shown,
                 announce=announce,
+                processes=self._processes,
             )
         return run.result.stop_reason != "interrupted"
 

@@ -173,6 +173,7 @@ class _Training:
             best_metrics=best.metrics,
             stop_reason=reason,
             weights=weights,
+            processes=self.group.size,
         )
 
     def agreed(self, reason: StopReason | None) -> StopReason | None:

@@ -53,6 +53,8 @@ class FitResult:
     """All metrics of the best validation; None for a value that was not finite."""
     stop_reason: StopReason
     weights: WeightsKind
+    processes: int = 1
+    """How many trained together, at the end."""
 
 
 @runtime_checkable

@@ -76,6 +76,7 @@ def _write(
             "epochs": round(result.epochs, 3),
             "seconds": round(result.seconds, 1),
             "stop_reason": result.stop_reason,
+            "processes": result.processes,
         },
         "weights": {"kind": result.weights, "step": result.best_step, "validation": dict(result.best_metrics)},
     }
