@@ -1,6 +1,7 @@
 """A training of several processes is that of one: the same steps, up to the order of sums."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +12,20 @@ import pytest
 import seqlens
 from seqlens.errors import RequestError, WorkError
 from seqlens.training.group import Group
+from seqlens.training.observer import FitResult, Progress, Validation
 from seqlens.workflows import processes
+
+
+class Unlucky:
+    def on_step(self, progress: Progress) -> None:
+        raise RuntimeError("out of luck")
+
+    def on_validation(self, validation: Validation) -> None: ...
+
+    def on_warning(self, text: str) -> None: ...
+
+    def on_end(self, result: FitResult) -> None: ...
+
 
 NOTHING_DROPPED = {
     "translation/smoke": {"training.max_steps": 10},
@@ -137,6 +151,20 @@ def test_torchrun_starts_a_training(tmp_path: Path) -> None:
     assert done.stdout == f"{run}\n", "only the first process tells"
     assert done.stderr.count("Trained 4 steps") == 1
     assert seqlens.load(run).predict("This book was big.") is not None
+
+
+def test_torchrun_is_for_training_only() -> None:
+    command = [sys.executable, "-m", "seqlens", "recipes"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "RANK": "1", "WORLD_SIZE": "2"}
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: torchrun has started 2 processes, but `seqlens recipes` is for one")
+
+
+def test_a_fault_of_the_first_process_is_told_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="out of luck"):
+        seqlens.train("translation/smoke", out=tmp_path / "run", processes=2, observer=Unlucky())
 
 
 def test_ctrl_c_ends_all_processes_with_a_checkpoint(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ Nothing heavy is imported here nor at the top of the commands' modules: `seqlens
 """
 
 import io
+import os
 import sys
 from collections.abc import Callable
 from typing import Annotated, TypeVar
@@ -25,6 +26,8 @@ from seqlens.cli import (
     train,
     tune,
 )
+from seqlens.cli.guard import guarded
+from seqlens.errors import RequestError
 from seqlens.threads import let_waiting_threads_sleep
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -88,7 +91,9 @@ def print_version(wanted: bool) -> bool:
     return wanted
 
 
+@guarded
 def options(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -97,3 +102,9 @@ def options(
     ] = False,
 ) -> None:
     """Options before the command."""
+    processes = os.environ.get("WORLD_SIZE", "1")
+    if processes not in ("1", "") and context.invoked_subcommand != "train":
+        raise RequestError(
+            f"torchrun has started {processes} processes, but `seqlens {context.invoked_subcommand}` is for one: start "
+            "it without torchrun."
+        )

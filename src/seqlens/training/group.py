@@ -17,13 +17,25 @@ import torch.distributed as dist
 from jaxtyping import Int64
 from torch import Tensor, nn
 
-from seqlens.errors import RequestError
+from seqlens.errors import RequestError, WorkError
 
 Value = TypeVar("Value")
 Rows = Int64[np.ndarray, "batch"]
 
 # A validation or the writing of a checkpoint may take long; a process that ends is noticed at once all the same.
 _PATIENCE = timedelta(days=1)
+
+
+class LostProcessError(WorkError):
+    """Another process of the group ended while this one waited for it."""
+
+
+@contextmanager
+def _together() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:  # torch has no class of its own for this
+        raise LostProcessError(f"Another process of this training ended ({str(error).splitlines()[0]}).") from error
 
 
 @final
@@ -37,6 +49,7 @@ class Group:
 
     @property
     def is_first(self) -> bool:
+        """Whether this one does what only one may do."""
         return self.rank == 0
 
     def share(self, rows: Rows) -> Rows:
@@ -48,14 +61,16 @@ class Group:
         if self.size == 1:
             return number
         found = torch.tensor(number, device=self.device)
-        dist.all_reduce(found, dist.ReduceOp.MAX)
-        return int(found)
+        with _together():
+            dist.all_reduce(found, dist.ReduceOp.MAX)
+            return int(found)
 
     def from_first(self, value: Value | None) -> Value:
         """What the first process has; a picklable value, which the others need not give."""
         box = [value]
         if self.size > 1:
-            dist.broadcast_object_list(box, src=0, device=torch.device(self.device))
+            with _together():
+                dist.broadcast_object_list(box, src=0, device=torch.device(self.device))
         return box[0]  # type: ignore[return-value]  # the first gives a value
 
     def wait(self) -> None:
@@ -71,15 +86,17 @@ class Group:
             by_dtype.setdefault(tensor.dtype, []).append(tensor)
         for some in by_dtype.values():
             flat = torch.cat([tensor.reshape(-1) for tensor in some])
-            dist.all_reduce(flat)
+            with _together():
+                dist.all_reduce(flat)
             for tensor, part in zip(some, flat.split([tensor.numel() for tensor in some]), strict=True):
                 tensor.copy_(part.view_as(tensor))
 
     def copy_from_first(self, model: nn.Module) -> None:
         """Gives every process the weights and buffers of the first."""
         if self.size > 1:
-            for tensor in (*model.parameters(), *model.buffers()):
-                dist.broadcast(tensor.data, src=0)
+            with _together():
+                for tensor in (*model.parameters(), *model.buffers()):
+                    dist.broadcast(tensor.data, src=0)
 
 
 ALONE = Group()

@@ -14,7 +14,7 @@ from typing import IO, final
 import torch
 
 from seqlens.errors import RequestError, WorkError
-from seqlens.training.group import Group, Place, joined_group, told_place
+from seqlens.training.group import Group, LostProcessError, Place, joined_group, told_place
 from seqlens.workflows.follow import here
 
 _PROGRAM = "from seqlens.workflows.follow import serve; serve()"
@@ -42,6 +42,10 @@ def training_group(folder: Path, device: torch.device, processes: int) -> Iterat
         with joined_group(place, device) as group:
             yield group
         return
+    if device.index is not None:
+        raise RequestError(
+            f"With 'processes' each has a device of its own: give '{device.type}' instead of '{device}'."
+        )
     if device.type == "cuda" and processes > (there := torch.cuda.device_count()):
         raise RequestError(f"'processes' is {processes}, expected at most one for each CUDA device; there are {there}.")
     threads = torch.get_num_threads()
@@ -109,8 +113,8 @@ class _Helpers:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         try:
-            if isinstance(error, RuntimeError):  # what torch raises when another process is gone
-                time.sleep(0.5)
+            if isinstance(error, LostProcessError):
+                time.sleep(0.5)  # until it can be seen to have ended
                 self._raise_if_ended(error)
         finally:
             self._end()
