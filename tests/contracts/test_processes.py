@@ -79,6 +79,23 @@ def test_another_number_of_processes_goes_on(tmp_path: Path) -> None:
     assert_same_training(whole, parts)
 
 
+def test_more_processes_go_on_with_what_one_began(tmp_path: Path) -> None:
+    """The memory of the optimiser, the place in the data and the moving average reach the new ones."""
+    steady = {
+        "training.schedule": {"kind": "constant"},
+        "training.validate_every": 4,
+        "training.ema_decay": 0.9,
+        "training.accumulate_batches": 2,
+    }
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    seqlens.train("translation/smoke", out=whole, overrides={**steady, "training.max_steps": 8})
+    seqlens.train("translation/smoke", out=parts, overrides={**steady, "training.max_steps": 4})
+    seqlens.train(
+        "translation/smoke", out=parts, overrides={**steady, "training.max_steps": 8}, resume=True, processes=2
+    )
+    assert_same_training(whole, parts)
+
+
 def test_each_process_drops_other_entries() -> None:
     from seqlens.training.randomness import seed_for
 
@@ -140,6 +157,7 @@ def test_a_wrong_number_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_state_carried_from_batch_to_batch_needs_one_process(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="carries its state from batch to batch"):
         seqlens.train("language/prose-gru", out=tmp_path / "run", processes=2)
+    assert not (tmp_path / "run" / "recipe.yaml").exists(), "the folder is still free"
 
 
 def test_torchrun_starts_a_training(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def options(
     ] = False,
 ) -> None:
     """Options before the command."""
-    processes = os.environ.get("WORLD_SIZE", "1")
+    processes = os.environ.get("WORLD_SIZE", "1") if os.environ.get("RANK") else "1"
     if processes not in ("1", "") and context.invoked_subcommand != "train":
         raise RequestError(
             f"torchrun has started {processes} processes, but `seqlens {context.invoked_subcommand}` is for one: start "

@@ -70,7 +70,7 @@ def train(
 
     with show_training() as shown:
         observers: list[Observer] = [shown]
-        if tensorboard is not None:
+        if tensorboard is not None and not told_place().rank:
             observers.append(TensorBoardObserver(tensorboard))
         run = train_recipe(
             recipe,

@@ -5,6 +5,7 @@ to what is dropped. So a recipe needs no other settings, and a training may be r
 """
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ _PATIENCE = timedelta(days=1)
 
 
 class LostProcessError(WorkError):
-    """Another process of the group ended while this one waited for it."""
+    """The processes cannot reach each other any more, most often since one has ended."""
 
 
 @contextmanager
@@ -35,7 +36,8 @@ def _together() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # torch has no class of its own for this
-        raise LostProcessError(f"Another process of this training ended ({str(error).splitlines()[0]}).") from error
+        what = (str(error).splitlines() or ["no reason is given"])[0].rstrip(".")
+        raise LostProcessError(f"The processes of this training cannot reach each other any more ({what}).") from error
 
 
 @final
@@ -60,7 +62,7 @@ class Group:
         """The largest of a number that each process has."""
         if self.size == 1:
             return number
-        found = torch.tensor(number, device=self.device)
+        found = torch.tensor(number)
         with _together():
             dist.all_reduce(found, dist.ReduceOp.MAX)
             return int(found)
@@ -70,7 +72,7 @@ class Group:
         box = [value]
         if self.size > 1:
             with _together():
-                dist.broadcast_object_list(box, src=0, device=torch.device(self.device))
+                dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
         return box[0]  # type: ignore[return-value]  # the first gives a value
 
     def wait(self) -> None:
@@ -114,9 +116,9 @@ class Place:
 def told_place() -> Place:
     """What RANK, WORLD_SIZE and LOCAL_RANK say, as torchrun sets them; the only process where they are not set."""
     rank, size, local_rank = (os.environ.get(name) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
-    if rank is None or size is None:
+    if not rank or not size:
         return Place()
-    return Place(int(rank), int(size), int(rank if local_rank is None else local_rank))
+    return Place(int(rank), int(size), int(local_rank or rank))
 
 
 @contextmanager
@@ -127,11 +129,14 @@ def joined_group(place: Place, device: torch.device, store: Any = None) -> Itera
     default it is at MASTER_ADDR and MASTER_PORT.
 
     Raises:
-        RequestError: there are fewer CUDA devices than processes on this machine.
+        RequestError: there are fewer CUDA devices than processes on this machine, or the device is of another kind.
+        LostProcessError: the others cannot be reached.
     """
     if place.size == 1:
         yield Group(device=device)
         return
+    if device.type not in ("cpu", "cuda"):
+        raise RequestError(f"Several processes train on cpu or cuda, not on '{device}'.")
     if device.type == "cuda":
         there = torch.cuda.device_count()
         if place.local_rank >= there:
@@ -141,12 +146,18 @@ def joined_group(place: Place, device: torch.device, store: Any = None) -> Itera
             )
         device = torch.device("cuda", place.local_rank)
         torch.cuda.set_device(device)
-    backend = "nccl" if device.type == "cuda" else "gloo"
-    if store is None:
-        dist.init_process_group(backend, timeout=_PATIENCE)
-    else:
-        dist.init_process_group(backend, store=store, rank=place.rank, world_size=place.size, timeout=_PATIENCE)
+    # What is on the CPU goes by Gloo also there, which notices at once when a process has ended.
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    told = sys.excepthook
+    with _together():
+        if store is None:
+            dist.init_process_group(backend, timeout=_PATIENCE)
+        else:
+            dist.init_process_group(backend, store=store, rank=place.rank, world_size=place.size, timeout=_PATIENCE)
+    sys.excepthook = told  # torch puts one of its own there
     try:
-        yield Group(place.rank, place.size, device)
+        group = Group(place.rank, place.size, device)
+        group.wait()
+        yield group
     finally:
         dist.destroy_process_group()

@@ -12,7 +12,7 @@ from typing import Any, final
 import torch
 from torch import nn
 
-from seqlens.errors import RequestError, WorkError
+from seqlens.errors import WorkError
 from seqlens.tasks.loss_sum import LossSum
 from seqlens.training.checkpoint import CheckpointStore
 from seqlens.training.config import TrainingConfig
@@ -73,13 +73,12 @@ def fit(
 
     Raises:
         RequestError: `folder` holds a training and `resume` is False, or it is one of another model; validation does
-            not give `config.metric`; or several processes are to carry something from batch to batch.
+            not give `config.metric`.
+        ValueError: several processes are to carry something from batch to batch.
         WorkError: the loss is not finite, the disk is full, or no checkpoint is whole.
     """
     if group.size > 1 and carried is not None:
-        raise RequestError(
-            f"A model that carries its state from batch to batch is trained by one process, but here are {group.size}."
-        )
+        raise ValueError(f"'carried' is for one process, but the group has {group.size}")
     device = torch.device(device)
     observer = observer if observer is not None and group.is_first else Observers()
     keep = max(config.keep_checkpoints, config.average_last)

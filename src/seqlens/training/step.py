@@ -79,9 +79,9 @@ def _add_up(
     optimizer: Optimizer, group: Group, total: float, count: int, parts: Mapping[str, float]
 ) -> tuple[float, int, dict[str, float]]:
     """Adds up what all processes of the group found, gradients in place."""
-    exists = torch.tensor([float(has) for has in optimizer.has_gradient()], dtype=torch.float64, device=group.device)
+    exists = torch.tensor([float(has) for has in optimizer.has_gradient()], dtype=torch.float64)
     names = sorted(parts)
-    sums = torch.tensor([total, count, *(parts[name] for name in names)], dtype=torch.float64, device=group.device)
+    sums = torch.tensor([total, count, *(parts[name] for name in names)], dtype=torch.float64)
     group.add_up([exists, sums])
     # A process may have had no row of a small batch. A weight that none used keeps no gradient, so that it is not
     # decayed either.

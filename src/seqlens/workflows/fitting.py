@@ -142,6 +142,18 @@ def fit_examples(
         source.close()
 
 
+def check_carried(task: ExampleTask[Any, Any], processes: int) -> None:
+    """Refuses to share out a running text, whose state goes from batch to batch.
+
+    Raises:
+        RequestError: it is one, and there are several processes.
+    """
+    if processes > 1 and isinstance(task, GenerateTask) and task.running:
+        raise RequestError(
+            f"A model that carries its state from batch to batch is trained by one process, not by {processes}."
+        )
+
+
 def _loss_of(
     task: ExampleTask[Any, Any], model: nn.Module
 ) -> tuple[Callable[[nn.Module, Any], LossSum], Carried | None]:

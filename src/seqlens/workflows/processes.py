@@ -15,39 +15,49 @@ import torch
 
 from seqlens.errors import RequestError, WorkError
 from seqlens.training.group import Group, LostProcessError, Place, joined_group, told_place
-from seqlens.workflows.follow import here
+from seqlens.workflows.follow import LOST, here
 
 _PROGRAM = "from seqlens.workflows.follow import serve; serve()"
 _LOOPBACK = {"linux": "lo", "darwin": "lo0"}
 _ENDING_SECONDS = 60.0
+_LAST_WORDS_SECONDS = 10.0
 _TOLD_LINES = 12
+
+
+def check_processes(processes: int, device: torch.device) -> None:
+    """Refuses what `training_group` could not do, before anything is written.
+
+    Raises:
+        RequestError: torchrun has started processes already, or there are too few CUDA devices.
+    """
+    place = told_place()
+    if processes < 1:
+        raise RequestError(f"'processes' is {processes}, expected 1 or more.")
+    if processes == 1:
+        return
+    if place.size > 1:
+        raise RequestError(f"torchrun has started {place.size} processes already; leave 'processes' out.")
+    if device.type not in ("cpu", "cuda"):
+        raise RequestError(f"Several processes train on cpu or cuda, not on '{device}'.")
+    if device.index is not None:
+        raise RequestError(f"Each of the 'processes' has a device of its own: give '{device.type}', not '{device}'.")
+    if device.type == "cuda" and processes > (there := torch.cuda.device_count()):
+        raise RequestError(f"'processes' is {processes}, expected at most one for each CUDA device; there are {there}.")
 
 
 @contextmanager
 def training_group(folder: Path, device: torch.device, processes: int) -> Iterator[Group]:
     """This process, the first, and those that train with it in `folder`, whose recipe and codec are there already.
 
-    `processes` are started on this machine unless torchrun has started others, for which it must be 1.
+    `processes` are started on this machine, unless torchrun has started others; `check_processes` has allowed it.
 
     Raises:
-        RequestError: it is not, or there are too few CUDA devices.
         WorkError: one of the others ended.
     """
-    place = told_place()
-    if processes < 1:
-        raise RequestError(f"'processes' is {processes}, expected 1 or more.")
-    if processes > 1 and place.size > 1:
-        raise RequestError(f"torchrun has started {place.size} processes already; leave 'processes' out.")
     if processes == 1:
-        with joined_group(place, device) as group:
+        with joined_group(told_place(), device) as group:
             yield group
         return
-    if device.index is not None:
-        raise RequestError(
-            f"With 'processes' each has a device of its own: give '{device.type}' instead of '{device}'."
-        )
-    if device.type == "cuda" and processes > (there := torch.cuda.device_count()):
-        raise RequestError(f"'processes' is {processes}, expected at most one for each CUDA device; there are {there}.")
     threads = torch.get_num_threads()
     torch.set_num_threads(max(1, threads // processes))
     try:
@@ -114,7 +124,10 @@ class _Helpers:
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         try:
             if isinstance(error, LostProcessError):
-                time.sleep(0.5)  # until it can be seen to have ended
+                # It may be seen to have ended only a while later.
+                until = time.monotonic() + _LAST_WORDS_SECONDS
+                while time.monotonic() < until and all(process.poll() is None for process in self._processes):
+                    time.sleep(0.05)
                 self._raise_if_ended(error)
         finally:
             self._end()
@@ -131,8 +144,11 @@ class _Helpers:
         self._raise_if_ended()
 
     def _raise_if_ended(self, cause: BaseException | None = None) -> None:
+        ended = [process.poll() for process in self._processes]
+        # One that ended by itself is told of before one that missed it.
+        codes = [code for code in ended if code and code != LOST] or [code for code in ended if code]
         for number, (process, said) in enumerate(zip(self._processes, self._said, strict=True), start=2):
-            if process.poll():
+            if codes and process.returncode == codes[0]:
                 said.seek(0)
                 lines = said.read().decode(errors="replace").splitlines()[-_TOLD_LINES:]
                 raise WorkError(

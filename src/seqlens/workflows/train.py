@@ -18,11 +18,11 @@ from seqlens.workflows.claim import claim_folder
 from seqlens.workflows.data_paths import with_absolute_paths
 from seqlens.workflows.example_preparation import prepare_examples
 from seqlens.workflows.finishing import finish_example_run, finish_run
-from seqlens.workflows.fitting import fit_examples, fresh_model, run_fit
-from seqlens.workflows.follow import follow
+from seqlens.workflows.fitting import check_carried, fit_examples, fresh_model, run_fit
+from seqlens.workflows.follow import check_same_data, follow
 from seqlens.workflows.initial import Initial, forget_initial, put_stored_weights, read_init_record, read_initial
 from seqlens.workflows.preparation import Announce, Prepared, prepare
-from seqlens.workflows.processes import training_group
+from seqlens.workflows.processes import check_processes, training_group
 from seqlens.workflows.recipe_config import resolve_recipe
 
 _NAME_COMMENT = "# recipe: "
@@ -72,6 +72,7 @@ def train(
     """
     announce = announce or (lambda text: None)
     target_device = choose_device(device)
+    check_processes(processes, target_device)
     name, config = _read_recipe(recipe, out, overrides, resume=resume)
     folder = Path(out) if out is not None else Path("runs") / name
     place = told_place()
@@ -118,11 +119,13 @@ def _train_on_examples(start: _Start) -> FitResult:
         config, codec_folder=codec_folder if start.is_resumed else None, announce=start.announce
     )
     start.announce(prepared.summary)
+    check_carried(prepared.task, max(start.processes, told_place().size))
     model = fresh_model(prepared.task, config.seed)
     prepared.task.save(codec_folder)
     start.write_recipe(config)
     with training_group(folder, start.device, start.processes) as group:
         device = torch.device(group.device)
+        check_same_data(group, prepared.fingerprints, prepared.batches_per_epoch)
         result = fit_examples(
             model,
             prepared,
@@ -166,6 +169,7 @@ def _train_on_pairs(start: _Start, init: str | Path | None, init_vocabulary: str
     start.write_recipe(config)
     with training_group(folder, start.device, start.processes) as group:
         device = torch.device(group.device)
+        check_same_data(group, prepared.fingerprints, prepared.batches_per_epoch)
         result = run_fit(
             model, prepared, config, folder, resume=resume, observer=start.observer, device=device, group=group
         )
