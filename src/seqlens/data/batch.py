@@ -25,10 +25,6 @@ class Sequences(NamedTuple):
         positions = torch.arange(self.ids.shape[1], device=self.ids.device)
         return positions < self.lengths.to(self.ids.device).unsqueeze(1)
 
-    def real_ids(self) -> Int[Tensor, " tokens"]:
-        """The ids of all rows one after the other, without padding."""
-        return self.ids[self.mask()]
-
     def twice(self) -> "Sequences":
         """All rows, and then all again."""
         return Sequences(self.ids.repeat(2, 1), self.lengths.repeat(2))

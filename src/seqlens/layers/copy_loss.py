@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from seqlens.layers.vocabulary_loss import VocabularyLoss
+from seqlens.layers.vocabulary_loss import VocabularyLoss, compute_dtype
 
 CHUNK_ROWS = 512
 
@@ -32,8 +32,6 @@ def copy_loss(
     copied = (attention * (source == targets[:, None])).sum(1)
     # The smallest number instead of 0, whose logarithm has no gradient.
     copied = copied.clamp(min=torch.finfo(copied.dtype).tiny).log() + nn.functional.logsigmoid(-gate)
-    kind = features.device.type
-    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else features.dtype
     return VocabularyLoss(
         *_CopyLoss.apply(
             features,
@@ -43,7 +41,7 @@ def copy_loss(
             nn.functional.logsigmoid(gate),
             copied,
             label_smoothing,
-            dtype,
+            compute_dtype(features),
             torch.is_grad_enabled(),
         )
     )

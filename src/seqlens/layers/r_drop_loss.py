@@ -9,14 +9,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from seqlens.layers.projection import rounded_rows, rounds_rows
 from seqlens.layers.vocabulary_blocks import (
     SLICE_ROWS,
+    ScoreBlocks,
     VocabularyGradients,
-    block_scores,
-    block_size,
     keep_gradients,
-    slices,
     take_gradients,
 )
 from seqlens.layers.vocabulary_loss import compute_dtype
@@ -71,34 +68,22 @@ class _RDropLoss(torch.autograd.Function):
         dtype: torch.dtype,
         keep: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        wide = torch.float64 if features.dtype == torch.float64 else torch.float32
-        low_features = rounded_rows(features) if rounds_rows(features) else features.to(dtype)
-        low_weight = weight.to(dtype)
-        low_bias = None if bias is None else bias.to(dtype)
-        gradients = VocabularyGradients(features, weight, low_features, low_weight, wide) if keep else None
-        mean_weight = low_weight.mean(0, dtype=wide)
-        mean_scores = low_features.to(wide) @ mean_weight
-        if bias is not None:
-            mean_scores += bias.mean()
-        sums = _Sums(smoothing, divergence_weight, features.new_zeros((), dtype=wide))
-        size = block_size(len(features), narrow=dtype != wide)
-        size += size % 2
-        room = low_features.new_empty(min(size, len(low_features)), len(weight))
-        wide_room = features.new_empty(2, SLICE_ROWS, len(weight), dtype=wide)
-        for block in slices(len(low_features), size):
-            scores = block_scores(low_features[block], low_weight, low_bias, room)
-            num_rows = min(block.stop, len(features)) - block.start
-            for rows in slices(num_rows, SLICE_ROWS):
+        blocks = ScoreBlocks(features, weight, bias, dtype, multiple=2)
+        gradients = VocabularyGradients(blocks) if keep else None
+        sums = _Sums(smoothing, divergence_weight, features.new_zeros((), dtype=blocks.wide))
+        wide_room = features.new_empty(2, SLICE_ROWS, len(weight), dtype=blocks.wide)
+        for block, scores, parts in blocks:
+            for rows in parts:
                 here = slice(block.start + rows.start, block.start + rows.stop)
                 log_p, p = wide_room[:, : rows.stop - rows.start].unflatten(1, (-1, 2))
                 log_p.copy_(scores[rows].view_as(log_p))
-                sums.add(log_p, p, targets[here.start // 2 : here.stop // 2], mean_scores[here].view(-1, 2))
+                sums.add(log_p, p, targets[here.start // 2 : here.stop // 2], blocks.mean_scores[here].view(-1, 2))
                 if gradients is not None:
                     gradients.bias += p.sum((0, 1))
                     scores[rows] = p.flatten(0, 1)
             if gradients is not None:
-                gradients.add(block, scores, scores.new_ones(num_rows, dtype=wide))
-        found = None if gradients is None else gradients.finish(smoothing / 2, mean_weight)
+                gradients.add(block, scores, scores.new_ones(parts[-1].stop, dtype=blocks.wide))
+        found = None if gradients is None else gradients.finish(smoothing / 2)
         keep_gradients(ctx, found, features, weight, bias)
         ctx.mark_non_differentiable(sums.nll, sums.divergence)
         return sums.entropy + divergence_weight / 2 * sums.divergence, sums.nll, sums.divergence

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlens.layers.product import has_fast_products, outer_sum, rows_product
+from seqlens.layers.projection import rounded_rows, rounds_rows
 
 NUM_BLOCKS = 24
 MIN_BLOCK_ROWS = 64
@@ -34,11 +35,13 @@ class VocabularyGradients:
     them (z is the softmax's divisor, made up for in the narrow factor). The third is the same for every row and entry.
     """
 
-    def __init__(self, features: Tensor, weight: Tensor, low_features: Tensor, low_weight: Tensor, wide: torch.dtype):
-        self.low_features, self.low_weight = low_features, low_weight
-        self.features = torch.empty_like(low_features)
-        self.num_rows = len(features)
-        self.fast = has_fast_products(low_features)
+    def __init__(self, blocks: "ScoreBlocks") -> None:
+        weight, wide = blocks.weight, blocks.wide
+        self.low_features, self.low_weight = blocks.features, weight
+        self.mean_weight = blocks.mean_weight
+        self.features = torch.empty_like(blocks.features)
+        self.num_rows = blocks.num_rows
+        self.fast = has_fast_products(blocks.features)
         # Fast products give the gradient the other way round, the narrow side first.
         self.weight = weight.new_zeros(weight.t().shape if self.fast else weight.shape, dtype=wide)
         self.bias = weight.new_zeros(len(weight), dtype=wide)
@@ -61,19 +64,51 @@ class VocabularyGradients:
         else:
             self.weight += scaled.t() @ shares
 
-    def finish(self, smoothing: float, mean_weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def finish(self, smoothing: float) -> tuple[Tensor, Tensor, Tensor]:
         """Adds what smoothing takes from every entry alike."""
         if self.fast:
             self.weight = self.weight.t().contiguous()
         if smoothing:
             vocab = len(self.weight)
-            self.features.sub_((smoothing * mean_weight).to(self.features.dtype))
+            self.features.sub_((smoothing * self.mean_weight).to(self.features.dtype))
             self.weight.sub_(self.low_features.sum(0, dtype=self.weight.dtype) * (smoothing / vocab))
             self.bias.sub_(smoothing * self.num_rows / vocab)
         return self.features[: self.num_rows], self.weight, self.bias
 
 
-def block_scores(features: Tensor, weight: Tensor, bias: Tensor | None, room: Tensor) -> Tensor:
+@final
+class ScoreBlocks:
+    """`features @ weight.T + bias`, a block of rows at a time, in `dtype`; what is summed is in `wide`.
+
+    Of the features, rows after `num_rows` only round their number up. Blocks have a multiple of `multiple` rows.
+    """
+
+    def __init__(
+        self, features: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype, *, multiple: int = 1
+    ) -> None:
+        self.wide = torch.float64 if features.dtype == torch.float64 else torch.float32
+        self.num_rows = len(features)
+        self.features = rounded_rows(features) if rounds_rows(features) else features.to(dtype)
+        self.weight = weight.to(dtype)
+        self.bias = None if bias is None else bias.to(dtype)
+        self.mean_weight = self.weight.mean(0, dtype=self.wide)
+        # A row's mean score, which smoothing needs, is a narrow product.
+        self.mean_scores = self.features.to(self.wide) @ self.mean_weight
+        if bias is not None:
+            self.mean_scores += bias.mean()
+        size = block_size(len(features), narrow=dtype != self.wide)
+        self.size = -(-size // multiple) * multiple
+
+    def __iter__(self) -> Iterator[tuple[slice, Tensor, list[slice]]]:
+        """Yields each block's rows, their scores, and the slices of the block that go through a softmax together."""
+        # Memory that is new each time is zeroed by the system each time, which took as long as the products.
+        room = self.features.new_empty(min(self.size, len(self.features)), len(self.weight))
+        for block in slices(len(self.features), self.size):
+            scores = _block_scores(self.features[block], self.weight, self.bias, room)
+            yield block, scores, list(slices(min(block.stop, self.num_rows) - block.start, SLICE_ROWS))
+
+
+def _block_scores(features: Tensor, weight: Tensor, bias: Tensor | None, room: Tensor) -> Tensor:
     """`features @ weight.T + bias`, written into the first rows of `room`."""
     scores = room[: len(features)]
     if has_fast_products(features):

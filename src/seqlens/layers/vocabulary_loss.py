@@ -10,14 +10,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from seqlens.layers.projection import rounded_rows, rounds_rows
 from seqlens.layers.vocabulary_blocks import (
     SLICE_ROWS,
+    ScoreBlocks,
     VocabularyGradients,
-    block_scores,
-    block_size,
     keep_gradients,
-    slices,
     take_gradients,
 )
 
@@ -67,25 +64,14 @@ class _VocabularyLoss(torch.autograd.Function):
         dtype: torch.dtype,
         keep: bool,
     ) -> tuple[Tensor, Tensor]:
-        wide = torch.float64 if features.dtype == torch.float64 else torch.float32
-        low_features = rounded_rows(features) if rounds_rows(features) else features.to(dtype)
-        low_weight = weight.to(dtype)
-        low_bias = None if bias is None else bias.to(dtype)
-        gradients = VocabularyGradients(features, weight, low_features, low_weight, wide) if keep else None
-        mean_weight = low_weight.mean(0, dtype=wide)
-        mean_scores = low_features.to(wide) @ mean_weight
-        if bias is not None:
-            mean_scores += bias.mean()
-        total = torch.zeros((), dtype=wide, device=features.device)
+        blocks = ScoreBlocks(features, weight, bias, dtype)
+        gradients = VocabularyGradients(blocks) if keep else None
+        total = features.new_zeros((), dtype=blocks.wide)
         nll = torch.zeros_like(total)
-        size = block_size(len(features), narrow=dtype != wide)
-        # Memory that is new each time is zeroed by the system each time, which took as long as the products.
-        room = low_features.new_empty(min(size, len(low_features)), len(weight))
-        slice_scores = None if dtype == wide else features.new_empty(SLICE_ROWS, len(weight), dtype=wide)
-        for block in slices(len(low_features), size):
-            scores = block_scores(low_features[block], low_weight, low_bias, room)
+        slice_scores = None if dtype == blocks.wide else features.new_empty(SLICE_ROWS, len(weight), dtype=blocks.wide)
+        for block, scores, parts in blocks:
             divisors = []
-            for rows in slices(min(block.stop, len(features)) - block.start, SLICE_ROWS):
+            for rows in parts:
                 here = slice(block.start + rows.start, block.start + rows.stop)
                 part = scores[rows]
                 if slice_scores is not None:
@@ -98,7 +84,7 @@ class _VocabularyLoss(torch.autograd.Function):
                 row_nll = normaliser - target_score
                 nll += row_nll.sum()
                 if smoothing:
-                    row_nll = (1 - smoothing) * row_nll + smoothing * (normaliser - mean_scores[here])
+                    row_nll = (1 - smoothing) * row_nll + smoothing * (normaliser - blocks.mean_scores[here])
                 total += row_nll.sum()
                 if gradients is None:
                     continue
@@ -109,9 +95,7 @@ class _VocabularyLoss(torch.autograd.Function):
                 divisors.append(divisor)
             if gradients is not None:
                 gradients.add(block, scores, torch.cat(divisors))
-        keep_gradients(
-            ctx, None if gradients is None else gradients.finish(smoothing, mean_weight), features, weight, bias
-        )
+        keep_gradients(ctx, None if gradients is None else gradients.finish(smoothing), features, weight, bias)
         ctx.mark_non_differentiable(nll)
         return total, nll
 

@@ -18,7 +18,7 @@ import torch.distributed as dist
 from jaxtyping import Int64
 from torch import Tensor, nn
 
-from seqlens.errors import RequestError, WorkError
+from seqlens.errors import WorkError
 
 Value = TypeVar("Value")
 Rows = Int64[np.ndarray, "batch"]
@@ -129,21 +129,12 @@ def joined_group(place: Place, device: torch.device, store: Any = None) -> Itera
     default it is at MASTER_ADDR and MASTER_PORT.
 
     Raises:
-        RequestError: there are fewer CUDA devices than processes on this machine, or the device is of another kind.
         LostProcessError: the others cannot be reached.
     """
     if place.size == 1:
         yield Group(device=device)
         return
-    if device.type not in ("cpu", "cuda"):
-        raise RequestError(f"Several processes train on cpu or cuda, not on '{device}'.")
     if device.type == "cuda":
-        there = torch.cuda.device_count()
-        if place.local_rank >= there:
-            raise RequestError(
-                f"Process {place.local_rank + 1} of this machine has no CUDA device of its own, as there are {there}; "
-                "start fewer processes, or give --device cpu."
-            )
         device = torch.device("cuda", place.local_rank)
         torch.cuda.set_device(device)
     # What is on the CPU goes by Gloo also there, which notices at once when a process has ended.

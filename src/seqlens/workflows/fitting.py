@@ -69,9 +69,10 @@ def run_fit(
     as many as the recipe says.
 
     Raises:
-        RequestError: validation does not give `config.training.metric`.
+        RequestError: validation does not give `config.training.metric`, or the processes have different data.
     """
     task = prepared.task
+    _check_same_data(group, prepared.fingerprints, prepared.batches_per_epoch)
     check_metric(config.training.metric, validated(task))
     source = make_batches(prepared, prefetch=config.batches.prefetch, group=group)
     validation_batches = length_batches(prepared.validation.lengths, config.batches.max_tokens)
@@ -118,6 +119,7 @@ def fit_examples(
     group: Group = ALONE,
 ) -> FitResult:
     """Trains the model of a recipe that learns from examples in `folder`. Group and RequestError as for `run_fit`."""
+    _check_same_data(group, prepared.fingerprints, prepared.batches_per_epoch)
     check_metric(config.training.metric, prepared.task.validated)
     source = prepared.batches(prefetch=config.batches.prefetch, group=group)
     compute_loss, carried = _loss_of(prepared.task, model)
@@ -152,6 +154,17 @@ def check_carried(task: ExampleTask[Any, Any], processes: int) -> None:
         raise RequestError(
             f"A model that carries its state from batch to batch is trained by one process, not by {processes}."
         )
+
+
+def _check_same_data(group: Group, fingerprints: Mapping[str, str], batches_per_epoch: int) -> None:
+    """Called by every process of a group, each with what it has found.
+
+    Raises:
+        RequestError: one of them has found something else than the first.
+    """
+    mine = (dict(fingerprints), batches_per_epoch)
+    if group.largest(int(group.from_first(mine) != mine)):
+        raise RequestError("The processes do not find the same training data: it must be the same on every machine.")
 
 
 def _loss_of(

@@ -3,16 +3,14 @@
 import os
 import signal
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from seqlens.config import load_config
-from seqlens.errors import RequestError
 from seqlens.inference.run_folder import CODEC_FOLDER
-from seqlens.training.group import Group, LostProcessError, Place, joined_group, told_place
+from seqlens.training.group import LostProcessError, Place, joined_group, told_place
 from seqlens.training.observer import FitResult
 from seqlens.training.run_config import RunConfig
 from seqlens.workflows.claim import RECIPE_FILE
@@ -31,27 +29,14 @@ def follow(folder: Path, place: Place, device: torch.device, store: Any = None) 
         config, codec_folder = load_config(RunConfig, folder / RECIPE_FILE), folder / CODEC_FOLDER
         if config.learns_from_pairs:
             pairs = prepare(config, codec_folder=codec_folder, announce=_say_nothing)
-            check_same_data(group, pairs.fingerprints, pairs.batches_per_epoch)
             model = fresh_model(pairs.task, config.seed)
             result = run_fit(model, pairs, config, folder, device=device, group=group)
         else:
             examples = prepare_examples(config, codec_folder=codec_folder, announce=_say_nothing)
-            check_same_data(group, examples.fingerprints, examples.batches_per_epoch)
             module = fresh_model(examples.task, config.seed)
             result = fit_examples(module, examples, config, folder, device=device, group=group)
         group.wait()
     return result
-
-
-def check_same_data(group: Group, fingerprints: Mapping[str, str], batches_per_epoch: int) -> None:
-    """Called by every process of a group, each with what it has found.
-
-    Raises:
-        RequestError: one of them has found something else than the first.
-    """
-    mine = (dict(fingerprints), batches_per_epoch)
-    if group.largest(int(group.from_first(mine) != mine)):
-        raise RequestError("The processes do not find the same training data: it must be the same on every machine.")
 
 
 def serve() -> None:

@@ -28,21 +28,25 @@ def check_processes(processes: int, device: torch.device) -> None:
     """Refuses what `training_group` could not do, before anything is written.
 
     Raises:
-        RequestError: torchrun has started processes already, or there are too few CUDA devices.
+        RequestError: torchrun has started processes already, or devices are too few or of a kind that cannot be used.
     """
     place = told_place()
     if processes < 1:
         raise RequestError(f"'processes' is {processes}, expected 1 or more.")
-    if processes == 1:
-        return
-    if place.size > 1:
+    if processes > 1 and place.size > 1:
         raise RequestError(f"torchrun has started {place.size} processes already; leave 'processes' out.")
+    if max(processes, place.size) == 1:
+        return
     if device.type not in ("cpu", "cuda"):
         raise RequestError(f"Several processes train on cpu or cuda, not on '{device}'.")
     if device.index is not None:
-        raise RequestError(f"Each of the 'processes' has a device of its own: give '{device.type}', not '{device}'.")
-    if device.type == "cuda" and processes > (there := torch.cuda.device_count()):
-        raise RequestError(f"'processes' is {processes}, expected at most one for each CUDA device; there are {there}.")
+        raise RequestError(f"Each of the processes has a device of its own: give '{device.type}', not '{device}'.")
+    here_at_least = max(processes, place.local_rank + 1)
+    if device.type == "cuda" and here_at_least > (there := torch.cuda.device_count()):
+        raise RequestError(
+            f"There are {here_at_least} processes on this machine, expected at most one for each CUDA device, of which "
+            f"there are {there}; start fewer, or give --device cpu."
+        )
 
 
 @contextmanager

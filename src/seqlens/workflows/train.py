@@ -19,7 +19,7 @@ from seqlens.workflows.data_paths import with_absolute_paths
 from seqlens.workflows.example_preparation import prepare_examples
 from seqlens.workflows.finishing import finish_example_run, finish_run
 from seqlens.workflows.fitting import check_carried, fit_examples, fresh_model, run_fit
-from seqlens.workflows.follow import check_same_data, follow
+from seqlens.workflows.follow import follow
 from seqlens.workflows.initial import Initial, forget_initial, put_stored_weights, read_init_record, read_initial
 from seqlens.workflows.preparation import Announce, Prepared, prepare
 from seqlens.workflows.processes import check_processes, training_group
@@ -125,7 +125,6 @@ def _train_on_examples(start: _Start) -> FitResult:
     start.write_recipe(config)
     with training_group(folder, start.device, start.processes) as group:
         device = torch.device(group.device)
-        check_same_data(group, prepared.fingerprints, prepared.batches_per_epoch)
         result = fit_examples(
             model,
             prepared,
@@ -169,7 +168,6 @@ def _train_on_pairs(start: _Start, init: str | Path | None, init_vocabulary: str
     start.write_recipe(config)
     with training_group(folder, start.device, start.processes) as group:
         device = torch.device(group.device)
-        check_same_data(group, prepared.fingerprints, prepared.batches_per_epoch)
         result = run_fit(
             model, prepared, config, folder, resume=resume, observer=start.observer, device=device, group=group
         )

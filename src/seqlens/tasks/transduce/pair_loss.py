@@ -20,14 +20,18 @@ def pair_loss(config: TransduceConfig, model: Transducer, batch: PairBatch, step
     `step` is that of the training, from 1; without it the decoder reads true tokens only.
     """
     assert batch.target is not None
-    targets, count = batch.target.real_ids(), int(batch.target.lengths.sum())
+    ids = batch.target.ids
+    places = batch.target.mask().flatten().nonzero()[:, 0]
+    targets, count = ids.flatten().index_select(0, places), len(places)
     if not model.training:
         # Nothing is smoothed: the loss of validation is then its perplexity's logarithm.
-        output, _ = _read(config, model, batch, None)
+        output, _ = _read(config, model, batch, places, None)
         loss = output.loss(targets)
         return LossSum(loss.total, count, {"nll": loss.nll.item()})
-    readings = 2 if config.r_drop_weight else 1
-    output, attention = _read(config, model, batch if readings == 1 else batch.twice(), step)
+    readings = 1
+    if config.r_drop_weight:
+        readings, batch, places = 2, batch.twice(), torch.cat((places, places + ids.numel()))
+    output, attention = _read(config, model, batch, places, step)
     total, parts = _cross_entropy(config, output, targets)
     if attention is not None:
         repeated = attention / readings
@@ -43,12 +47,11 @@ def shift_right(targets: Int[Tensor, "batch time"]) -> Int[Tensor, "batch time"]
 
 
 def _read(
-    config: TransduceConfig, model: Transducer, batch: PairBatch, step: int | None
+    config: TransduceConfig, model: Transducer, batch: PairBatch, places: Int[Tensor, " tokens"], step: int | None
 ) -> tuple[TransducerOutput, Float[Tensor, ""] | None]:
-    """The output at every true token of the targets, and the coverage loss if training asks for it."""
+    """The output at `places`, the true tokens of the flattened targets; the coverage loss if training asks for it."""
     assert batch.target is not None
     target, inputs = batch.target, shift_right(batch.target.ids)
-    places = target.mask().flatten().nonzero()[:, 0]
     covers = model.training and config.coverage_weight > 0
     if not covers and not (step and config.scheduled_sampling):
         return model(batch.source.ids, batch.source.lengths, inputs, target.lengths).select(places), None
