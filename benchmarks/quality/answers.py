@@ -12,13 +12,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, final
+from typing import Annotated, Any, final
 
 import numpy as np
 import typer
 from jaxtyping import Int64
 
 from benchmarks.command import run_command
+from benchmarks.quality.scores import KEPT_SCORES
 from benchmarks.rows import Row
 from seqlens.cli.guard import guarded
 from seqlens.cli.printing import note
@@ -31,8 +32,6 @@ from seqlens.tasks.transduce.analysis.texts import source_numbers
 from seqlens.tasks.transduce.analysis.training_text import TrainingText
 
 LARGEST_FILE = 100_000
-SCORES: Final = ("bleu_lowercase", "bleu_cased", "chrf_lowercase", "chrf_cased", "exact_match_cased")
-"""What can be compared: a sentence's counts are kept for each."""
 
 
 @final
@@ -70,7 +69,7 @@ def keep_answers(
     """Writes both files; of many sentences the first ones, as many as fit."""
     lines = [answer.replace("\r", " ").replace("\n", " ") + "\n" for answer in answers]
     write_atomically(folder / f"{stem}.txt.gz", _pack(lines[: _fitting(lines)]))
-    found = {score: _statistics(score, answers, references) for score in SCORES}
+    found = {score: _statistics(score, answers, references) for score in KEPT_SCORES}
     numbers = source_numbers(sources, TrainingText.read(training_sources), language)
     rows = [
         " ".join(
@@ -83,7 +82,7 @@ def keep_answers(
     head = {
         "format": 1,
         "fingerprint": fingerprint,
-        "references": found[SCORES[0]].references_id,
+        "references": found[KEPT_SCORES[0]].references_id,
         "num_in_split": len(answers),
         "numbers": list(numbers),
         "scores": {score: one.per_example.shape[1] for score, one in found.items()},

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, final
 
 from benchmarks.quality.made import MadeData
+from benchmarks.quality.scores import KEPT_SCORES, KeptScore
 from seqlens.errors import RequestError, did_you_mean
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -52,8 +53,8 @@ class Entry:
     """Cross-validate: so many trainings, scored together as the one split `folds`."""
     repeats: int = 1
     goals: tuple[Goal, ...] = ()
-    shown_by_length: str | None = None
-    """A score of translations, such as `bleu_cased`, that is also shown by the length of the source."""
+    shown_by_length: KeptScore | None = None
+    """A score of translations that is also shown by the length of the source."""
 
     def __post_init__(self) -> None:
         """Refuses what could not be run or shown, with a ValueError."""
@@ -69,6 +70,7 @@ class Entry:
             raise ValueError(f"{self.name}: the data are those of 'made', not of an override")
         if self.folds is not None and self.splits != ("folds",):
             raise ValueError(f"{self.name}: an entry with 'folds' has the one split 'folds', not {self.splits}")
+        _check_kept(self.name, "shown_by_length", self.shown_by_length)
         for goal in self.goals:
             if goal.split not in self.splits:
                 raise ValueError(f"{self.name}: a goal names the split '{goal.split}', which is not in 'splits'")
@@ -84,9 +86,8 @@ class Entry:
 class Comparison:
     """Whether one entry beats another: a paired test on the same sentences, over the seeds that both have.
 
-    `score` is a name such as `bleu_lowercase`; with `unknown_only` only sentences with words never seen in training
-    count, which is what a cure for unknown words is for. `by_length` adds the score by source length, as a table and a
-    picture.
+    With `unknown_only` only sentences with words never seen in training count, which is what a cure for unknown words
+    is for. `by_length` adds the score by source length, as a table and a picture.
     """
 
     name: str
@@ -95,7 +96,7 @@ class Comparison:
     """An entry's name."""
     baseline: str
     split: str = "test"
-    score: str = "bleu_lowercase"
+    score: KeptScore = "bleu_lowercase"
     unknown_only: bool = False
     by_length: bool = False
 
@@ -105,6 +106,7 @@ class Comparison:
             raise ValueError(f"the name '{self.name}' must be words of a-z and 0-9 joined by '-'")
         if self.system == self.baseline:
             raise ValueError(f"{self.name}: an entry is compared with itself")
+        _check_kept(self.name, "score", self.score)
 
 
 @final
@@ -119,6 +121,12 @@ class ModelTable:
     split: str
     scores: tuple[str, ...]
     """Names in a row's scores; the first chooses the strongest baseline."""
+
+
+def _check_kept(name: str, field_name: str, score: str | None) -> None:
+    if score is not None and score not in KEPT_SCORES:
+        near = did_you_mean(score, KEPT_SCORES)
+        raise ValueError(f"{name}: '{field_name}' is '{score}', expected one of {', '.join(KEPT_SCORES)}.{near}")
 
 
 def check_plan(

@@ -22,6 +22,7 @@ from benchmarks.quality.scores import (
 )
 from benchmarks.quality.table_page import model_table
 from benchmarks.rows import Row
+from seqlens.errors import RequestError, did_you_mean
 
 _FIGURE_COLUMNS = (
     "figure",
@@ -71,6 +72,8 @@ def _figure_rows(entry: Entry, groups: Sequence[Group]) -> list[Sequence[str]]:
         sign = "≥" if goal.better == "higher" else "≤"
         to_reach = f"{sign} {goal.to_reach:g} ({goal.source})"
         scores = groups[0].scores(goal.split, goal.score) if groups else []
+        if groups and not scores:
+            _check_scored(entry, goal, groups[0])
         if not scores:
             planned = ", ".join(map(str, entry.seeds))
             blank = [NOTHING] * 2
@@ -100,6 +103,16 @@ def _figure_rows(entry: Entry, groups: Sequence[Group]) -> list[Sequence[str]]:
             )
         )
     return lines
+
+
+def _check_scored(entry: Entry, goal: Goal, group: Group) -> None:
+    """Refuses a goal for a score that its split has been given no value of: it would be "not run yet" for ever."""
+    known = list(group.newest["splits"].get(goal.split, {}).get("scores", ()))
+    if known:
+        raise RequestError(
+            f"{entry.name}: a goal names the score '{goal.score}', but the rows have on '{goal.split}' "
+            f"{', '.join(sorted(known))}.{did_you_mean(goal.score, known)}"
+        )
 
 
 def verdict(goal: Goal, entry: Entry, group: Group) -> str:

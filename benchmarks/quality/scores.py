@@ -2,10 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
-from typing import Any
+from typing import Any, Final, Literal, get_args
 
 from benchmarks.quality.markdown import NOTHING
 from benchmarks.rows import Row
+
+KeptScore = Literal["bleu_lowercase", "bleu_cased", "chrf_lowercase", "chrf_cased", "exact_match_cased"]
+"""What translations can be compared by: a sentence's counts are kept for each."""
+KEPT_SCORES: Final[tuple[KeptScore, ...]] = get_args(KeptScore)
 
 _SCORE_NAMES = {
     "bleu": "BLEU",

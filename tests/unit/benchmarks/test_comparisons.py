@@ -206,5 +206,7 @@ def test_a_comparison_without_its_entries_is_refused() -> None:
             check_plan(ENTRIES, [wrong])
     with pytest.raises(ValueError, match="compared with itself"):
         dataclasses.replace(COMPARISON, system="bottleneck")
+    with pytest.raises(ValueError, match=r"'score' is 'chrf_case', expected one of .*mean 'chrf_cased'"):
+        dataclasses.replace(COMPARISON, score="chrf_case")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="have the name"):
         check_plan(ENTRIES, [COMPARISON, COMPARISON])

@@ -55,6 +55,7 @@ def test_a_misspelt_override_is_refused() -> None:
         ({"seeds": (1, 1)}, "seeds"),
         ({"splits": ()}, "splits"),
         ({"overrides": {"seed": 3}}, "seed"),
+        ({"shown_by_length": "bleu_case"}, "'shown_by_length' is 'bleu_case'.*mean 'bleu_cased'"),
         ({"goals": (Goal(split="test_2017", score="bleu_cased", to_reach=1, source="nobody"),)}, "test_2017"),
     ],
 )

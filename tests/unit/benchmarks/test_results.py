@@ -14,6 +14,7 @@ from benchmarks.quality.plan import COMPARISONS, PLAN, TABLES
 from benchmarks.quality.results import results, results_page
 from benchmarks.rows import read_rows
 from benchmarks.speed.figures import Figure, Result, to_row
+from seqlens.errors import RequestError
 
 ENTRY = Entry(
     name="de-en",
@@ -163,6 +164,12 @@ def test_verdicts(values: tuple[float, ...], minutes: float, verdict: str) -> No
 def test_what_was_not_run_is_said() -> None:
     line = figure(results_page([], [], [ENTRY]))
     assert line[2:8] == ["1, 2, 3", "–", "–", "28.1 (a tutorial)", "≥ 32 (the issue)", "not run yet"]
+
+
+def test_a_goal_for_a_score_that_no_row_has_is_refused() -> None:
+    goal = replace(ENTRY.goals[0], score="bleu_lowercased")
+    with pytest.raises(RequestError, match=r"^de-en: .*'bleu_lowercased'.*on 'test' bleu_cased.*mean 'bleu_lowercase'"):
+        results_page([make_row(1, 30.0)], [], [replace(ENTRY, goals=(goal,))])
 
 
 def test_a_seed_that_was_not_planned_counts_in_the_mean() -> None:
