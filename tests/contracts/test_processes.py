@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -96,6 +97,44 @@ def test_more_processes_go_on_with_what_one_began(tmp_path: Path) -> None:
     assert_same_training(whole, parts)
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        # The loss falls, so with `max` the first validation stays the best.
+        {"training.validate_every": 2, "training.mode": "max", "training.patience": 2},
+        {"training.validate_every": 2, "training.average_last": 3, "training.max_steps": 8},
+        {"training.max_steps": 6, "task.r_drop_weight": 1.0},
+        {"training.max_steps": 6, "training.max_seconds": 1e6, "training.schedule.follow_time": True},
+    ],
+    ids=["early stopping", "averaged weights", "R-Drop", "a rate that follows the time"],
+)
+def test_what_training_can_be_asked_for_two_processes_do_too(overrides: dict[str, object], tmp_path: Path) -> None:
+    results = [
+        seqlens.train("translation/smoke", out=tmp_path / str(count), overrides=overrides, processes=count).result
+        for count in (1, 2)
+    ]
+    assert_same_training(tmp_path / "1", tmp_path / "2")
+    assert results[0].steps == results[1].steps == overrides.get("training.max_steps", 6)
+    mine, theirs = (seqlens.evaluate(tmp_path / name).scores for name in ("1", "2"))
+    assert {name: score.value for name, score in mine.items()} == pytest.approx(
+        {name: score.value for name, score in theirs.items()}
+    )
+
+
+def test_two_processes_start_from_another_run(tmp_path: Path) -> None:
+    seqlens.train("translation/smoke", out=tmp_path / "first", overrides={"training.max_steps": 10})
+    for count in (1, 2):
+        seqlens.train(
+            "translation/smoke",
+            out=tmp_path / str(count),
+            overrides={"training.max_steps": 6},
+            init=tmp_path / "first",
+            processes=count,
+        )
+    assert_same_training(tmp_path / "1", tmp_path / "2")
+    assert log_of(tmp_path / "2")[0]["loss"] < 0.9 * log_of(tmp_path / "first")[0]["loss"]  # type: ignore[operator]
+
+
 def test_each_process_drops_other_entries() -> None:
     from seqlens.training.randomness import seed_for
 
@@ -117,6 +156,21 @@ def test_a_process_that_cannot_start_is_told_with_its_last_words(
     monkeypatch.setattr(processes, "_PROGRAM", "raise SystemExit('no memory for me')")
     with pytest.raises(WorkError, match=r"Process 2 of 2 ended with exit code 1.*\n.*no memory for me"):
         seqlens.train("translation/smoke", out=tmp_path / "run", processes=2)
+
+
+def test_processes_already_started_end_if_another_cannot_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start, started = subprocess.Popen, []
+
+    def first_only(*arguments: Any, **named: Any) -> Any:
+        if started:
+            raise OSError("no process left")
+        started.append(start(*arguments, **named))
+        return started[0]
+
+    monkeypatch.setattr(processes.subprocess, "Popen", first_only)
+    with pytest.raises(WorkError, match=r"Process 3 of 3 cannot be started: no process left\."):
+        seqlens.train("translation/smoke", out=tmp_path / "run", processes=3)
+    assert [process.poll() for process in started] == [-signal.SIGKILL]
 
 
 def test_a_process_that_ends_in_the_middle_ends_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,26 @@ def check_metric(metric: str, given: Collection[str]) -> None:
         )
 
 
+def finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    """Metrics as JSON can hold them: None for a value that is not finite."""
+    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+
+
+_LOWER_IS_BETTER = ("loss", "perplexity", "log_loss", "bits_per_character", "calibration_error")
+_HIGHER_IS_BETTER = ("bleu", "chrf", "exact_match", "accuracy", "f1", "macro_f1", "coding_f1", "correlation")
+
+
+def doubt_mode(metric: str, mode: Literal["min", "max"]) -> str | None:
+    """A sentence for who would keep the worst weights; None where the mode suits the metric, or that is not known."""
+    suits = "min" if metric in _LOWER_IS_BETTER else "max" if metric in _HIGHER_IS_BETTER else mode
+    if suits == mode:
+        return None
+    return (
+        f"'training.mode' is '{mode}', but of the metric '{metric}' the {'smallest' if suits == 'min' else 'largest'} "
+        f"is the best: the weights that are kept would be the worst. Set 'training.mode' to '{suits}'."
+    )
+
+
 @final
 class BestTracker:
     """Follows one validation metric. A value that is not a number is never the best."""
@@ -44,7 +64,7 @@ class BestTracker:
             self._validations_since += 1
             return False
         self.step = step
-        self.metrics = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+        self.metrics = finite(metrics)
         self._validations_since = 0
         return True
 

@@ -54,6 +54,9 @@ class CosineSchedule:
     kind: Literal["cosine"] = "cosine"
     warmup_steps: AtLeastZero = 0
     final_fraction: Fraction = 0.0
+    follow_time: bool = False
+    """End with `max_seconds`, too, where that comes before the last step, so that a training cut by time has had its
+    small rates. Such a training can be repeated only on a machine as fast."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,8 @@ class LinearSchedule:
     kind: Literal["linear"] = "linear"
     warmup_steps: AtLeastZero = 0
     final_fraction: Fraction = 0.0
+    follow_time: bool = False
+    """As for `cosine`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,12 +133,19 @@ class TrainingConfig:
         limits = (self.max_steps, self.max_epochs, self.max_seconds, self.patience)
         if all(limit is None for limit in limits):
             raise ValueError("nothing ends this training; give 'max_steps', 'max_epochs', 'max_seconds' or 'patience'")
-        if self.schedule.kind in ("cosine", "linear") and self.max_steps is None and self.max_epochs is None:
-            raise ValueError(
-                f"the schedule '{self.schedule.kind}' runs to the last step, so it needs 'max_steps' or 'max_epochs'"
-            )
+        if isinstance(self.schedule, CosineSchedule | LinearSchedule):
+            self._check_end(self.schedule)
         if self.average_last and self.ema_decay is not None:
             raise ValueError("'average_last' and 'ema_decay' are two choices of the final weights; give one of them")
+
+    def _check_end(self, schedule: "CosineSchedule | LinearSchedule") -> None:
+        if schedule.follow_time and self.max_seconds is None:
+            raise ValueError("a schedule with 'follow_time' ends with 'max_seconds', so that must be given")
+        if not schedule.follow_time and self.max_steps is None and self.max_epochs is None:
+            raise ValueError(
+                f"the schedule '{schedule.kind}' runs to the last step, so it needs 'max_steps' or 'max_epochs', or "
+                "'follow_time' and 'max_seconds'"
+            )
 
     @property
     def steps_between_checkpoints(self) -> int:

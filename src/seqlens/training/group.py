@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from seqlens.errors import WorkError
 
 Value = TypeVar("Value")
+Number = TypeVar("Number", int, float)
 Rows = Int64[np.ndarray, "batch"]
 
 # A validation or the writing of a checkpoint may take long; a process that ends is noticed at once all the same.
@@ -58,14 +59,14 @@ class Group:
         """Of the rows of a batch those that this process reads: every `size`-th, so that all shares are as long."""
         return rows[self.rank :: self.size]
 
-    def largest(self, number: int) -> int:
+    def largest(self, number: Number) -> Number:
         """The largest of a number that each process has."""
         if self.size == 1:
             return number
-        found = torch.tensor(number)
+        found = torch.tensor(number, dtype=torch.float64 if isinstance(number, float) else torch.int64)
         with _together():
             dist.all_reduce(found, dist.ReduceOp.MAX)
-            return int(found)
+            return type(number)(found)
 
     def from_first(self, value: Value | None) -> Value:
         """What the first process has; a picklable value, which the others need not give."""

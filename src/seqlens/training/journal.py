@@ -1,4 +1,7 @@
-"""What a training writes down as it goes: `log.jsonl`, which depends on the seed alone, and `times.jsonl`."""
+"""What a training writes down as it goes: `log.jsonl`, which depends on the seed alone, and `times.jsonl`.
+
+Where the time ends a schedule, `log.jsonl` depends on that too.
+"""
 
 import time
 from collections.abc import Callable, Mapping

@@ -14,6 +14,7 @@ from torch import nn
 
 from seqlens.errors import WorkError
 from seqlens.tasks.loss_sum import LossSum
+from seqlens.training.best import doubt_mode, finite
 from seqlens.training.checkpoint import CheckpointStore
 from seqlens.training.config import TrainingConfig
 from seqlens.training.final_weights import put_final_weights
@@ -54,9 +55,10 @@ def fit(
     """Trains `model` in place, and leaves in it the weights that `config` asks for (by default the best), in eval mode.
 
     Writes `log.jsonl`, `times.jsonl` and `checkpoints/` in `folder`. Killed at any moment and called again with
-    `resume=True`, it ends with the same bytes as if it had not been (apart from times; on one CPU configuration),
-    provided `compute_loss` and `validate` keep no state of their own but in `carried`. The global random generators are
-    seeded for each step and each validation by `seed` and the step's number, and are afterwards as they were.
+    `resume=True`, it ends with the same bytes as if it had not been (apart from times; on one CPU configuration; not
+    where time ends it or its schedule), provided `compute_loss` and `validate` keep no state of their own but in
+    `carried`. The global random generators are seeded for each step and each validation by `seed` and the step's
+    number, and are afterwards as they were.
 
     Args:
         compute_loss: the loss of a batch as a sum and a count; called in train mode.
@@ -83,6 +85,8 @@ def fit(
     observer = observer if observer is not None and group.is_first else Observers()
     keep = max(config.keep_checkpoints, config.average_last)
     store = CheckpointStore(folder / "checkpoints", every=config.steps_between_checkpoints, keep=keep)
+    if doubt := doubt_mode(config.metric, config.mode):
+        observer.on_warning(doubt)
     model.to(device)
     with undisturbed_randomness(device), noticing_interruption() as interruption:
         state = TrainingState(
@@ -164,6 +168,9 @@ class _Training:
     def result(self, reason: StopReason, weights: WeightsKind) -> FitResult:
         """How it ended, with the weights that were put into the model."""
         best = self.state.best
+        final = best.metrics
+        if weights == "average":  # no validation has seen this mean yet; who interrupts is not kept waiting for one
+            final = {} if reason == "interrupted" else finite(self._validated())
         return FitResult(
             steps=self.state.step,
             epochs=self.epochs,
@@ -172,6 +179,7 @@ class _Training:
             best_metrics=best.metrics,
             stop_reason=reason,
             weights=weights,
+            final_metrics=final,
             processes=self.group.size,
         )
 
@@ -181,6 +189,12 @@ class _Training:
             return reason
         number = self.group.largest(0 if reason is None else 1 + _REASONS.index(reason))
         return _REASONS[number - 1] if number else None
+
+    def time_share(self) -> float:
+        """How much of `max_seconds` is over, for a schedule that follows it; the same in every process."""
+        if self.config.max_seconds is None or not self.state.schedule.follows_time:
+            return 0.0
+        return self.group.largest(min(1.0, self.journal.seconds / self.config.max_seconds))
 
     def limit_reached(self, interruption: Interruption) -> StopReason | None:
         config, state = self.config, self.state
@@ -210,7 +224,7 @@ class _Training:
         state, config = self.state, self.config
         start = time.perf_counter()
         epoch = state.batches.epoch
-        learning_rate = state.schedule.learning_rate(state.step + 1)
+        learning_rate = state.schedule.learning_rate(state.step + 1, self.time_share())
         seed_everything(seed_for(self.seed, "step", state.step + 1, self.group.rank), state.device)
         state.model.train()
         result = train_step(

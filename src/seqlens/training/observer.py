@@ -1,7 +1,7 @@
 """Who looks on while a model trains: a progress line, a live chart, a test. The loop itself prints nothing."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, final, runtime_checkable
 
 StopReason = Literal["max_steps", "max_epochs", "max_seconds", "early_stopping", "interrupted"]
@@ -53,6 +53,8 @@ class FitResult:
     """All metrics of the best validation; None for a value that was not finite."""
     stop_reason: StopReason
     weights: WeightsKind
+    final_metrics: Mapping[str, float | None] = field(default_factory=dict)
+    """Those of the weights that the model is left with; none where they were not validated."""
     processes: int = 1
     """How many trained together, at the end."""
 

@@ -1,4 +1,4 @@
-"""Learning rates: closed forms over the step, and the plateau rule, which remembers validations."""
+"""Learning rates: closed forms over the step and the time, and the plateau rule, which remembers validations."""
 
 import math
 from collections.abc import Mapping
@@ -31,21 +31,45 @@ def decay_progress(step: int, warmup_steps: int, last_step: int) -> float:
     return max(0.0, (step - warmup_steps) / max(1, last_step - warmup_steps))
 
 
+def time_progress(step: int, warmup_steps: int, time_share: float) -> float:
+    """Returns how much of the time from the end of the warm-up to the end of training is over, from 0 to 1.
+
+    The warm-up is taken to have had its share of the time so far. At a steady pace this is `decay_progress` with the
+    last step that the time allows.
+    """
+    if step <= warmup_steps:
+        return 0.0
+    share = min(time_share, 1.0)
+    of_warmup = share * warmup_steps / step
+    return (share - of_warmup) / (1.0 - of_warmup)
+
+
 @final
 class Schedule:
     """Gives each step its learning rate; told of each validation, because the plateau rule depends on them."""
 
     def __init__(self, config: ScheduleConfig, *, learning_rate: float, last_step: int | None) -> None:
-        """`learning_rate` is the peak; `last_step` is where the cosine and the line end (None for the others)."""
+        """`learning_rate` is the peak; `last_step` is where the cosine and the line end.
+
+        It may be None for the others, and for one that ends with the time.
+        """
         self._config = config
         self._peak = learning_rate
         self._last_step = last_step
         self._validations_without_best = 0
         self._reductions = 0
 
-    def learning_rate(self, step: int) -> float:
-        """Returns the learning rate of update number `step`, counted from 1."""
-        return self._peak * self._fraction(step)
+    @property
+    def follows_time(self) -> bool:
+        """Whether `learning_rate` wants to know how much of the time is over."""
+        return isinstance(self._config, CosineSchedule | LinearSchedule) and self._config.follow_time
+
+    def learning_rate(self, step: int, time_share: float = 0.0) -> float:
+        """Returns the learning rate of update number `step`, counted from 1.
+
+        `time_share` is how much of the training's time is over, from 0 to 1, for a schedule that follows it.
+        """
+        return self._peak * self._fraction(step, time_share)
 
     def observe(self, *, is_best: bool) -> None:
         """Takes note of a validation: whether it brought a new best."""
@@ -65,7 +89,7 @@ class Schedule:
         self._validations_without_best = state["validations_without_best"]
         self._reductions = state["reductions"]
 
-    def _fraction(self, step: int) -> float:
+    def _fraction(self, step: int, time_share: float) -> float:
         config = self._config
         match config:
             case ConstantSchedule():
@@ -73,17 +97,20 @@ class Schedule:
             case InverseSqrtSchedule():
                 return inverse_sqrt_fraction(step, config.warmup_steps)
             case CosineSchedule():
-                wave = 0.5 * (1.0 + math.cos(math.pi * self._progress(step, config.warmup_steps)))
+                wave = 0.5 * (1.0 + math.cos(math.pi * self._progress(config, step, time_share)))
                 falling = config.final_fraction + (1.0 - config.final_fraction) * wave
                 return warmup_fraction(step, config.warmup_steps) * falling
             case LinearSchedule():
-                falling = 1.0 - (1.0 - config.final_fraction) * self._progress(step, config.warmup_steps)
+                falling = 1.0 - (1.0 - config.final_fraction) * self._progress(config, step, time_share)
                 return warmup_fraction(step, config.warmup_steps) * falling
             case PlateauSchedule():
                 reduced = max(config.factor**self._reductions, config.final_fraction)
                 return warmup_fraction(step, config.warmup_steps) * reduced
 
-    def _progress(self, step: int, warmup_steps: int) -> float:
-        if self._last_step is None:
-            raise ValueError(f"the schedule '{self._config.kind}' needs to know the last step")
-        return decay_progress(step, warmup_steps, self._last_step)
+    def _progress(self, config: CosineSchedule | LinearSchedule, step: int, time_share: float) -> float:
+        done = time_progress(step, config.warmup_steps, time_share) if config.follow_time else 0.0
+        if self._last_step is not None:
+            return max(done, decay_progress(step, config.warmup_steps, self._last_step))
+        if not config.follow_time:
+            raise ValueError(f"the schedule '{config.kind}' needs to know the last step")
+        return done

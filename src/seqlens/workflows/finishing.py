@@ -67,6 +67,7 @@ def _write(
     folder: Path,
 ) -> None:
     model.to("cpu")
+    step = None if result.weights == "average" else result.best_step
     facts = {
         "recipe": name,
         "seed": config.seed,
@@ -78,12 +79,12 @@ def _write(
             "stop_reason": result.stop_reason,
             "processes": result.processes,
         },
-        "weights": {"kind": result.weights, "step": result.best_step, "validation": dict(result.best_metrics)},
+        "weights": {"kind": result.weights, "step": step, "validation": dict(result.final_metrics)},
     }
     init = read_init_record(folder)
     if init is not None:
         facts["init"] = init
-    write_json(folder / METRICS_FILE, {"validation": dict(result.best_metrics), "step": result.best_step})
+    write_json(folder / METRICS_FILE, {"validation": dict(result.final_metrics), "step": step})
     write_atomically(folder / "README.md", model_card(name, config, describe, model, facts))
     write_run(folder, task, model, facts)
     if result.stop_reason != "interrupted":

@@ -37,7 +37,7 @@ Trained with seqlens {__version__} (recipe `{name}`, seed {config.seed}).
 ended by {training["stop_reason"]} |
 {started}| weights | {_weights(weights)} |
 
-Validation, where the weights were chosen:
+Validation of these weights, which were chosen by it:
 
 | measure | value |
 |---|---|

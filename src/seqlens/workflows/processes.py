@@ -95,28 +95,13 @@ class _Helpers:
         from torch.distributed import TCPStore  # type: ignore[attr-defined]  # documented, not listed
 
         self.store = TCPStore("127.0.0.1", 0, size, is_master=True, wait_for_workers=False)
-        self._said: list[IO[bytes]] = [tempfile.TemporaryFile() for _ in range(1, size)]  # noqa: SIM115 - `_end` closes
-        shared = {
-            **os.environ,
-            "WORLD_SIZE": str(size),
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(self.store.port),
-            "OMP_NUM_THREADS": str(torch.get_num_threads()),
-            "PYTHONPATH": os.pathsep.join(os.path.abspath(place) for place in sys.path if place),
-        }
-        self._processes = [
-            subprocess.Popen(
-                [sys.executable, "-P", "-c", _PROGRAM, str(folder.resolve()), device.type],
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-                env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            )
-            for rank, said in enumerate(self._said, start=1)
-        ]
+        self._folder, self._device, self._size = folder, device, size
+        self._said: list[IO[bytes]] = []
+        self._processes: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> "_Helpers":
         try:
+            self._start()
             while not self.store.check([here(rank + 1) for rank in range(len(self._processes))]):
                 self._raise_if_ended()
                 time.sleep(0.05)
@@ -124,6 +109,30 @@ class _Helpers:
             self._end()
             raise
         return self
+
+    def _start(self) -> None:
+        shared = {
+            **os.environ,
+            "WORLD_SIZE": str(self._size),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(self.store.port),
+            "OMP_NUM_THREADS": str(torch.get_num_threads()),
+            "PYTHONPATH": os.pathsep.join(os.path.abspath(place) for place in sys.path if place),
+        }
+        for rank in range(1, self._size):
+            said = tempfile.TemporaryFile()  # noqa: SIM115 - `_end` closes it
+            self._said.append(said)
+            try:
+                process = subprocess.Popen(
+                    [sys.executable, "-P", "-c", _PROGRAM, str(self._folder.resolve()), self._device.type],
+                    stdin=subprocess.DEVNULL,
+                    stdout=said,
+                    stderr=said,
+                    env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+                )
+            except OSError as error:
+                raise WorkError(f"Process {rank + 1} of {self._size} cannot be started: {error}.") from error
+            self._processes.append(process)
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         try:

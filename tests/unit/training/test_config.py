@@ -18,6 +18,10 @@ def test_a_recipe_is_read_with_its_schedule() -> None:
     [
         ({}, "nothing ends this training"),
         ({"max_seconds": 9, "schedule": {"kind": "linear"}}, "'linear' runs to the last step"),
+        (
+            {"max_steps": 9, "schedule": {"kind": "cosine", "follow_time": True}},
+            "'follow_time' ends with 'max_seconds'",
+        ),
         ({"max_steps": 9, "average_last": 2, "ema_decay": 0.9}, "'average_last' and 'ema_decay'"),
         ({"max_steps": 0}, "'max_steps' is 0"),
         ({"max_steps": 9, "gradient_clip": 0}, "'gradient_clip' is 0"),
@@ -47,3 +51,7 @@ def test_checkpoints_come_with_validations_unless_said_otherwise() -> None:
 
 def test_schedules_to_the_last_step_take_it_from_epochs_too() -> None:
     assert TrainingConfig(max_epochs=2, schedule=LinearSchedule()).last_step(10) == 20
+
+
+def test_a_schedule_that_follows_the_time_needs_no_last_step() -> None:
+    assert TrainingConfig(max_seconds=9, schedule=CosineSchedule(follow_time=True)).last_step(10) is None

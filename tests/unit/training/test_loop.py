@@ -23,6 +23,7 @@ from seqlens.training import (
     TrainingConfig,
 )
 from seqlens.training.checkpoint import CheckpointStore
+from seqlens.training.journal import Journal
 
 Train = Callable[..., FitResult]
 FAST = AdamWConfig(learning_rate=0.1, weight_decay=0.0)
@@ -165,9 +166,22 @@ def test_the_mean_of_the_last_checkpoints(train: Train, linear: nn.Linear, tmp_p
     config = TrainingConfig(
         max_steps=11, validate_every=100, checkpoint_every=2, average_last=3, keep_checkpoints=1, watch_every=1
     )
-    assert train(config, watch=watch).weights == "average"
+    result = train(config, watch=watch)
+    assert result.weights == "average"
     mean = torch.stack([weights[8], weights[10], weights[11]]).double().mean(0).float()
     torch.testing.assert_close(linear.weight.data, mean, rtol=0, atol=0)
+    assert result.final_metrics["loss"] is not None
+    assert result.final_metrics != result.best_metrics, "it is the mean that is validated last"
+    best = train(replace(config, average_last=0), folder=tmp_path / "best")
+    assert best.final_metrics == best.best_metrics
+
+
+def test_a_mode_that_keeps_the_worst_weights_is_doubted(train: Train, recorder: Any) -> None:
+    train(TrainingConfig(max_steps=1, mode="max"))
+    assert recorder.warnings == [
+        "'training.mode' is 'max', but of the metric 'loss' the smallest is the best: the weights that are kept would "
+        "be the worst. Set 'training.mode' to 'min'."
+    ]
 
 
 def test_the_moving_average_is_what_is_validated_and_kept(train: Train, linear: nn.Linear) -> None:
@@ -209,6 +223,14 @@ def test_the_time_budget_counts_what_was_before_a_resume(train: Train, tmp_path:
     spent = json.loads((tmp_path / "run/times.jsonl").read_text(encoding="utf-8").splitlines()[-1])["seconds"]
     again = train(TrainingConfig(max_steps=1000, max_seconds=spent * 0.9), resume=True)
     assert (again.steps, again.stop_reason) == (3, "max_seconds")
+
+
+def test_the_learning_rate_may_end_with_the_time(train: Train, recorder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Journal, "seconds", property(lambda journal: len(recorder.steps)))
+    schedule = LinearSchedule(follow_time=True)
+    result = train(TrainingConfig(max_steps=1000, max_seconds=5, schedule=schedule, optimizer=FAST))
+    assert (result.steps, result.stop_reason) == (5, "max_seconds")
+    assert [progress.learning_rate for progress in recorder.steps] == pytest.approx([0.0999, 0.08, 0.06, 0.04, 0.02])
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -51,6 +52,33 @@ def test_cosine_and_linear_against_their_closed_forms(warmup: int, length: int, 
     for early in range(1, warmup + 1):
         assert cosine.learning_rate(early) == pytest.approx(2 * early / warmup)
         assert linear.learning_rate(early) == pytest.approx(2 * early / warmup)
+
+
+@given(
+    warmup=st.integers(0, 50),
+    length=st.integers(1, 200),
+    final=st.floats(0, 1),
+    step=st.integers(1, 250),
+    time_share=st.floats(0, 1),
+)
+def test_a_schedule_that_follows_the_time_is_never_behind_it(
+    warmup: int, length: int, final: float, step: int, time_share: float
+) -> None:
+    last = warmup + length
+    for kind in (CosineSchedule, LinearSchedule):
+        config = kind(warmup_steps=warmup, final_fraction=final)
+        steady = Schedule(config, learning_rate=1.0, last_step=last)
+        following = Schedule(replace(config, follow_time=True), learning_rate=1.0, last_step=last)
+        by_time = Schedule(replace(config, follow_time=True), learning_rate=1.0, last_step=None)
+        assert steady.learning_rate(step, time_share) == steady.learning_rate(step), "the time is nothing to it"
+        assert following.learning_rate(step) == steady.learning_rate(step)
+        slower, slowest = following.learning_rate(step, time_share), by_time.learning_rate(step, time_share)
+        assert slower == pytest.approx(min(slowest, steady.learning_rate(step)))
+        if step > warmup:
+            assert following.learning_rate(step, 1.0) == pytest.approx(final)
+        # At a steady pace it is the schedule whose last step is where the time ends.
+        if step <= last:
+            assert by_time.learning_rate(step, step / last) == pytest.approx(steady.learning_rate(step), abs=1e-9)
 
 
 def test_a_warm_up_longer_than_the_training_only_rises() -> None:
