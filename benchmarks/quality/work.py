@@ -120,7 +120,8 @@ class SeqlensWorker:
         from seqlens.cli.printing import note
         from seqlens.inference import load_transducer
         from seqlens.tasks.transduce.analysis.results import score_fields
-        from seqlens.workflows.evaluate import evaluate_pairs, run_corpus
+        from seqlens.workflows.evaluate import evaluate_pairs
+        from seqlens.workflows.evaluation_data import run_corpus
 
         if job.entry.folds is not None:
             return evaluate_folds(folder)

@@ -33,6 +33,12 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    tag: Annotated[
+        str | None,
+        typer.Option(
+            "--tag", metavar="TAG", help="With --data: the direction or domain, of the run's tags.", show_default=False
+        ),
+    ] = None,
     analyse: Annotated[
         bool,
         typer.Option(
@@ -68,6 +74,7 @@ def evaluate(
             predictor,
             split=split,
             data=data,
+            tag=tag,
             decoding=decoding,
             workers=workers,
             analyse=analyse,

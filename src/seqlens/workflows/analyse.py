@@ -99,6 +99,7 @@ def _searched(
     length_penalty: float,
 ) -> list[Searched]:
     found = []
+    limit = predictor.model.max_target_length
     for row, answer in enumerate(answers):
         # An answer that ran into the limit on its length has no end; with one it can be compared.
         log_prob = answer.log_prob if answer.finished else sum(own[row])
@@ -112,7 +113,10 @@ def _searched(
                 reference_log_prob=float(sum(reference_log_probs[row])),
                 reference_score=_score(reference_log_probs[row], length_penalty),
                 is_reference=reference_ids == answer_ids,
-                comparable=UNKNOWN_ID not in reference_ids and not answer.truncated and bool(sources[row].strip()),
+                comparable=UNKNOWN_ID not in reference_ids
+                and (limit is None or len(reference_ids) <= limit)
+                and not answer.truncated
+                and bool(sources[row].strip()),
             )
         )
     return found

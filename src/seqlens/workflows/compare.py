@@ -14,7 +14,8 @@ from seqlens.training.observer import Observer
 from seqlens.workflows.compare_by import BucketComparison, PairedTest, compare_by, paired_test
 from seqlens.workflows.compare_examples import compare_examples
 from seqlens.workflows.contest import Comparison, Contestant, comparison_report, comparison_table
-from seqlens.workflows.evaluate import Evaluation, evaluate_pairs, run_corpus
+from seqlens.workflows.evaluate import Evaluation, evaluate_pairs
+from seqlens.workflows.evaluation_data import run_corpus
 from seqlens.workflows.preparation import Announce
 from seqlens.workflows.recipes import find_recipe
 from seqlens.workflows.train import RECIPE_FILE, train

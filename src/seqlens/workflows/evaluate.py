@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from seqlens.config import load_config, to_plain, write_atomically, write_json
-from seqlens.data.corpus import Corpus, PairsData, open_corpus
+from seqlens.config import to_plain, write_atomically, write_json
+from seqlens.data.corpus import Corpus
 from seqlens.data.download import cache_folder
 from seqlens.data.encoded import cache_key, encode_pairs
 from seqlens.decoding import DecodingConfig
 from seqlens.errors import RequestError
 from seqlens.inference import describe_machine, load_transducer
+from seqlens.inference.checks import check_at_least_one
 from seqlens.inference.predictor import Predictor
 from seqlens.metrics import Perplexity, Score
 from seqlens.report import write_report
@@ -22,13 +23,11 @@ from seqlens.tasks.transduce.analysis.results import score_fields
 from seqlens.tasks.transduce.answer import Translation
 from seqlens.tasks.transduce.baselines import baselines
 from seqlens.tasks.transduce.validation import compute_score
-from seqlens.training.run_config import RunConfig
 from seqlens.workflows.analyse import analyse_answers
 from seqlens.workflows.analyse_report import analysis_report
-from seqlens.workflows.forced import encoded_log_probs, mean_log_probs
-from seqlens.workflows.open_data import open_recipe_pairs
+from seqlens.workflows.evaluation_data import evaluation_command, open_evaluated, run_corpus
+from seqlens.workflows.forced import cut_targets, encoded_log_probs, mean_log_probs
 from seqlens.workflows.preparation import Announce
-from seqlens.workflows.train import RECIPE_FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +70,7 @@ def evaluate_pairs(
     *,
     split: str = "test",
     data: str | Path | None = None,
+    tag: str | None = None,
     decoding: Mapping[str, object] | None = None,
     batch_size: int = 64,
     workers: int = 1,
@@ -85,6 +85,7 @@ def evaluate_pairs(
         run: a run folder, or one that is loaded; several that were loaded together are scored as they answer together.
         split: a split of the run's own data: `test`, `validation`, or another that the data have.
         data: other data instead: a TSV or JSONL file, a folder, or a name of the catalogue (then its split `split`).
+        tag: put before each input of other data, for a run trained with tags.
         decoding: settings of the search that differ from the run's, such as `{"beam_width": 1}`.
         batch_size: inputs answered at a time.
         workers: processes that answer side by side, as for `Predictor.predict`.
@@ -100,7 +101,8 @@ def evaluate_pairs(
     predictor = run if isinstance(run, Predictor) else load_transducer(run)
     if analyse and predictor.others:
         raise RequestError("An analysis looks into one run: leave out the other runs, or the analysis.")
-    corpus, split = _open(predictor, split, data)
+    check_at_least_one(batch_size=batch_size, workers=workers)
+    corpus, split = open_evaluated(predictor, split, data, tag)
     pairs = [(pair.source, pair.target) for pair in corpus.read(split)]
     if not pairs or any(target is None for _, target in pairs):
         raise RequestError(f"{corpus.name} has no pairs with targets in its split '{split}', so nothing can be scored.")
@@ -116,7 +118,9 @@ def evaluate_pairs(
     scores: dict[str, Score] = {
         name: compute_score(name, texts, references, lowercase=lowercase) for name in task.config.scores
     }
-    log_probs = mean_log_probs([_reference_log_probs(one, corpus, split) for one in (predictor, *predictor.others)])
+    log_probs = mean_log_probs(
+        [_reference_log_probs(one, corpus, split, announce) for one in (predictor, *predictor.others)]
+    )
     scores["perplexity"] = _perplexity(log_probs)
     own_data = data is None
     training = _training_pairs(predictor, announce, required=own_data) if own_data or analyse else None
@@ -148,6 +152,11 @@ def evaluate_pairs(
         result = _analysed(result, predictor, log_probs, training, corpus.source_name, decoding or {})
     if write:
         _write(result, folder, predictor, decoding or {})
+        if result.analysis is not None:
+            command = evaluation_command(
+                predictor.path, split, data, tag=tag, decoding=decoding, options=("--analyse",)
+            )
+            _write_analysis(result, result.analysis, folder, command)
     return result
 
 
@@ -181,7 +190,9 @@ def _answer(
     progress: Callable[[int, int], None] | None,
 ) -> list[Translation]:
     """Answers some batches at a time, so that a person sees it go on."""
-    at_once = len(sources) if progress is None else 8 * workers * batch_size
+    # Which of equal inputs one is, its draws depend on: those are answered together.
+    sampled = _decoding_fields(predictor, decoding)["method"] == "sample"
+    at_once = len(sources) if progress is None or sampled else 8 * workers * batch_size
     settings: dict[str, Any] = dict(decoding)
     answers: list[Translation] = []
     for first in range(0, len(sources), at_once):
@@ -193,8 +204,8 @@ def _answer(
     return answers
 
 
-def _reference_log_probs(predictor: Predictor, corpus: Corpus, split: str) -> list[list[float]]:
-    """The log-probability of every token of every reference under the model, `<end>` included."""
+def _reference_log_probs(predictor: Predictor, corpus: Corpus, split: str, announce: Announce) -> list[list[float]]:
+    """The log-probability of every token of every reference under the model, `<end>` included, where it reaches."""
     task = predictor.task
     keys = (corpus.fingerprint(split), task.source_codec.fingerprint, task.target_codec.fingerprint)
     encoded = encode_pairs(
@@ -205,6 +216,11 @@ def _reference_log_probs(predictor: Predictor, corpus: Corpus, split: str) -> li
         key=cache_key(*keys, copying=task.copies),
         copying=task.copies,
     )
+    if num_cut := cut_targets(predictor, encoded):
+        announce(
+            f"{num_cut:,} of the references are longer than the model's positions reach; perplexity is of the tokens "
+            "up to there."
+        )
     return encoded_log_probs(predictor, encoded)
 
 
@@ -213,45 +229,6 @@ def _perplexity(log_probs: Sequence[Sequence[float]]) -> Score:
     metric = Perplexity()
     metric.add([-sum(row) for row in log_probs], [len(row) for row in log_probs])
     return metric.compute()
-
-
-def run_corpus(predictor: Predictor) -> Corpus:
-    """The run's own data. RequestError where they are not there any more."""
-    config = load_config(RunConfig, predictor.path / RECIPE_FILE)
-    return open_recipe_pairs(config, base=predictor.path)
-
-
-def _open(predictor: Predictor, split: str, data: str | Path | None) -> tuple[Corpus, str]:
-    recipe_path = predictor.path / RECIPE_FILE
-    config = load_config(RunConfig, recipe_path)
-    if data is None:
-        corpus = open_recipe_pairs(config, base=predictor.path)
-        if split not in corpus.splits:
-            corpus.read(split)
-        return corpus, split
-    own = config.pair_data if isinstance(config.pair_data, PairsData) else PairsData()
-    path = Path(data)
-    if path.is_file():
-        corpus = open_corpus(_like(own, test=str(path.resolve())), base=Path(), require_train=False)
-        return corpus, "test"
-    corpus = open_corpus(_like(own, path=str(data)), base=Path(), require_train=False)
-    if split not in corpus.splits:
-        corpus.read(split)
-    return corpus, split
-
-
-def _like(own: PairsData, *, path: str | None = None, test: str | None = None) -> PairsData:
-    """Data read as the run's own were: the same columns, keys and languages."""
-    return PairsData(
-        path=path,
-        test=test,
-        source=own.source,
-        target=own.target,
-        source_column=own.source_column,
-        target_column=own.target_column,
-        source_key=own.source_key,
-        target_key=own.target_key,
-    )
 
 
 def _training_pairs(predictor: Predictor, announce: Announce, *, required: bool) -> list[tuple[str, str]] | None:
@@ -273,8 +250,6 @@ def _write(result: Evaluation, folder: Path, predictor: Predictor, decoding: Map
     write_atomically(folder / "predictions.txt", lines([answer.text for answer in result.answers]))
     write_atomically(folder / "references.txt", lines(result.references))
     write_atomically(folder / "predictions.jsonl", "".join(_prediction_lines(result)))
-    if result.analysis is not None:
-        _write_analysis(result, result.analysis, folder)
     write_json(
         folder / "scores.json",
         {
@@ -311,11 +286,11 @@ def _prediction_lines(result: Evaluation) -> Iterator[str]:
         yield json.dumps(fields, ensure_ascii=False) + "\n"
 
 
-def _write_analysis(result: Evaluation, analysis: Analysis, folder: Path) -> None:
+def _write_analysis(result: Evaluation, analysis: Analysis, folder: Path, command: str) -> None:
     machine = describe_machine()
     facts = {
         "data": f"{result.data}, split {result.split}, fingerprint {result.fingerprint}",
-        "command": f"seqlens evaluate {result.run} --split {result.split} --analyse",
+        "command": command,
         "machine": f"{machine['processor']}, {machine['cores']} cores",
         "versions": f"torch {machine['torch']}, Python {machine['python']}",
     }

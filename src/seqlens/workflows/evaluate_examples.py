@@ -19,6 +19,7 @@ from seqlens.tasks.example_analysis import AnalysingTask, ExampleAnalysis
 from seqlens.tasks.transduce.analysis.results import score_fields
 from seqlens.training.run_config import RunConfig
 from seqlens.workflows.claim import RECIPE_FILE
+from seqlens.workflows.evaluation_data import evaluation_command
 from seqlens.workflows.example_preparation import Announce
 from seqlens.workflows.open_data import open_recipe_examples
 from seqlens.workflows.score_table import scores_table
@@ -95,8 +96,7 @@ def evaluate_examples(
         RequestError: no such split or data.
     """
     announce = announce or (lambda text: None)
-    own = open_recipe_examples(_run_config(predictor), base=predictor.path)
-    corpus, split = (own, split) if data is None else _open_other(predictor, data, split)
+    corpus, split = (_own(predictor), split) if data is None else _open_other(predictor, data, split)
     examples = list(corpus.read(split))
     if not examples:
         raise RequestError(f"{corpus.name} has no {corpus.noun[1]} in its split '{split}'.")
@@ -110,10 +110,8 @@ def evaluate_examples(
         if progress is not None:
             progress(len(answers), len(examples))
     statistics = task.statistics(examples, answers)
-    baselines: dict[str, dict[str, Statistics]] = {}
-    if with_baselines:
-        announce(f"Fitting the baselines on the training {own.noun[1]} of {own.name}.")
-        baselines = task.baselines(list(own.read("train")), examples)
+    train = _training_examples(predictor, announce, required=data is None) if with_baselines else None
+    baselines = {} if train is None else task.baselines(train, examples)
     result = ExampleEvaluation(
         run=predictor.path,
         data=name,
@@ -138,8 +136,26 @@ def evaluate_examples(
     folder = predictor.path / "evaluation" / (split if data is None else f"{Path(str(data)).name}-{split}")
     _write(result, folder, task.prediction_files(examples, answers), predictor)
     if result.analysis is not None:
-        write_report(_report(result, result.analysis, predictor), folder / REPORT_FILE)
+        command = evaluation_command(predictor.path, split, data)
+        write_report(_report(result, result.analysis, predictor, command), folder / REPORT_FILE)
     return replace(result, folder=folder)
+
+
+def _own(predictor: ExamplePredictor) -> ExampleCorpus[Any]:
+    return open_recipe_examples(_run_config(predictor), base=predictor.path)
+
+
+def _training_examples(predictor: ExamplePredictor, announce: Announce, *, required: bool) -> list[Any] | None:
+    """The run's training examples, which baselines need; other data are scored without them, and that is said."""
+    try:
+        own = _own(predictor)
+        announce(f"Fitting the baselines on the training {own.noun[1]} of {own.name}.")
+        return list(own.read("train"))
+    except RequestError as error:
+        if required:
+            raise
+        announce(f"The baselines are left out, as the training data are not there: {error}")
+        return None
 
 
 def _parts(examples: list[Any]) -> Iterator[list[Any]]:
@@ -155,8 +171,7 @@ def _parts(examples: list[Any]) -> Iterator[list[Any]]:
 
 def sample_input(predictor: ExamplePredictor) -> str:
     """An input of the run's own data that it was not trained on, if it is a text; else "an input"."""
-    corpus = open_recipe_examples(_run_config(predictor), base=predictor.path)
-    found = predictor.task.input_of(next(iter(corpus.read("validation"))))
+    found = predictor.task.input_of(next(iter(_own(predictor).read("validation"))))
     text = getattr(found, "text", found)
     if not isinstance(text, str):
         return "an input"
@@ -182,7 +197,9 @@ def _open_other(predictor: ExamplePredictor, data: str | Path, split: str) -> tu
     own: Any = _run_config(predictor).example_data
     if not hasattr(own, "path"):
         raise RequestError(f"{predictor.path} was trained on generated data ('{own.kind}'), so it reads no other.")
-    others = dict.fromkeys(("train", "validation", "test"))
+    others: dict[str, object] = dict.fromkeys(("train", "validation", "test"))
+    if hasattr(own, "fold"):
+        others["fold"] = None  # the run's own data were cut into folds, these are not
     path = Path(data)
     if path.is_file():
         return open_examples(replace(own, path=None, **{**others, "test": str(path.resolve())}), base=Path()), "test"
@@ -196,7 +213,9 @@ def _open_other(predictor: ExamplePredictor, data: str | Path, split: str) -> tu
     return corpus, split
 
 
-def _report(evaluation: ExampleEvaluation, analysis: ExampleAnalysis, predictor: ExamplePredictor) -> Report:
+def _report(
+    evaluation: ExampleEvaluation, analysis: ExampleAnalysis, predictor: ExamplePredictor, command: str
+) -> Report:
     """A page of the scores and of what the task has to say beside them."""
     table = scores_table(str(evaluation.run), evaluation.scores, evaluation.baseline_scores, evaluation.size)
     sections: list[Section] = [table]
@@ -204,7 +223,7 @@ def _report(evaluation: ExampleEvaluation, analysis: ExampleAnalysis, predictor:
         sections.append(Prose("Mind", "\n\n".join(analysis.remarks)))
     machine = describe_machine()
     facts = {
-        "command": f"seqlens evaluate {evaluation.run} --split {evaluation.split}",
+        "command": command,
         "recipe": str(predictor.record.get("recipe")),
         "seed": str(predictor.record.get("seed")),
         "data": f"{evaluation.data}, split {evaluation.split}, fingerprint {evaluation.fingerprint}",

@@ -15,6 +15,7 @@ def evaluate(
     *,
     split: str = "test",
     data: str | Path | None = None,
+    tag: str | None = None,
     decoding: Mapping[str, object] | None = None,
     batch_size: int = 64,
     workers: int = 1,
@@ -29,6 +30,7 @@ def evaluate(
         run: a run folder, or one that is loaded; several that write texts are scored as they answer together.
         split: a split of the run's own data: `test`, `validation`, or another that the data have.
         data: other data instead: a file, a folder, or a name of the catalogue (then its split `split`).
+        tag: put before each input of other data, for a run that writes texts and was trained with tags.
         decoding: settings of the search that differ from the run's, such as `{"beam_width": 1}`.
         batch_size: inputs answered at a time.
         workers: processes that answer side by side, as for `Predictor.predict`.
@@ -46,6 +48,7 @@ def evaluate(
             predictor,
             split=split,
             data=data,
+            tag=tag,
             decoding=decoding,
             batch_size=batch_size,
             workers=workers,
@@ -55,7 +58,13 @@ def evaluate(
             progress=progress,
         )
     kind = predictor.record["kind"]
-    for name, given in (("A search", bool(decoding)), ("Several workers", workers != 1), ("An analysis", analyse)):
+    refused = {
+        "A search": bool(decoding),
+        "Several workers": workers != 1,
+        "An analysis": analyse,
+        "A tag": tag is not None,
+    }
+    for name, given in refused.items():
         if given:
             raise RequestError(f"{name} is for runs of the task 'transduce', but {predictor.path} is of '{kind}'.")
     return evaluate_examples(

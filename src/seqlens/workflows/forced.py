@@ -16,7 +16,10 @@ _MAX_TOKENS = 4096
 
 
 def forced_log_probs(predictor: Predictor, sources: Sequence[str], targets: Sequence[str]) -> list[list[float]]:
-    """The natural log-probability of every token of each target given its source, `<end>` included, in order."""
+    """The natural log-probability of every token of each target given its source, `<end>` included, in order.
+
+    Of a target that is longer than the model's learned positions reach, the tokens up to there have one.
+    """
     task = predictor.task
 
     def pairs() -> Iterator[Pair]:
@@ -39,6 +42,12 @@ def encoded_log_probs(predictor: Predictor, encoded: EncodedPairs) -> list[list[
         for index, row in zip(indices.tolist(), task.token_log_probs(model, batch), strict=True):
             rows[index] = row
     return rows
+
+
+def cut_targets(predictor: Predictor, encoded: EncodedPairs) -> int:
+    """How many targets are longer than learned positions reach: of those only the first tokens are scored."""
+    limit = predictor.model.max_target_length
+    return 0 if limit is None else int((encoded.lengths[:, 1] > limit).sum())
 
 
 def mean_log_probs(by_run: Sequence[list[list[float]]]) -> list[list[float]]:

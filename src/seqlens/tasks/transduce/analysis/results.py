@@ -1,5 +1,6 @@
 """What an analysis found, as plain records."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
@@ -97,11 +98,12 @@ class Analysis:
 
 
 def score_fields(score: Score) -> dict[str, Any]:
-    """A score as JSON can hold it."""
+    """A score as JSON can hold it: what is infinite, as the perplexity of a hopeless model, is null."""
     return {
-        "value": score.value,
-        "low": score.low,
-        "high": score.high,
+        **{
+            name: value if math.isfinite(value) else None
+            for name, value in (("value", score.value), ("low", score.low), ("high", score.high))
+        },
         "signature": score.signature,
         "num_examples": score.num_examples,
     }

@@ -52,7 +52,7 @@ class TrainingText:
     def rarest_count(self, tokens: list[Token]) -> int:
         """How often the rarest word of a source stands in the training sources.
 
-        Of a source without words the rarest symbol counts; an empty one has nothing rare.
+        A source without words has nothing rare: it counts as often as all words together.
         """
         words = words_of(tokens)
         if not words:

@@ -1,0 +1,100 @@
+"""The data that a run is scored on: its own, or others that are read as its own were; and the command for it."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from seqlens.config import load_config
+from seqlens.data.codecs.marks import BREAK, tag_name, with_tag
+from seqlens.data.corpus import Corpus, PairsData, open_corpus
+from seqlens.data.documents import ContextConfig
+from seqlens.data.mixture import MixtureCorpus, MixtureData, PartCorpus
+from seqlens.errors import RequestError
+from seqlens.inference.predictor import Predictor
+from seqlens.training.run_config import RunConfig
+from seqlens.workflows.open_data import open_recipe_pairs
+from seqlens.workflows.train import RECIPE_FILE
+
+
+def run_corpus(predictor: Predictor) -> Corpus:
+    """The run's own data. RequestError where they are not there any more."""
+    config = load_config(RunConfig, predictor.path / RECIPE_FILE)
+    return open_recipe_pairs(config, base=predictor.path)
+
+
+def open_evaluated(
+    predictor: Predictor, split: str, data: str | Path | None, tag: str | None = None
+) -> tuple[Corpus, str]:
+    """The corpus to score on and the split of it: the run's own, or `data` instead, its sources behind `tag`.
+
+    Other data are read as the run's own were: the same columns, keys, languages and sentences of context. For a run of
+    a mixture they are those of the part with this tag.
+
+    Raises:
+        RequestError: there is no such data, split or tag; or the run's inputs begin with a tag, and none is given.
+    """
+    if data is None:
+        if tag is not None:
+            raise RequestError(f"'tag' is '{tag}', but the run's own data have their tags; it is for other data.")
+        corpus = run_corpus(predictor)
+    else:
+        own = _own_pairs(predictor, tag)
+        if (path := Path(data)).is_file():
+            split = "test"
+            own = replace(own, path=None, train=None, validation=None, test=str(path.resolve()))
+        else:
+            own = replace(own, path=str(data), train=None, validation=None, test=None)
+        corpus = open_corpus(own, base=Path(), require_train=False)
+        corpus = corpus if tag is None else _tagged(corpus, tag_name(tag))
+    if split not in corpus.splits:
+        corpus.read(split)
+    return corpus, split
+
+
+def evaluation_command(
+    run: Path,
+    split: str,
+    data: str | Path | None,
+    *,
+    tag: str | None = None,
+    decoding: Mapping[str, object] | None = None,
+    options: Sequence[str] = (),
+) -> str:
+    """What a person types for this evaluation."""
+    words = ["seqlens", "evaluate", str(run), "--split", split]
+    for option, value in (("--data", data), ("--tag", tag)):
+        words += [] if value is None else [option, str(value)]
+    for name, setting in (decoding or {}).items():
+        words += ["--set", f"{name}={'null' if setting is None else setting}"]
+    return shlex.join([*words, *options])
+
+
+def _own_pairs(predictor: Predictor, tag: str | None) -> PairsData:
+    """How the run's own pairs are read, or those of a mixture's part."""
+    known = predictor.task.source_codec.tags
+    if tag is not None:
+        with_tag((), tag, known)  # refuses one that the run does not have
+    own = load_config(RunConfig, predictor.path / RECIPE_FILE).pair_data
+    if isinstance(own, MixtureData):
+        wanted = None if tag is None else tag_name(tag)
+        found = [part.data for part in own.parts if part.tag_name == wanted]
+        if not found:
+            raise RequestError(
+                f"{predictor.path} was trained on inputs that begin with a tag, so other data need one: give `--tag`, "
+                f"one of {', '.join(one for one in known if one != BREAK)}."
+            )
+        own = found[0]
+    if isinstance(own, PairsData):
+        return own
+    facts = predictor.record.get("data", {})
+    context = facts.get("context_sentences")
+    return PairsData(
+        source=facts.get("source"), target=facts.get("target"), context=ContextConfig(context) if context else None
+    )
+
+
+def _tagged(corpus: Corpus, tag: str) -> MixtureCorpus:
+    part = PartCorpus(corpus.name, corpus, 1.0, tag, train_only=False)
+    members: dict[str, tuple[tuple[PartCorpus, str], ...]] = {split: ((part, split),) for split in corpus.splits}
+    return MixtureCorpus(corpus.name, corpus.source_name, corpus.target_name, (part,), members)

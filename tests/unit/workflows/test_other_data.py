@@ -1,0 +1,122 @@
+"""A run scored on data that are not its own: they are read as its own were."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import seqlens
+from seqlens.cli.main import build_app
+from seqlens.errors import RequestError
+
+MIXTURE = """
+description: two directions
+data:
+  kind: mixture
+  parts:
+    - {data: {kind: pairs, path: fr.tsv}, tag: 2fr}
+    - {data: {kind: pairs, path: de.tsv, source_column: 1, target_column: 0}, tag: 2de}
+task:
+  codec: {kind: shared, text: {kind: words}}
+  model:
+    embedding_dim: 8
+    encoder: {kind: recurrent, cell: gru, hidden_dim: 8}
+    decoder: {kind: transformer, num_layers: 1, num_heads: 2, feed_forward_dim: 8, positions: learned, max_length: 9}
+  decoding: {method: greedy, max_length: 9}
+  scores: [exact_match]
+batches: {max_tokens: 120}
+training: {max_steps: 2, precision: float32}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SEQLENS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    nouns = ("car", "house", "tree", "dog")
+    (tmp_path / "fr.tsv").write_text("".join(f"the {one} {n}\tle {one[::-1]} {n}\n" for one in nouns for n in range(9)))
+    (tmp_path / "de.tsv").write_text("".join(f"das {one} {n}\tthe {one} {n}\n" for one in nouns for n in range(9)))
+    (tmp_path / "mixed.yaml").write_text(MIXTURE)
+    return tmp_path
+
+
+def invoke(*arguments: object, code: int = 0) -> Any:
+    result = CliRunner().invoke(build_app(), [str(argument) for argument in arguments])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def test_data_of_a_run_with_tags_need_one_and_are_read_as_that_part(folder: Path) -> None:
+    seqlens.train("mixed.yaml", out="run")
+    (folder / "new.tsv").write_text("das tree 3\tthe tree 3\n")
+
+    refused = invoke("evaluate", "run", "--data", "new.tsv", code=2)
+    assert "run was trained on inputs that begin with a tag" in " ".join(refused.output.split())
+    assert "one of 2de, 2fr" in " ".join(refused.output.split())
+    unknown = invoke("evaluate", "run", "--data", "new.tsv", "--tag", "2d", code=2)
+    assert "There is no tag '2d'" in " ".join(unknown.output.split())
+    assert "their tags" in invoke("evaluate", "run", "--tag", "2de", code=2).output
+
+    found = seqlens.evaluate("run", data="new.tsv", tag="<2de>", analyse=True)
+    assert [(str(source), source.tag) for source in found.sources] == [("the tree 3", "2de")]
+    assert found.references == ("das tree 3",)
+    assert found.answers[0].log_prob == seqlens.load("run").predict("the tree 3", tag="2de").log_prob
+    page = (found.folder / "analysis.html").read_text()
+    assert "seqlens evaluate run --split test --data new.tsv --tag &#x27;&lt;2de&gt;&#x27; --analyse" in page
+
+
+def test_other_data_have_the_sentences_of_context_that_the_run_was_trained_with(folder: Path) -> None:
+    seqlens.train("translation/smoke", out="run", overrides={"training.max_steps": 2})
+    story = [("The car is old.", "La voiture est vieille."), ("It is red.", "Elle est rouge.")]
+    lines = [f"{source}\t{target}\t{number // 2}\n" for number, (source, target) in enumerate(story * 2)]
+    (folder / "story.tsv").write_text("".join(lines))
+    with pytest.raises(RequestError, match="'document_column'"):
+        seqlens.evaluate("run", data="story.tsv", write=False)
+    (folder / "test.en").write_text("The car is old.\nIt is red.\n\nIt is red.\n")
+    (folder / "test.fr").write_text("La voiture est vieille.\nElle est rouge.\n\nElle est rouge.\n")
+    found = seqlens.evaluate("run", data=folder, write=False)
+    assert [(str(source), source.context) for source in found.sources] == [
+        ("The car is old.", ()),
+        ("It is red.", ("The car is old.",)),
+        ("It is red.", ()),
+    ]
+
+
+def test_references_beyond_the_models_positions_are_told_and_no_search_error(folder: Path) -> None:
+    seqlens.train("mixed.yaml", out="run")
+    long = "le " * 12 + "tree"
+    (folder / "long.tsv").write_text(f"the tree 3\t{long}\nthe dog 3\tle god 3\n")
+    told: list[str] = []
+    found = seqlens.evaluate("run", data="long.tsv", tag="2fr", analyse=True, announce=told.append)
+    assert any(text.startswith("1 of the references are longer than the model's positions reach") for text in told)
+    assert [one.num_compared for one in found.analysis.attribution] == [1, 1]
+
+
+def test_examples_are_scored_where_the_training_data_are_gone(folder: Path) -> None:
+    (folder / "own.tsv").write_text(
+        "".join(f"a {word} day {n}\t{word}\n" for word in ("good", "bad") for n in range(20))
+    )
+    changes = {"data": {"kind": "labelled", "path": str(folder / "own.tsv"), "fold": 1}, "training.max_steps": 2}
+    seqlens.train("sentiment/smoke", out="run", overrides=changes)
+    shutil.move("own.tsv", "gone.tsv")
+    (folder / "new.tsv").write_text("a good day\tgood\na bad day\tbad\n")
+    told: list[str] = []
+    found = seqlens.evaluate("run", data="new.tsv", announce=told.append)
+    assert len(found.examples) == 2
+    assert found.baseline_scores == {}
+    assert told[-1].startswith("The baselines are left out, as the training data are not there: ")
+    with pytest.raises(RequestError, match=r"own\.tsv"):
+        seqlens.evaluate("run")
+
+
+def test_an_infinite_perplexity_is_written_as_null(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from seqlens.workflows import evaluate as module
+
+    seqlens.train("mixed.yaml", out="run")
+    monkeypatch.setattr(module, "encoded_log_probs", lambda predictor, encoded: [[-2000.0]] * len(encoded))
+    found = seqlens.evaluate("run")
+    assert found["perplexity"].value == float("inf")
+    assert json.loads((found.folder / "scores.json").read_text())["scores"]["perplexity"]["value"] is None
