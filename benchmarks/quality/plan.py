@@ -198,6 +198,17 @@ PLAN: tuple[Entry, ...] = (
         )
         for language in FROM_ENGLISH
     ),
+    narrow(
+        *FROM_ENGLISH[0],
+        ending="-4k",
+        words=", 4,000 subwords",
+        # The learning rate ends with the time, on any machine.
+        changes={
+            "task.codec.text.vocab_size": 4000,
+            "training.max_epochs": None,
+            "training.schedule.follow_time": True,
+        },
+    ),
     *(
         Entry(
             name=f"tatoeba-{source}-{target}-gru-attention",
