@@ -11,6 +11,13 @@ from typing import Any
 
 from seqlens.errors import WorkError
 
+_PREFIX, _SUFFIX = ".seqlens-", ".tmp"
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file of this name is what `write_atomically` leaves where it is killed."""
+    return name.startswith(_PREFIX) and name.endswith(_SUFFIX)
+
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Writes `content` (text as UTF-8) so that `path` holds the old content or the new, never a part.
@@ -25,7 +32,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     data = _encode(path, content)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.parent / f".seqlens-{secrets.token_hex(8)}.tmp"
+        temporary = path.parent / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
         try:
             with open(temporary, "xb") as file:
                 file.write(data)

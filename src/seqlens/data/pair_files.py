@@ -117,8 +117,11 @@ class Folder:
 
     def languages(self) -> tuple[str, ...]:
         """Returns the endings of the text files, without `.gz`; those of train, where it has some."""
-        endings = self.files.get("train") or {ending for found in self.files.values() for ending in found}
-        return tuple(sorted(set(endings) - {"tsv", "jsonl"}))
+        of_train, of_all = (
+            {ending for found in splits for ending in found} - {"tsv", "jsonl"}
+            for splits in ([self.files.get("train", {})], self.files.values())
+        )
+        return tuple(sorted(of_train or of_all))
 
     def splits(self, source: str, target: str, columns: Columns) -> dict[str, PairFiles]:
         """Returns the files of every split that has these two languages, or is a single file.

@@ -161,7 +161,7 @@ def open_pairs(
             f"'validation_fraction' is {config.validation_fraction} and 'test_fraction' is {config.test_fraction}, "
             "expected a validation fraction above 0 and a sum below 1."
         )
-    corpus = _open_path(config, base, require_train, announce)
+    corpus = _open_path(config, base, require_train, announce, train_only=train_only)
     sources = dict(corpus.sources)
     for split, given in ((TRAIN, config.train), (VALIDATION, config.validation), (TEST, config.test)):
         if given is not None:
@@ -182,7 +182,9 @@ def open_pairs(
     return replace(corpus, sources={split: sources[split] for split in [*first, *sorted(set(sources) - set(first))]})
 
 
-def _open_path(config: PairsData, base: Path, require_train: bool, announce: Announce | None) -> PairsCorpus:
+def _open_path(
+    config: PairsData, base: Path, require_train: bool, announce: Announce | None, *, train_only: bool
+) -> PairsCorpus:
     """Returns what `path` alone gives."""
     if config.path is None:
         return PairsCorpus("files", config.source or "source", config.target or "target", {})
@@ -197,7 +199,7 @@ def _open_path(config: PairsData, base: Path, require_train: bool, announce: Ann
     if path.is_dir():
         return _open_folder(path, config, require_train)
     if path.is_file():
-        return _open_file(path, config)
+        return _open_file(path, config, train_only=train_only)
     names = catalogue_names()
     raise RequestError(
         f"There is no data set '{config.path}': {path} is neither a file nor a folder, and the catalogue has "
@@ -244,16 +246,20 @@ def _open_folder(path: Path, config: PairsData, require_train: bool) -> PairsCor
     return PairsCorpus(str(config.path), source, target, sources)
 
 
-def _open_file(path: Path, config: PairsData) -> PairsCorpus:
+def _open_file(path: Path, config: PairsData, *, train_only: bool) -> PairsCorpus:
     if config.train is not None:
         raise RequestError(f"'path' is the file {path} and 'train' is given too, expected one of them.")
+    files = open_single(path, _columns(config))
+    languages = (config.source or "source", config.target or "target")
+    if train_only:
+        return PairsCorpus(str(config.path), *languages, {TRAIN: SplitSource(files)})
     sources = _split_by_hash(
-        open_single(path, _columns(config)),
+        files,
         config.validation_fraction if config.validation is None else 0.0,
         config.test_fraction if config.test is None else 0.0,
         _context(config),
     )
-    return PairsCorpus(str(config.path), config.source or "source", config.target or "target", sources)
+    return PairsCorpus(str(config.path), *languages, sources)
 
 
 def _open_given(split: str, given: str | FilePair, config: PairsData, base: Path) -> PairFiles:

@@ -5,6 +5,8 @@ from typing import Annotated, Literal, final
 
 from pydantic import Field
 
+from seqlens.decoding.hypothesis import LARGEST_LENGTH_PENALTY
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -14,7 +16,7 @@ class DecodingConfig:
     method: Literal["beam", "greedy", "sample"] = "beam"
     beam_width: Annotated[int, Field(ge=1)] = 5
     """Hypotheses followed at a time (beam)."""
-    length_penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    length_penalty: Annotated[float, Field(ge=0, le=LARGEST_LENGTH_PENALTY, allow_inf_nan=False)] = 1.0
     """Score = log-probability / length ** length_penalty; 0 favours short outputs."""
     max_length: Annotated[int, Field(ge=1)] | None = None
     """Most symbols of an output, the end included; caps the limit the task sets from the input's length."""

@@ -6,6 +6,9 @@ from typing import final
 from jaxtyping import Float
 from torch import Tensor
 
+LARGEST_LENGTH_PENALTY = 10.0
+"""More would be beyond what float32 holds of the length of a long output."""
+
 
 @final
 @dataclass(frozen=True, slots=True)

@@ -29,5 +29,8 @@ class SearchRequest:
     log-probability, the length and the tokens returned."""
     phrases: Sequence[Sequence[Phrase]] | None = None
     """For every input the runs of symbols that must stand in its outputs; only beam search can."""
+    streams: Sequence[int] | None = None
+    """For every input a number of its own: where two have the same, sampling draws the same for both. Their places in
+    the batch if None."""
     device: torch.device | str | None = None
     """Where the step function wants its symbols; the CPU if None."""

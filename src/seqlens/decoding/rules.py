@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from seqlens.decoding.hypothesis import penalty_table
+from seqlens.decoding.hypothesis import LARGEST_LENGTH_PENALTY, penalty_table
 from seqlens.decoding.request import SearchRequest
 from seqlens.errors import RequestError, WorkError
 
@@ -113,8 +113,10 @@ def make_rules(request: SearchRequest, *, copies: int = 1) -> Rules:
         raise RequestError(f"'max_lengths' has the entry {min(max_lengths)}, expected 0 or more.")
     if request.end_id in request.forbidden_ids:
         raise RequestError(f"'forbidden_ids' has the end symbol {request.end_id}, without which nothing can end.")
-    if not 0 <= request.length_penalty < float("inf"):
-        raise RequestError(f"'length_penalty' is {request.length_penalty}, expected a number of 0 or more.")
+    if not 0 <= request.length_penalty <= LARGEST_LENGTH_PENALTY:
+        raise RequestError(
+            f"'length_penalty' is {request.length_penalty}, expected a number from 0 to {LARGEST_LENGTH_PENALTY:g}."
+        )
     ids = [request.start_id, request.end_id, *request.forbidden_ids]
     ids += [token for prefix in prefixes or () for token in prefix]
     if min(ids) < 0:

@@ -1,5 +1,7 @@
 """Sampling: symbols drawn from the model's distribution, sharpened by a temperature, top-k and top-p."""
 
+import hashlib
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -27,9 +29,9 @@ def sample(
 ) -> list[list[Hypothesis]]:
     """`num_samples` independent outputs an input, in the order drawn (not sorted, and two may be equal).
 
-    The random numbers come from a generator of this call's own on the CPU, so that a seed gives the same draws
-    on every device and leaves the global generator alone. The draws of an input depend on its place in the
-    batch, its size and `num_samples`, not on the other inputs.
+    The random numbers come from a generator for each input on the CPU, so that a seed gives the same draws on every
+    device and leaves the global generator alone. The draws of an input depend on the seed, its number in
+    `request.streams` and `num_samples`, not on the other inputs.
 
     Args:
         temperature: log-probabilities are divided by it; 0 is greedy search.
@@ -42,18 +44,27 @@ def sample(
     _check(temperature=temperature, top_k=top_k, top_p=top_p, num_samples=num_samples)
     rules = make_rules(request)
     refuse_phrases(request, "sampling")
-    num_paths = len(request.max_lengths) * num_samples
-    generator = torch.Generator().manual_seed(seed)
+    generators = _generators(request, seed)
 
     def choose(log_probs: Float[Tensor, "rows vocab"], paths: Int[Tensor, "rows"]) -> Int[Tensor, "rows"]:
-        # One number for every path of the call, over or not: no path's draws depend on when another ends.
-        numbers = torch.rand(num_paths, generator=generator, dtype=torch.float64)
         if temperature == 0:
             return log_probs.argmax(dim=1)
-        return draw(log_probs, numbers.to(paths.device)[paths], temperature=temperature, top_k=top_k, top_p=top_p)
+        # One number for every path of an input, over or not: no path's draws depend on when another ends.
+        inputs = (paths[::num_samples] // num_samples).tolist()
+        each = [torch.rand(num_samples, generator=generators[number], dtype=torch.float64) for number in inputs]
+        numbers = torch.cat(each).to(paths.device)
+        return draw(log_probs, numbers, temperature=temperature, top_k=top_k, top_p=top_p)
 
     history, endings = follow_paths(step, state, choose, rules, per_input=num_samples)
     return read_hypotheses(history, endings, max_lengths=request.max_lengths, per_input=num_samples)
+
+
+def _generators(request: SearchRequest, seed: int) -> list[torch.Generator]:
+    streams = range(len(request.max_lengths)) if request.streams is None else request.streams
+    if len(streams) != len(request.max_lengths):
+        raise RequestError(f"'streams' has {len(streams)} entries, expected one per input: {len(request.max_lengths)}.")
+    digests = [hashlib.blake2b(f"{seed} sample {stream}".encode(), digest_size=8).digest() for stream in streams]
+    return [torch.Generator().manual_seed(int.from_bytes(digest, "big")) for digest in digests]
 
 
 def draw(

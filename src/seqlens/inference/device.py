@@ -18,6 +18,8 @@ def choose_device(name: str | torch.device) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
+        if device.type == "meta":
+            raise RuntimeError("nothing is computed there")
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch has no class of its own for this
         cuda = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
         there = ", ".join(["auto", "cpu", *cuda])

@@ -6,6 +6,7 @@ from typing import Any, final
 import torch
 
 from seqlens.errors import RequestError
+from seqlens.inference.checks import check_at_least_one
 from seqlens.inference.run_folder import LoadedExampleRun
 
 
@@ -35,8 +36,7 @@ class ExamplePredictor:
         Raises:
             RequestError: an unknown setting, or an input that is none.
         """
-        if batch_size < 1:
-            raise RequestError(f"'batch_size' is {batch_size}, expected 1 or more.")
+        check_at_least_one(batch_size=batch_size)
         several = isinstance(inputs, Sequence) and not isinstance(inputs, (str, bytes))
         asked = list(inputs) if several else [inputs]
         for number, text in enumerate(asked, start=1):

@@ -1,5 +1,6 @@
 """A trained model as a person uses it: raw inputs in, typed answers out."""
 
+import zlib
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
@@ -12,11 +13,13 @@ from seqlens.data.codecs.marks import with_tag
 from seqlens.data.documents import check_context, in_document
 from seqlens.decoding import DecodingConfig
 from seqlens.errors import RequestError
+from seqlens.inference.checks import check_at_least_one
 from seqlens.inference.demands import Constraints, Prefix, read_demands
 from seqlens.inference.rerank import Reranker, widened
 from seqlens.inference.run_folder import LoadedRun
 from seqlens.inference.workers import Work, WorkerPool
 from seqlens.tasks.transduce.answer import Translation
+from seqlens.tasks.transduce.streams import draw_streams
 
 
 @final
@@ -30,8 +33,8 @@ class Predictor:
         self.path = run.path
         self.record = run.record
         self.task = run.task
+        self._weights = _checksums(run.model)
         self.model = run.model.to(device)
-        self._changes = _changes(self.model)
         self._pool: WorkerPool | None = None
         self.others: tuple[Predictor, ...] = ()
 
@@ -118,6 +121,7 @@ class Predictor:
                 can have, or several workers where there cannot be any: for a model that is not on the CPU or was
                 changed since it was loaded, for several runs, prefixes and constraints. WorkError: a worker died.
         """
+        check_at_least_one(batch_size=batch_size, workers=workers)
         texts = [inputs] if isinstance(inputs, str) else list(inputs)
         for number, text in enumerate(texts, start=1):
             if not isinstance(text, str):
@@ -150,7 +154,7 @@ class Predictor:
         device = self.model.output.weight.device
         if device.type != "cpu":
             raise RequestError(f"'workers' is {workers}, but the model is on {device.type}: workers are for the CPU.")
-        if _changes(self.model) != self._changes:
+        if _checksums(self.model) != self._weights:
             raise RequestError(
                 f"'workers' is {workers}, but the model's weights were changed since it was loaded, "
                 f"and workers read them from {self.path}."
@@ -159,7 +163,13 @@ class Predictor:
             self.close()
             self._pool = WorkerPool(self.path, workers)
         plan = self.task.plan_batches(self.model, texts, batch_size)
-        found = self._pool.answer([Work([texts[number] for number in numbers], config, align) for numbers in plan])
+        streams = draw_streams(texts)
+        found = self._pool.answer(
+            [
+                Work([texts[number] for number in numbers], config, align, [streams[number] for number in numbers])
+                for numbers in plan
+            ]
+        )
         answers = [Translation("", 0.0, 0.0) for _ in texts]
         for numbers, batch in zip(plan, found, strict=True):
             for number, answer in zip(numbers, batch, strict=True):
@@ -203,6 +213,9 @@ class Predictor:
         return parse_config(DecodingConfig, {**to_plain(self.task.config.decoding), **changes}, where="predict")
 
 
-def _changes(model: torch.nn.Module) -> int:
-    """Counts the writes into a model's weights: torch numbers them."""
-    return sum(tensor._version for tensor in model.state_dict(keep_vars=True).values())
+def _checksums(model: torch.nn.Module) -> dict[str, tuple[torch.dtype, int]]:
+    """What tells a model's weights from changed ones: torch does not number every way to write into them."""
+    return {
+        name: (tensor.dtype, zlib.crc32(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()))
+        for name, tensor in model.state_dict().items()
+    }

@@ -11,6 +11,7 @@ from torch import nn
 
 from seqlens._version import __version__
 from seqlens.config import dump_config, load_config, read_json, sha256_of, write_atomically, write_json
+from seqlens.config.files import flush_folder, is_temporary
 from seqlens.errors import RequestError, WorkError, did_you_mean
 from seqlens.models.transducer import Transducer
 from seqlens.models.weights import load_weights, pack_weights
@@ -61,6 +62,9 @@ def write_run(folder: Path, task: StoredTask, model: nn.Module, facts: Mapping[s
     import safetensors.torch
 
     packed = pack_weights(model)
+    if (folder / RUN_FILE).is_file():  # of an interrupted training: it must not speak of files that are half new
+        (folder / RUN_FILE).unlink()
+        flush_folder(folder)
     write_atomically(folder / TASK_FILE, dump_config(task.config))
     task.save(folder / CODEC_FOLDER)
     write_atomically(folder / WEIGHTS_FILE, safetensors.torch.save(packed.tensors))
@@ -170,7 +174,9 @@ def _processor_name() -> str:
 
 
 def _codec_files(folder: Path) -> list[str]:
-    paths = sorted(path for path in (folder / CODEC_FOLDER).rglob("*") if path.is_file())
+    paths = sorted(
+        path for path in (folder / CODEC_FOLDER).rglob("*") if path.is_file() and not is_temporary(path.name)
+    )
     return [path.relative_to(folder).as_posix() for path in paths]
 
 

@@ -33,6 +33,8 @@ class Work(NamedTuple):
     texts: list[str]
     decoding: DecodingConfig
     align: bool
+    streams: list[int] | None = None
+    """Of the texts' random draws, see `draw_streams`."""
 
 
 class _Failure(NamedTuple):
@@ -116,7 +118,12 @@ def serve() -> None:
             if predictor is None:
                 predictor = _load(run)
             found: Any = predictor.task.predict(
-                predictor.model, work.texts, work.decoding, batch_size=max(len(work.texts), 1), align=work.align
+                predictor.model,
+                work.texts,
+                work.decoding,
+                batch_size=max(len(work.texts), 1),
+                align=work.align,
+                streams=work.streams,
             )
         except (RequestError, WorkError) as error:
             found = _Failure(error, "")

@@ -133,6 +133,7 @@ def path_score(
     if not time:
         return emissions.new_zeros(batch, dtype=torch.float64)
     mask = length_mask(lengths, time, emissions.device)
+    scores = ChainScores(*(part.to(emissions.device) for part in scores))
     tags = tags.masked_fill(~mask, 0)
     emitted = emissions.gather(2, tags[:, :, None])[:, :, 0].to(torch.float64).masked_fill(~mask, 0.0).sum(1)
     moved = scores.transitions.to(torch.float64)[tags[:, :-1], tags[:, 1:]].masked_fill(~mask[:, 1:], 0.0).sum(1)

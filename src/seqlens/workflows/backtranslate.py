@@ -14,6 +14,7 @@ from seqlens.data.readers import read_lines
 from seqlens.decoding import DecodingConfig
 from seqlens.errors import RequestError, WorkError
 from seqlens.inference import Predictor, load_transducer
+from seqlens.inference.checks import check_at_least_one
 from seqlens.inference.run_folder import WEIGHTS_FILE
 from seqlens.workflows.preparation import Announce
 
@@ -72,6 +73,7 @@ def backtranslate(
     Raises:
         RequestError: no such run, file or tag; the output is there; a partial one was begun with other settings.
     """
+    check_at_least_one(batch_size=batch_size)
     announce = announce or (lambda text: None)
     source, target = Path(input), Path(output)
     if target.exists():
@@ -86,7 +88,7 @@ def backtranslate(
     own = to_plain(predictor.task.config.decoding)
     config = parse_config(DecodingConfig, {**own, **(decoding or {})}, where="decoding")
     settings = {
-        "run": predictor.record["files"][WEIGHTS_FILE],
+        "run": [one.record["files"][WEIGHTS_FILE] for one in (predictor, *predictor.others)],
         "input": sha256_of(source),
         "decoding": to_plain(config),
         "tag": tag,
@@ -161,7 +163,7 @@ class _Partial:
                         f"{self.path} was begun with another '{name}'. Remove it and {self._record.name}, or give "
                         "another --output."
                     )
-            place = _Place(**record["place"])
+            place = self._read_place(record)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("r+b" if place.chunks else "wb") as file:
@@ -169,6 +171,17 @@ class _Partial:
         except OSError as error:
             raise WorkError(f"{self.path} could not be written: {error.strerror or error}.") from error
         return place
+
+    def _read_place(self, record: Mapping[str, Any]) -> _Place:
+        found = record.get("place")
+        fields = found if isinstance(found, dict) and set(found) == set(_Place.__slots__) else None
+        there = self.path.stat().st_size if self.path.is_file() else 0
+        if fields is None or there < fields["bytes"]:
+            raise WorkError(
+                f"{self.path} does not have what {self._record.name} says of it, so it cannot be gone on with. "
+                "Remove both."
+            )
+        return _Place(**fields)
 
     def append(self, lines: Sequence[str], place: _Place) -> None:
         """Adds the lines of a chunk, then notes that they are there."""

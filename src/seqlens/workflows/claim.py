@@ -1,9 +1,11 @@
 """Which folder a training may write to, and whether what is there can be gone on with."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from seqlens.config import load_config, to_plain
+from seqlens.config import load_config, read_json, to_plain, write_json
+from seqlens.config.files import is_temporary
 from seqlens.errors import RequestError
 from seqlens.inference.run_folder import CODEC_FOLDER, RUN_FILE
 from seqlens.training.run_config import RunConfig
@@ -11,8 +13,9 @@ from seqlens.workflows.initial import INIT_FILE, INIT_WEIGHTS_FILE, first_differ
 from seqlens.workflows.preparation import Announce
 
 RECIPE_FILE = "recipe.yaml"
+DATA_FILE = "data.json"
 # What a training that was killed early leaves; without the recipe it is written anew.
-_BEFORE_THE_RECIPE = {CODEC_FOLDER, INIT_FILE, INIT_WEIGHTS_FILE}
+_BEFORE_THE_RECIPE = {CODEC_FOLDER, INIT_FILE, INIT_WEIGHTS_FILE, DATA_FILE}
 
 
 def claim_folder(folder: Path, config: RunConfig, *, resume: bool, announce: Announce) -> RunConfig:
@@ -32,7 +35,9 @@ def claim_folder(folder: Path, config: RunConfig, *, resume: bool, announce: Ann
             config = replace(config, task=replace(config.transduce, codec=earlier.transduce.codec))
         _check_same_training(folder, earlier, config)
         return config
-    if folder.is_dir() and any(path.name not in _BEFORE_THE_RECIPE for path in folder.iterdir()):
+    if folder.is_dir() and any(
+        path.name not in _BEFORE_THE_RECIPE and not is_temporary(path.name) for path in folder.iterdir()
+    ):
         what = (
             "a finished run" if (folder / RUN_FILE).is_file() else "a training" if stored.is_file() else "other files"
         )
@@ -41,6 +46,29 @@ def claim_folder(folder: Path, config: RunConfig, *, resume: bool, announce: Ann
     if resume:
         announce(f"There is no training in {folder} to resume; it starts from the beginning.")
     return config
+
+
+def write_data_record(folder: Path, fingerprints: Mapping[str, str]) -> None:
+    """Notes which data a training is of, so that it cannot go on with others."""
+    write_json(folder / DATA_FILE, {"fingerprints": dict(fingerprints)})
+
+
+def check_same_data(folder: Path, fingerprints: Mapping[str, str]) -> None:
+    """Refuses to resume with data that have changed since the training began; one of an earlier version is not asked.
+
+    Raises:
+        RequestError: a split is not what it was.
+    """
+    if not (folder / DATA_FILE).is_file():
+        return
+    earlier = read_json(folder / DATA_FILE).get("fingerprints", {})
+    for split, found in fingerprints.items():
+        if earlier.get(split, found) != found:
+            raise RequestError(
+                f"The data of the split '{split}' have changed since the training in {folder} began (fingerprint "
+                f"{found[:12]}, expected {earlier[split][:12]}), so it cannot be resumed. Put them back, or begin "
+                "another training with another --out."
+            )
 
 
 def _check_same_training(folder: Path, earlier: RunConfig, config: RunConfig) -> None:

@@ -74,6 +74,12 @@ class Initial:
                     f"{unknown_tag(name, [tag for tag in known if tag != BREAK])} That is the vocabulary of "
                     f"{self.run.path}; with --init-vocabulary extended new tags are added."
                 )
+        has_context = any(getattr(data, "context", None) for data in (config.pair_data, *(part.data for part in parts)))
+        if has_context and BREAK not in known:
+            raise RequestError(
+                f"'data.context' is given, but {self.run.path} was trained on single sentences, and its vocabulary has "
+                "no mark between sentences; with --init-vocabulary extended it is added."
+            )
 
     def fit_task(self, config: RunConfig, corpus: Corpus) -> Task:
         """The task with the run's codecs, which are extended by what is new in the corpus if that is asked for."""

@@ -14,7 +14,7 @@ from seqlens.training.group import told_place
 from seqlens.training.observer import FitResult, Observer
 from seqlens.training.run_config import RunConfig
 from seqlens.workflows.claim import RECIPE_FILE as RECIPE_FILE
-from seqlens.workflows.claim import claim_folder
+from seqlens.workflows.claim import check_same_data, claim_folder, write_data_record
 from seqlens.workflows.data_paths import with_absolute_paths
 from seqlens.workflows.example_preparation import prepare_examples
 from seqlens.workflows.finishing import finish_example_run, finish_run
@@ -108,7 +108,13 @@ class _Start:
         """Whether there is a training to go on with: the recipe is written after the codec, so that is whole then."""
         return self.resume and (self.folder / RECIPE_FILE).is_file()
 
-    def write_recipe(self, config: RunConfig) -> None:
+    def check_data(self, fingerprints: Mapping[str, str]) -> None:
+        if self.is_resumed:
+            check_same_data(self.folder, fingerprints)
+
+    def write_recipe(self, config: RunConfig, fingerprints: Mapping[str, str]) -> None:
+        if not self.is_resumed:
+            write_data_record(self.folder, fingerprints)
         write_atomically(self.folder / RECIPE_FILE, f"{_NAME_COMMENT}{self.name}\n{dump_config(config)}")
 
 
@@ -118,11 +124,12 @@ def _train_on_examples(start: _Start) -> FitResult:
     prepared = prepare_examples(
         config, codec_folder=codec_folder if start.is_resumed else None, announce=start.announce
     )
+    start.check_data(prepared.fingerprints)
     start.announce(prepared.summary)
     check_carried(prepared.task, max(start.processes, told_place().size))
     model = fresh_model(prepared.task, config.seed)
     prepared.task.save(codec_folder)
-    start.write_recipe(config)
+    start.write_recipe(config, prepared.fingerprints)
     with training_group(folder, start.device, start.processes) as group:
         device = torch.device(group.device)
         result = fit_examples(
@@ -154,6 +161,7 @@ def _train_on_pairs(start: _Start, init: str | Path | None, init_vocabulary: str
         announce=announce,
         fit=None if initial is None else lambda corpus: initial.fit_task(config, corpus),
     )
+    start.check_data(prepared.fingerprints)
     announce(_summary(prepared))
     model = fresh_model(prepared.task, config.seed)
     prepared.task.save(codec_folder)
@@ -165,7 +173,7 @@ def _train_on_pairs(start: _Start, init: str | Path | None, init_vocabulary: str
         put_stored_weights(model, folder)
     else:
         forget_initial(folder)
-    start.write_recipe(config)
+    start.write_recipe(config, prepared.fingerprints)
     with training_group(folder, start.device, start.processes) as group:
         device = torch.device(group.device)
         result = run_fit(

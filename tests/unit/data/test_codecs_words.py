@@ -110,3 +110,9 @@ def test_lower_case() -> None:
 
     assert codec.size == 5
     assert codec.decode(codec.encode("tHE ")) == "the <unk>"  # no text ended in a space
+
+
+def test_a_codec_may_be_extended_by_nothing() -> None:
+    codec = fit_codec(WordsConfig(min_count=2), ["a b a b"])
+    assert codec.extended(WordsConfig(min_count=2), ["x y z"]).tokens("a x b") == codec.tokens("a x b")
+    assert codec.extended(WordsConfig(min_count=2), ["a b c c"]).size == codec.size + 1

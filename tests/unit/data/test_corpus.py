@@ -66,6 +66,18 @@ def test_a_folder_of_text_files(tmp_path: Path) -> None:
     assert turned.target_name == "de"
 
 
+def test_text_files_beside_a_single_training_file_are_found(tmp_path: Path) -> None:
+    write_lines(tmp_path / "train.tsv", [f"go {number}\tgeh {number}" for number in range(30)])
+    for split in ("valid", "test"):
+        for ending in ("de", "en"):
+            write_lines(tmp_path / f"{split}.{ending}", numbered(ending, 5))
+    corpus = open_corpus(PairsData(path=".", source="en", target="de"), base=tmp_path)
+    assert corpus.splits == ("train", "validation", "test")
+    assert len(texts(corpus, "train")) == 30
+    assert texts(corpus, "test")[0] == ("en 0", "de 0")
+    assert "'source' and 'target' must be given" in sentence(PairsData(path="."), tmp_path)
+
+
 def test_a_folder_without_validation_holds_some_out(tmp_path: Path) -> None:
     write_lines(tmp_path / "train.tsv.gz", [f"go\tgeh {number}" for number in range(30)] + ["come\tkomm", "run\tlauf"])
     corpus = open_corpus(PairsData(path="."), base=tmp_path)

@@ -150,6 +150,16 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
             )
 
 
+def test_a_file_for_training_only_needs_nothing_to_be_held_out(tmp_path: Path) -> None:
+    (tmp_path / "one.tsv").write_text("a single\tpair\n")
+    parts = (
+        MixturePart(PairsData(path=str(tmp_path / "one.tsv")), train_only=True, tag="bt"),
+        MixturePart(DatesData(num_train=3, num_validation=1, num_test=1)),
+    )
+    corpus = open_corpus(MixtureData(parts), base=Path())
+    assert next(pair.target for pair in corpus.read("train")) == "pair"
+
+
 @given(
     repeats=st.lists(st.sampled_from((0.1, 0.5, 1.0, 2.0, 2.5, 3.75)), min_size=1, max_size=40), seed=st.integers(0, 3)
 )

@@ -229,7 +229,7 @@ def test_a_source_that_gets_narrower_keeps_its_alignment(chain):
         ({"diversity_groups": 2}, "'diversity_groups' is 2, expected a divisor of the beam width 5"),
         ({"max_lengths": [-1]}, "has the entry -1"),
         ({"forbidden_ids": [END]}, "the end symbol 1, without which nothing can end"),
-        ({"length_penalty": -0.5}, "'length_penalty' is -0.5, expected a number of 0 or more"),
+        ({"length_penalty": -0.5}, "'length_penalty' is -0.5, expected a number from 0 to 10"),
         ({"length_penalty": float("nan")}, "'length_penalty' is nan"),
         ({"forbidden_ids": [77]}, "symbol 77, but the model knows only the symbols 0 to 4"),
         ({"forbidden_ids": [-1]}, "symbol -1, but symbols are numbered from 0"),

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -106,3 +106,25 @@ def _state(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2]
     except OSError:
         return "Z"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: model.bfloat16(),
+        lambda model: model.output.bias.data.mul_(2.0),
+        lambda model: torch.nn.utils.vector_to_parameters(torch.ones(2000), [model.output.bias]),
+    ],
+    ids=["another type", "written past autograd", "put in whole"],
+)
+def test_every_way_to_change_weights_is_noticed(change: Callable[[torch.nn.Module], object]) -> None:
+    changed = load(RUN, device="cpu")
+    change(changed.model)
+    with pytest.raises(RequestError, match="weights were changed since it was loaded"):
+        changed.predict(TEXTS, workers=2)
+
+
+def test_a_run_may_be_loaded_in_inference_mode() -> None:
+    with torch.inference_mode():
+        loaded = load(RUN, device="cpu")
+        assert loaded.predict(TEXTS[0]).text

@@ -47,21 +47,16 @@ class CharactersCodec(VocabularyCodec):
             RequestError: a setting is out of its range, there is no text, or nothing is seen `min_count`
             times.
         """
-        check_sizes("characters", min_count=config.min_count)
-        normaliser = Normaliser(config.normalisation, config.lowercase)
-        counts: Counter[str] = Counter()
-        for text in texts:
-            counts.update(normaliser.apply(text))
-        characters = most_frequent(counts, min_count=config.min_count)
+        normaliser, counts, characters = _frequent(config, texts)
         check_found("characters", counts, characters, config.min_count)
         return cls(characters, normaliser)
 
     def extended(self, config: CharactersConfig, texts: Iterable[str]) -> "CharactersCodec":
-        """Returns this codec with the characters and tags besides that a codec fitted on the texts would have."""
+        """Returns this codec with the characters and tags besides that are frequent in the texts, if there are any."""
         tags: set[str] = set()
-        fresh = CharactersCodec.fit(config, noting_tags(texts, tags))
+        _, _, frequent = _frequent(config, noting_tags(texts, tags))
         known = self._texts[NUM_SPECIALS:]
-        new = [character for character in fresh._texts[NUM_SPECIALS:] if character not in self._ids]
+        new = [character for character in frequent if character not in self._ids]
         return CharactersCodec((*known, *new), self._normaliser).with_tags([*self.tags, *sorted(tags)])
 
     @classmethod
@@ -96,3 +91,13 @@ class CharactersCodec(VocabularyCodec):
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Returns where in `text` each id comes from; characters normalised together have one span."""
         return self._normaliser.align(text)[1]
+
+
+def _frequent(config: CharactersConfig, texts: Iterable[str]) -> tuple[Normaliser, Counter[str], list[str]]:
+    """How texts are normalised, how often each character is in them, and those that are there often enough."""
+    check_sizes("characters", min_count=config.min_count)
+    normaliser = Normaliser(config.normalisation, config.lowercase)
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(normaliser.apply(text))
+    return normaliser, counts, most_frequent(counts, min_count=config.min_count)

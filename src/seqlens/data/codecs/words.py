@@ -61,23 +61,16 @@ class WordsCodec(VocabularyCodec):
             RequestError: a setting is out of its range, there is no text, or nothing is seen `min_count`
             times.
         """
-        check_sizes("words", min_count=config.min_count, vocab_size=config.vocab_size)
-        normaliser = Normaliser(config.normalisation, config.lowercase)
-        parts = Counter(part for text in texts for part in split_parts(normaliser.apply(text)))
-        counts: Counter[WordEntry] = Counter()
-        for part, count in parts.items():
-            for entry in _entries_of(part):
-                counts[entry] += count
-        entries = most_frequent(counts, min_count=config.min_count, limit=config.vocab_size - NUM_SPECIALS)
+        normaliser, counts, entries = _frequent(config, texts)
         check_found("words", counts, entries, config.min_count)
         return cls(entries, normaliser)
 
     def extended(self, config: WordsConfig, texts: Iterable[str]) -> "WordsCodec":
-        """Returns this codec with the words and tags besides that a codec fitted on the texts would have."""
+        """Returns this codec with the words and tags besides that are frequent in the texts, if there are any."""
         tags: set[str] = set()
-        fresh = WordsCodec.fit(config, noting_tags(texts, tags))
+        _, _, frequent = _frequent(config, noting_tags(texts, tags))
         known = self._entries[NUM_SPECIALS:]
-        new = [entry for entry in fresh._entries[NUM_SPECIALS:] if entry not in self._ids]
+        new = [entry for entry in frequent if entry not in self._ids]
         return WordsCodec((*known, *new), self._normaliser).with_tags([*self.tags, *sorted(tags)])
 
     @classmethod
@@ -149,3 +142,15 @@ def _restored(value: Any, place: int, stored: StoredCodec) -> WordEntry:
             return text, _JOINS[name]
     names = ", ".join(f"'{name}'" for name in _JOINS)
     raise stored.fault(f"'entries' entry {place} is {value!r}, expected a word, or a symbol and one of {names}")
+
+
+def _frequent(config: WordsConfig, texts: Iterable[str]) -> tuple[Normaliser, Counter[WordEntry], list[WordEntry]]:
+    """How texts are normalised, how often each entry is in them, and those that are there often enough."""
+    check_sizes("words", min_count=config.min_count, vocab_size=config.vocab_size)
+    normaliser = Normaliser(config.normalisation, config.lowercase)
+    parts = Counter(part for text in texts for part in split_parts(normaliser.apply(text)))
+    counts: Counter[WordEntry] = Counter()
+    for part, count in parts.items():
+        for entry in _entries_of(part):
+            counts[entry] += count
+    return normaliser, counts, most_frequent(counts, min_count=config.min_count, limit=config.vocab_size - NUM_SPECIALS)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import NamedTuple, final
 
 import torch
@@ -74,13 +75,22 @@ class Search:
             for member, stepper, own_align in zip(members, self._steppers, aligned, strict=True)
         ]
 
-    def batch(self, numbers: Sequence[int], demands: Sequence[EncodedDemand] | None = None) -> list[list[Hypothesis]]:
-        """Hypotheses for the inputs of these numbers, best first; `demands` are theirs, where there are any."""
+    def batch(
+        self,
+        numbers: Sequence[int],
+        demands: Sequence[EncodedDemand] | None = None,
+        streams: Sequence[int] | None = None,
+    ) -> list[list[Hypothesis]]:
+        """Hypotheses for the inputs of these numbers, best first.
+
+        `demands` and `streams` (of random numbers) are theirs, where there are any.
+        """
         request = SearchRequest(
             start_id=START_ID,
             end_id=END_ID,
             max_lengths=[self._max_length(number) for number in numbers],
             forbidden_ids=(PADDING_ID, UNKNOWN_ID, START_ID),
+            streams=streams,
             device=self._members[0].device,
         )
         if demands is not None:
@@ -128,14 +138,11 @@ class Search:
         for place, demand in enumerate(demands):
             if needed := demand.num_tokens:
                 max_lengths[place] = max(max_lengths[place], min(needed + _ROOM, self._bound()))
-        return SearchRequest(
-            start_id=request.start_id,
-            end_id=request.end_id,
+        return replace(
+            request,
             max_lengths=max_lengths,
-            forbidden_ids=request.forbidden_ids,
             prefixes=[demand.prefix for demand in demands],
             phrases=[demand.phrases for demand in demands],
-            device=request.device,
         )
 
 

@@ -24,6 +24,7 @@ from seqlens.tasks.transduce.config import SeparateCodecs, SharedCodec, Transduc
 from seqlens.tasks.transduce.demands import Demand, EncodedDemand, encode_demand
 from seqlens.tasks.transduce.pair_loss import pair_loss, shift_right
 from seqlens.tasks.transduce.search import Member, Search
+from seqlens.tasks.transduce.streams import draw_streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +186,13 @@ class TransduceTask:
         align: bool = True,
         demands: Sequence[Demand] | None = None,
         others: Sequence[tuple["TransduceTask", Transducer]] = (),
+        streams: Sequence[int] | None = None,
     ) -> list[Translation]:
         """Answers for texts, in their order; texts of like length share a batch. An empty text has an empty answer.
 
         Without `align` answers have no alignment, which takes time of its own. `demands` say for each text what its
-        answers must hold. With `others`, of the same target codec, an answer is that of all models together.
+        answers must hold. With `others`, of the same target codec, an answer is that of all models together. `streams`
+        are the numbers of the texts' random draws, by default those of `draw_streams`.
 
         Raises:
             RequestError: a demand cannot be met.
@@ -210,10 +213,18 @@ class TransduceTask:
         if demands is not None:
             for number in sorted(number for numbers in plan for number in numbers):
                 unknown = copying.unknown_words(texts[number])
+                # A word that was cut off the source cannot be copied.
+                there = max(read[tasks.index(copying)][0][number]) + 1 - copying.source_codec.size
+                unknown = unknown[: max(0, there)]
                 wanted[number] = encode_demand(self.target_codec, demands[number], unknown, number=number + 1)
                 search.check(number, wanted[number])
+        streams = draw_streams(texts) if streams is None else streams
         for numbers in plan:
-            found = search.batch(numbers, None if demands is None else [wanted[number] for number in numbers])
+            found = search.batch(
+                numbers,
+                None if demands is None else [wanted[number] for number in numbers],
+                [streams[number] for number in numbers],
+            )
             for number, hypotheses in zip(numbers, found, strict=True):
                 unknown = copying.unknown_words(texts[number])
                 truncated = any(cut[number] for _, cut in read)

@@ -1,0 +1,96 @@
+"""Whether a folder may be trained in: what a kill left behind, data that changed meanwhile, context that is new."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import seqlens
+from seqlens.config import load_config, write_atomically
+from seqlens.errors import RequestError, WorkError
+from seqlens.inference import run_folder
+from seqlens.training.run_config import RunConfig
+from seqlens.workflows.claim import claim_folder
+
+SHORT = {"training.max_steps": 2, "training.validate_every": 2}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SEQLENS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_pairs(path: Path, noun: str) -> None:
+    path.write_text("".join(f"the {noun} {number}\tle {noun} {number}\n" for number in range(40)))
+
+
+def test_what_a_killed_write_leaves_stands_in_nobodys_way(folder: Path) -> None:
+    for place in ("run", "run/codec"):
+        (folder / place).mkdir()
+        (folder / place / ".seqlens-0123456789abcdef.tmp").write_text("half")
+    seqlens.train("translation/smoke", out="run", overrides=SHORT, resume=True)
+    files = json.loads((folder / "run" / "run.json").read_text())["files"]
+    assert any(name.startswith("codec/") for name in files)
+    assert not any("tmp" in name for name in files)
+    (folder / "other").mkdir()
+    (folder / "other" / "notes.txt").write_text("mine")
+    with pytest.raises(RequestError, match="other holds other files already"):
+        claim_folder(Path("other"), load_config(RunConfig, Path("run/recipe.yaml")), resume=True, announce=print)
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_a_training_does_not_go_on_with_other_data(folder: Path, split: str) -> None:
+    (folder / "data").mkdir()
+    for name in ("train", "validation"):
+        write_pairs(folder / "data" / f"{name}.tsv", "car")
+    overrides = {"data": {"kind": "pairs", "path": str(folder / "data")}, **SHORT}
+    seqlens.train("translation/smoke", out="run", overrides=overrides)
+    write_pairs(folder / "data" / f"{split}.tsv", "cat")
+    longer = {"training.max_steps": 4}
+    with pytest.raises(RequestError, match=f"The data of the split '{split}' have changed since the training in run"):
+        seqlens.train(out="run", resume=True, overrides=longer)
+    write_pairs(folder / "data" / f"{split}.tsv", "car")
+    assert seqlens.train(out="run", resume=True, overrides=longer).result.steps == 4
+    (folder / "run" / "data.json").unlink()  # as in a folder of an earlier version
+    write_pairs(folder / "data" / f"{split}.tsv", "cat")
+    assert seqlens.train(out="run", resume=True, overrides={"training.max_steps": 5}).result.steps == 5
+
+
+def test_examples_are_looked_at_too(folder: Path) -> None:
+    path = folder / "own.tsv"
+    path.write_text("".join(f"a {word} day {number}\t{word}\n" for word in ("good", "bad") for number in range(30)))
+    overrides = {"data": {"kind": "labelled", "path": str(path)}, **SHORT}
+    seqlens.train("sentiment/smoke", out="run", overrides=overrides)
+    path.write_text(path.read_text().replace("day 3", "day three"))
+    with pytest.raises(RequestError, match="have changed since the training in run"):
+        seqlens.train(out="run", resume=True, overrides={"training.max_steps": 4})
+
+
+def test_a_kill_while_a_run_is_finished_again_leaves_no_record_of_mixed_files(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seqlens.train("translation/smoke", out="run", overrides=SHORT)
+
+    def killed(path: Path, value: Any) -> None:
+        if path.name == "run.json":
+            raise KeyboardInterrupt
+        write_atomically(path, json.dumps(value))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_folder, "write_json", killed)
+        with pytest.raises(KeyboardInterrupt):
+            seqlens.train(out="run", resume=True, overrides={"training.max_steps": 3})
+    with pytest.raises((RequestError, WorkError), match="--resume"):
+        seqlens.load("run")
+    assert seqlens.train(out="run", resume=True, overrides={"training.max_steps": 3}).result.steps == 3
+    assert seqlens.load("run").predict("It is red.") is not None
+
+
+def test_context_that_a_kept_vocabulary_has_no_mark_for_is_refused(folder: Path) -> None:
+    seqlens.train("translation/smoke", out="single", overrides={"data.context": None, **SHORT})
+    with pytest.raises(RequestError, match=r"'data\.context' is given, but single was .*--init-vocabulary extended"):
+        seqlens.train("translation/smoke", out="run", overrides=SHORT, init="single")
+    seqlens.train("translation/smoke", out="run", overrides=SHORT, init="single", init_vocabulary="extended")
