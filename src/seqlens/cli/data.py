@@ -10,7 +10,6 @@ import typer
 from seqlens.cli.guard import guarded
 from seqlens.cli.printing import note, print_lines, print_table
 from seqlens.data.catalogue import Card, catalogue_names, read_card
-from seqlens.errors import RequestError
 from seqlens.report import Table
 
 if TYPE_CHECKING:
@@ -31,7 +30,8 @@ _SHOW_EXAMPLES = """Examples:
 
 \b
   seqlens data show multi30k
-  seqlens data show my-pairs.tsv --recipe translation/gru-attention
+  seqlens data show my-corpus --source de --target en --recipe translation/gru-attention
+  seqlens data show my-pairs.tsv --set source_column=1 --set target_column=2
   seqlens data show dates/smoke --split validation
   seqlens data show sentiment/moods-gru
   seqlens data show my-texts.tsv --kind classify --set label_column=2
@@ -41,6 +41,7 @@ _CHECK_EXAMPLES = """Examples:
 \b
   seqlens data check my-corpus --kind transduce
   seqlens data check my-corpus --source de --target en --json | jq .findings
+  seqlens data check my-pairs.tsv --set source_column=1 --set target_column=2
   seqlens data check my-texts.csv --kind classify --set text_column=review --set label_column=stars
   seqlens data check my-recipe.yaml
 """
@@ -63,6 +64,12 @@ DataSettingOption = Annotated[
         help="A setting of the data, as below `data` in a recipe (text_column=1); may be given again.",
         show_default=False,
     ),
+]
+SourceOption = Annotated[
+    str | None, typer.Option("--source", metavar="LANGUAGE", help="The source's ending.", show_default=False)
+]
+TargetOption = Annotated[
+    str | None, typer.Option("--target", metavar="LANGUAGE", help="The target's ending.", show_default=False)
 ]
 
 
@@ -147,6 +154,8 @@ def show_data(
     count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="Pairs or examples in the batch.")] = 4,
     kind: KindOption = None,
     settings: DataSettingOption = [],  # noqa: B006 - typer copies it
+    source: SourceOption = None,
+    target: TargetOption = None,
 ) -> None:
     """Print one batch as a model gets it: tokens, ids, unknown tokens, ends, padding, mask, what is to be answered."""
     from seqlens.cli.batches import batch_lines, example_lines
@@ -159,8 +168,16 @@ def show_data(
         shown = show_examples(data, recipe=recipe, split=split, count=count, announce=note)
         print_lines(example_lines(shown))
         return
-    _refuse_settings(settings)
-    batch = show_batch(name_or_path, recipe=recipe, split=split, count=count, announce=note)
+    batch = show_batch(
+        name_or_path,
+        recipe=recipe,
+        split=split,
+        count=count,
+        settings=settings,
+        source=source,
+        target=target,
+        announce=note,
+    )
     print_lines(batch_lines(batch))
 
 
@@ -174,12 +191,8 @@ def check_data(
     ],
     kind: KindOption = None,
     settings: DataSettingOption = [],  # noqa: B006 - typer copies it
-    source: Annotated[
-        str | None, typer.Option("--source", metavar="LANGUAGE", help="The source's ending.", show_default=False)
-    ] = None,
-    target: Annotated[
-        str | None, typer.Option("--target", metavar="LANGUAGE", help="The target's ending.", show_default=False)
-    ] = None,
+    source: SourceOption = None,
+    target: TargetOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.", show_default=False)] = False,
 ) -> None:
     """Report what is wrong with data before a model is trained on them: counts, first places, advice.
@@ -199,8 +212,7 @@ def check_data(
     if data is not None:
         found = audit_examples(open_examples(data.config, base=Path(), announce=note), task=data.task)
     else:
-        _refuse_settings(settings)
-        config = pair_data_config(path, source=source, target=target)
+        config = pair_data_config(path, settings, source=source, target=target)
         found = audit(open_corpus(config, base=Path(), require_train=False, announce=note))
     if as_json:
         print_lines([json.dumps(plain_audit(found), ensure_ascii=False, indent=2)])
@@ -210,8 +222,3 @@ def check_data(
         print_audit(found)
     if found.severity == "error":
         raise typer.Exit(1)
-
-
-def _refuse_settings(settings: list[str]) -> None:
-    if settings:
-        raise RequestError(f"--set {settings[0]} is for data of examples; say which with --kind.")

@@ -12,6 +12,7 @@ from seqlens.data.sampler import length_batches
 from seqlens.decoding import DecodingConfig
 from seqlens.errors import RequestError
 from seqlens.metrics import corpus_bleu
+from seqlens.tasks.transduce.analysis.statistics import bleu_tokenizer
 from seqlens.tasks.transduce.answer import Translation
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def tune_weight(
     """The weight with which reranked answers have the best BLEU; give it a validation split, never the test.
 
     The search and the scorer run once. Of weights that score alike the first is taken. Case counts as it does in the
-    run's own scores; `decoding` are settings of the search, as `predict` has them.
+    run's own scores, and BLEU's tokens are theirs; `decoding` are settings of the search, as `predict` has them.
 
     Raises:
         RequestError: there is nothing to score or to choose from, or a setting is wrong.
@@ -129,11 +130,14 @@ def tune_weight(
         list(sources), batch_size=batch_size, align=False, **{**decoding, "num_best": config.num_best}
     )
     opinions = _opinions(scorer, sources, answers)
+    own = predictor.task.config
+    tokenize = bleu_tokenizer(references, own.bleu_tokens)
     scores = {}
     for weight in chosen:
         texts = [answer.text for answer in _ordered(answers, opinions, weight, config.length_penalty)]
-        lowercase = predictor.task.config.lowercase_scores
-        scores[weight] = corpus_bleu(texts, references, lowercase=lowercase, num_resamples=0).value
+        scores[weight] = corpus_bleu(
+            texts, references, lowercase=own.lowercase_scores, tokenize=tokenize, num_resamples=0
+        ).value
     return TunedWeight(max(scores, key=lambda weight: scores[weight]), scores)
 
 

@@ -50,6 +50,7 @@ def analyse_answers(
         training_targets=None if training is None else [target for _, target in training],
         language=language,
         measures=measures,
+        bleu_tokens=config.bleu_tokens,
         lowercase=config.lowercase_scores,
         knowledge=knowledge,
     )

@@ -8,7 +8,7 @@ from seqlens.inference import ExamplePredictor, Predictor, load
 from seqlens.inference.run_folder import RUN_FILE
 from seqlens.metrics import Score, Statistics
 from seqlens.tasks.transduce.analysis import By
-from seqlens.tasks.transduce.analysis.statistics import text_statistics
+from seqlens.tasks.transduce.analysis.statistics import bleu_tokenizer, text_statistics
 from seqlens.tasks.transduce.config import ScoreName
 from seqlens.training.observer import Observer
 from seqlens.workflows.compare_by import BucketComparison, PairedTest, compare_by, paired_test
@@ -162,6 +162,7 @@ def _statistics(
                 [answer.text for answer in evaluation.answers],
                 evaluation.references,
                 lowercase=config.lowercase_scores,
+                tokenize=bleu_tokenizer(evaluation.references, config.bleu_tokens),
             )
             for score in measures
         }

@@ -115,8 +115,9 @@ def evaluate_pairs(
     task = predictor.task
     texts = [answer.text for answer in answers]
     lowercase = task.config.lowercase_scores
+    tokens = task.config.bleu_tokens
     scores: dict[str, Score] = {
-        name: compute_score(name, texts, references, lowercase=lowercase) for name in task.config.scores
+        name: compute_score(name, texts, references, lowercase=lowercase, tokens=tokens) for name in task.config.scores
     }
     log_probs = mean_log_probs(
         [_reference_log_probs(one, corpus, split, announce) for one in (predictor, *predictor.others)]
@@ -127,7 +128,8 @@ def evaluate_pairs(
     compared = baselines(sources, training if own_data else None)
     baseline_scores: dict[str, dict[str, Score]] = {
         baseline.name: {
-            name: compute_score(name, baseline.answers, references, lowercase=lowercase) for name in task.config.scores
+            name: compute_score(name, baseline.answers, references, lowercase=lowercase, tokens=tokens)
+            for name in task.config.scores
         }
         for baseline in compared
     }

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from seqlens.config import load_config
+from seqlens.config import apply_overrides, load_config, parse_config, to_plain
 from seqlens.data.batch import pad
 from seqlens.data.catalogue import catalogue_names
 from seqlens.data.corpus import Corpus, DataConfig, PairsData, PronounsData, open_corpus
@@ -55,6 +55,9 @@ def show_batch(
     recipe: str | None = None,
     split: str = "train",
     count: int = 4,
+    settings: Sequence[str] = (),
+    source: str | None = None,
+    target: str | None = None,
     announce: Announce | None = None,
 ) -> ShownBatch:
     """Makes a batch of the first `count` pairs of a split.
@@ -63,19 +66,17 @@ def show_batch(
         name_or_path: a recipe (its data, and its codec), or data: a name of the catalogue, `dates`, a folder, a file.
         recipe: the recipe whose codec is fitted on these data. Without one, data have a codec of words that were seen
             at least twice in the first pairs of train (dates: of characters).
+        settings: of the data, such as `source_column=1`; `source` and `target` are the languages of a folder.
         announce: told of downloads, and of what takes its time.
 
     Raises:
-        RequestError: there is no such recipe, data or split.
+        RequestError: there is no such recipe, data, split or setting.
     """
     announce = announce or (lambda text: None)
     if recipe is None and is_recipe(name_or_path):
         recipe = name_or_path
-        config = _load(recipe)
-        corpus = open_corpus(config.pair_data, base=find_recipe(recipe).path.parent, announce=announce)
-    else:
-        recipes = [known.name for known in list_recipes()]
-        corpus = open_corpus(data_config(name_or_path, also_valid=recipes), base=Path(), announce=announce)
+    config = pair_data_config(name_or_path, settings, source=source, target=target)
+    corpus = open_corpus(config, base=Path(), announce=announce)
     pairs = list(islice(corpus.read(split), count))
     if not pairs:
         raise RequestError(f"{corpus.name} has no pairs in its split '{split}'.")
@@ -85,10 +86,26 @@ def show_batch(
     return ShownBatch(corpus.name, split, codec, tuple(zip(sources, targets, strict=True)))
 
 
-def data_config(
-    name_or_path: str, *, source: str | None = None, target: str | None = None, also_valid: Sequence[str] = ()
+def pair_data_config(
+    name_or_path: str, settings: Sequence[str] = (), *, source: str | None = None, target: str | None = None
 ) -> DataConfig:
-    """The data of that name or path, with the languages asked for; `also_valid` are names to suggest besides.
+    """The pairs of a recipe, or those of that name or path, with these settings and languages.
+
+    Raises:
+        RequestError: there is neither a recipe nor a data set of that name nor such a path; a setting is wrong; or
+            languages are named for a recipe.
+    """
+    if is_recipe(name_or_path):
+        if source is not None or target is not None:
+            raise RequestError(f"{name_or_path} is a recipe, which names its languages; leave --source and --target.")
+        return resolve_recipe(name_or_path, [f"data.{setting}" for setting in settings])[1].pair_data
+    languages = [f"{side}={value}" for side, value in (("source", source), ("target", target)) if value is not None]
+    tree = apply_overrides(to_plain(_data_config(name_or_path)), [*settings, *languages])
+    return parse_config(DataConfig, tree, where="the data")
+
+
+def _data_config(name_or_path: str) -> DataConfig:
+    """The data of that name or path.
 
     Raises:
         RequestError: there is neither a data set of that name nor such a path.
@@ -97,26 +114,14 @@ def data_config(
         return DatesData()
     if name_or_path == "pronouns":
         return PronounsData(context=ContextConfig())
+    also_valid = [known.name for known in list_recipes()]
     names = [*catalogue_names(), "dates", "pronouns"]
     if name_or_path not in names and not Path(name_or_path).exists():
         raise RequestError(
             f"There is no data set, folder or file '{name_or_path}', the data sets are {', '.join(names)}."
             f"{did_you_mean(name_or_path, [*names, *also_valid])}"
         )
-    return PairsData(path=name_or_path, source=source, target=target)
-
-
-def pair_data_config(name_or_path: str, *, source: str | None = None, target: str | None = None) -> DataConfig:
-    """The pairs of a recipe, or those of that name or path.
-
-    Raises:
-        RequestError: as `data_config`, or languages are named for a recipe.
-    """
-    if not is_recipe(name_or_path):
-        return data_config(name_or_path, source=source, target=target)
-    if source is not None or target is not None:
-        raise RequestError(f"{name_or_path} is a recipe, which names its languages; leave --source and --target.")
-    return resolve_recipe(name_or_path)[1].pair_data
+    return PairsData(path=name_or_path)
 
 
 def _load(recipe: str) -> RunConfig:

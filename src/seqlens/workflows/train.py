@@ -247,5 +247,12 @@ def _summary(prepared: Prepared) -> str:
     return (
         f"{prepared.corpus.name} {prepared.corpus.source_name} to {prepared.corpus.target_name}: "
         f"{len(prepared.train):,} training pairs in {prepared.batches_per_epoch:,} batches an epoch, "
-        f"padding waste {waste:.1%}.{left_out}"
+        f"padding waste {waste:.1%}.{left_out}{_without_test(prepared.corpus.splits)}"
     )
+
+
+def _without_test(splits: Sequence[str]) -> str:
+    """What somebody should know before an hour of training, not after it."""
+    if any(split.startswith("test") for split in splits):
+        return ""
+    return " There is no test split: score it with `seqlens evaluate --data` on pairs that it was not trained on."

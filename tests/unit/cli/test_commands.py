@@ -1,6 +1,8 @@
 """What each command does and prints, in this process; `tests/contracts/test_command_line.py` runs the real thing."""
 
 import json
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -228,6 +230,40 @@ def test_show_draws_tokens_over_ids_over_mask(invoke: Invoke) -> None:
     assert "dates, split validation: a batch of 2" in answered(
         invoke("data", "show", "dates/smoke", "--split", "validation", "--count", "2")
     )
+
+
+def test_settings_and_languages_of_pairs_are_taken_by_show_and_check(invoke: Invoke) -> None:
+    Path("own.tsv").write_text("".join(f"{number}\ta b {number}\tc d {number}\n" for number in range(40)))
+    columns = ("--set", "source_column=1", "--set", "target_column=2")
+    assert "a b" in answered(invoke("data", "show", "own.tsv", *columns))
+    assert "own.tsv: de to target" in answered(invoke("data", "check", "own.tsv", *columns, "--source", "de"))
+    wrong = invoke("data", "check", "own.tsv", "--kind", "transduce", "--set", "source_colum=1")
+    assert (wrong.exit_code, "Did you mean 'source_column'?" in wrong.stderr) == (2, True)
+    Path("corpus").mkdir()
+    for split in ("train", "dev"):
+        for language in ("de", "en"):
+            Path("corpus", f"{split}.{language}").write_text(f"{language} word\n" * 4)
+    assert "de word" in answered(invoke("data", "show", "corpus", "--source", "de", "--target", "en"))
+    data = "data={kind: pairs, path: corpus, source: de, target: en}"
+    told = invoke("train", "translation/smoke", "--out", "run", "--set", data, "--set", "training.max_steps=1").stderr
+    assert "There is no test split" in " ".join(told.split())
+
+
+def test_what_the_page_on_deploying_copies_is_enough_for_answers(invoke: Invoke, run: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "deploy.md").read_text(encoding="utf-8")
+    (names,) = re.findall(r"cp -r runs/de-en/\{(.*?)\} deployed/", page)
+    Path("deployed").mkdir()
+    for name in names.split(","):
+        copy = shutil.copytree if (run / name).is_dir() else shutil.copy
+        copy(run / name, Path("deployed", name))
+    assert answered(invoke("predict", "deployed", "1 May 2001")) == answered(invoke("predict", run, "1 May 2001"))
+
+
+def test_a_recipe_is_printed_as_a_file_to_start_from(invoke: Invoke) -> None:
+    Path("mine.yaml").write_text(answered(invoke("recipes", "translation/smoke")))
+    assert invoke("train", "mine.yaml", "--out", "run", "--set", "training.max_steps=1").exit_code == 0
+    wrong = invoke("recipes", "translation/smok")
+    assert (wrong.exit_code, "Did you mean 'translation/smoke'?" in wrong.stderr) == (2, True)
 
 
 def test_check_reports_findings_and_fails_for_errors(invoke: Invoke) -> None:

@@ -14,9 +14,10 @@ from seqlens.decoding import DecodingConfig
 from seqlens.errors import WorkError
 from seqlens.models.config import TransducerConfig, TransformerDecoderConfig, TransformerEncoderConfig
 from seqlens.tasks.transduce.baselines import baselines, nearest_targets
-from seqlens.tasks.transduce.config import SeparateCodecs, SharedCodec, TransduceConfig
+from seqlens.tasks.transduce.config import BleuTokens, SeparateCodecs, SharedCodec, TransduceConfig
 from seqlens.tasks.transduce.pair_loss import shift_right
 from seqlens.tasks.transduce.task import OutputLimit, TransduceTask
+from seqlens.tasks.transduce.validation import compute_score
 
 PAIRS = [Pair("ab cd", "x y"), Pair("ef", "z"), Pair("ab ef", "x z")]
 
@@ -138,3 +139,19 @@ def test_the_nearest_training_pair_is_the_one_with_the_rare_words() -> None:
     train = [("a man runs", "1"), ("a dog runs", "2"), ("a man sleeps", "3"), ("a cat", "4")]
     assert nearest_targets(["the dog", "Cat", "unknown words"], train) == ("2", "4", "")
     assert [baseline.name for baseline in baselines(["a"], None)] == ["copy the source"]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "references", "signature"),
+    [
+        ("auto", ["die Katze schläft auf dem Sofa"], "tok:13a"),
+        ("auto", ["猫在沙发上睡觉", "狗在雪地里奔跑"], "tok:char"),
+        ("zh", ["猫在沙发上睡觉", "狗在雪地里奔跑"], "tok:zh"),
+        ("13a", ["猫在沙发上睡觉", "狗在雪地里奔跑"], "tok:13a"),
+    ],
+)
+def test_bleu_counts_tokens_that_the_references_have(tokens: BleuTokens, references: list[str], signature: str) -> None:
+    answers = [text[:-1] + "x" for text in references]
+    score = compute_score("bleu", answers, references, lowercase=False, tokens=tokens)
+    assert signature in score.signature
+    assert (score.value > 10) == (signature != "tok:13a" or references[0][0] == "d"), "one sign is wrong in each"

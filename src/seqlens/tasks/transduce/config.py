@@ -11,6 +11,7 @@ from seqlens.models.config import RecurrentDecoderConfig, TransducerConfig
 from seqlens.tasks.transduce.scheduled_sampling import SamplingConfig
 
 ScoreName = Literal["exact_match", "bleu", "chrf"]
+BleuTokens = Literal["auto", "13a", "intl", "zh", "char", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,9 @@ class TransduceConfig:
     `scores` are those of `evaluate`; `validation_scores` are also computed in training, by greedy search over the
     first `validation_examples` of the validation split, so that the best weights can be chosen by one of them.
 
+    `bleu_tokens` is the tokeniser of sacrebleu that BLEU counts by. `auto` takes characters where most letters of the
+    references are of a script without spaces between words, as Chinese and Japanese, and else 13a.
+
     `coverage_weight` is that of a loss for attending again to what was attended to (See et al. 2017, equation 13).
     With an `r_drop_weight` every batch is read twice, with other entries dropped each time, and half the weight times
     the divergence of both predictions is added (R-Drop; Liang et al. 2021 take 5 for translation).
@@ -56,6 +60,7 @@ class TransduceConfig:
     scheduled_sampling: SamplingConfig | None = None
     scores: tuple[ScoreName, ...] = ("bleu", "chrf", "exact_match")
     lowercase_scores: bool = False
+    bleu_tokens: BleuTokens = "auto"
     validation_scores: tuple[ScoreName, ...] = ()
     validation_examples: Annotated[int, Field(ge=1)] = 500
 

@@ -9,7 +9,8 @@ from seqlens.data.batch import PairBatch
 from seqlens.decoding import DecodingConfig
 from seqlens.metrics import Score, corpus_bleu, corpus_chrf, exact_match
 from seqlens.models.transducer import Transducer
-from seqlens.tasks.transduce.config import ScoreName
+from seqlens.tasks.transduce.analysis.statistics import bleu_tokenizer
+from seqlens.tasks.transduce.config import BleuTokens, ScoreName
 from seqlens.tasks.transduce.task import TransduceTask
 
 
@@ -38,19 +39,35 @@ def validate(
         answers = task.predict(model, sources, DecodingConfig(method="greedy"), batch_size=256, align=False)
         hypotheses, references = [answer.text for answer in answers], [target for _, target in pairs]
         for name in task.config.validation_scores:
-            score = compute_score(name, hypotheses, references, lowercase=task.config.lowercase_scores, num_resamples=0)
+            score = compute_score(
+                name,
+                hypotheses,
+                references,
+                lowercase=task.config.lowercase_scores,
+                tokens=task.config.bleu_tokens,
+                num_resamples=0,
+            )
             metrics[name] = score.value
     return metrics
 
 
 def compute_score(
-    name: ScoreName, hypotheses: Sequence[str], references: Sequence[str], *, lowercase: bool, num_resamples: int = 1000
+    name: ScoreName,
+    hypotheses: Sequence[str],
+    references: Sequence[str],
+    *,
+    lowercase: bool,
+    tokens: BleuTokens = "auto",
+    num_resamples: int = 1000,
 ) -> Score:
-    """One score of answers against references, with its bootstrap interval."""
+    """One score of answers against references, with its bootstrap interval; `tokens` are those of BLEU."""
     match name:
         case "exact_match":
             return exact_match(hypotheses, references, lowercase=lowercase, num_resamples=num_resamples)
         case "bleu":
-            return corpus_bleu(hypotheses, references, lowercase=lowercase, num_resamples=num_resamples)
+            tokenize = bleu_tokenizer(references, tokens)
+            return corpus_bleu(
+                hypotheses, references, lowercase=lowercase, tokenize=tokenize, num_resamples=num_resamples
+            )
         case "chrf":
             return corpus_chrf(hypotheses, references, lowercase=lowercase, num_resamples=num_resamples)

@@ -5,7 +5,7 @@ from typing import assert_never
 
 from seqlens.metrics import Bleu, Chrf, ExactMatch, Statistics
 from seqlens.tasks.transduce.analysis.words import written_without_spaces
-from seqlens.tasks.transduce.config import ScoreName
+from seqlens.tasks.transduce.config import BleuTokens, ScoreName
 
 
 def text_statistics(
@@ -25,6 +25,8 @@ def text_statistics(
     return metric.statistics()
 
 
-def bleu_tokenizer(references: Sequence[str]) -> str:
-    """sacrebleu's tokeniser for references: characters where most letters are of a script without spaces."""
+def bleu_tokenizer(references: Sequence[str], tokens: BleuTokens = "auto") -> str:
+    """sacrebleu's tokeniser for references; `auto`: characters where most letters are of a script without spaces."""
+    if tokens != "auto":
+        return tokens
     return "char" if written_without_spaces(list(references)) else "13a"

@@ -22,7 +22,7 @@ from seqlens.tasks.transduce.analysis.results import Analysis, ErrorExample, Err
 from seqlens.tasks.transduce.analysis.statistics import bleu_tokenizer, text_statistics
 from seqlens.tasks.transduce.analysis.training_text import TrainingText
 from seqlens.tasks.transduce.analysis.words import Token, split_tokens, words_of
-from seqlens.tasks.transduce.config import ScoreName
+from seqlens.tasks.transduce.config import BleuTokens, ScoreName
 
 NUM_WORST = 5
 _TITLES: dict[By, tuple[str, str, str]] = {
@@ -69,6 +69,7 @@ def analyse_texts(
     language: str = "",
     measures: Sequence[ScoreName] = ("bleu", "chrf"),
     lowercase: bool = False,
+    bleu_tokens: BleuTokens = "auto",
     knowledge: ModelKnowledge | None = None,
 ) -> Analysis:
     """Analyses answers to sources beside their references; no model is needed.
@@ -77,7 +78,8 @@ def analyse_texts(
         sources, references, answers: line by line beside each other.
         training_sources: those of the training split, for rare and unknown words; `training_targets`, for omissions.
         language: the sources' language, for clauses: `en`, `de`, `fr`, `cs`; for others punctuation decides.
-        measures: the scores of each bucket; `lowercase`: whether letters' case is left out of account.
+        measures: the scores of each bucket; `lowercase`: whether letters' case is left out of account; `bleu_tokens`:
+            those of BLEU.
         knowledge: what a model knows of the answers.
 
     Raises:
@@ -90,7 +92,7 @@ def analyse_texts(
         )
     training = None if training_sources is None else TrainingText.read(training_sources, training_targets)
     knowledge = knowledge or ModelKnowledge()
-    tokenize = bleu_tokenizer(references)
+    tokenize = bleu_tokenizer(references, bleu_tokens)
     statistics = {
         name: text_statistics(name, answers, references, lowercase=lowercase, tokenize=tokenize) for name in measures
     }
