@@ -6,6 +6,8 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from seqlens.layers.positions import LearnedPositions
+from seqlens.layers.relative import RelativeBias
 from seqlens.training.config import AdamWConfig
 
 _NORMS = (
@@ -16,16 +18,19 @@ _NORMS = (
 )
 
 
+_EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag, LearnedPositions, RelativeBias)
+
+
 def split_by_decay(model: nn.Module) -> tuple[dict[str, nn.Parameter], dict[str, nn.Parameter]]:
     """Returns (decayed, not decayed) trainable weights by name.
 
-    Not decayed: everything with fewer than two dimensions, and what an embedding or a norm owns (also under a second
-    name, as a tied output layer).
+    Not decayed: everything with fewer than two dimensions, and what an embedding (of a position or a distance, too) or
+    a norm owns (also under a second name, as a tied output layer).
     """
     exempt = {
         id(parameter)
         for module in model.modules()
-        if isinstance(module, (nn.Embedding, nn.EmbeddingBag, *_NORMS))
+        if isinstance(module, (*_EMBEDDINGS, *_NORMS))
         for parameter in module.parameters(recurse=False)
     }
     decayed: dict[str, nn.Parameter] = {}

@@ -4,6 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from seqlens.layers.positions import LearnedPositions
+from seqlens.layers.relative import RelativeBias
 from seqlens.training.config import AdamWConfig
 from seqlens.training.optimizer import Optimizer, split_by_decay
 
@@ -26,6 +28,13 @@ def test_only_matrices_that_are_no_embedding_or_norm_are_decayed() -> None:
         *("output.weight", "output.bias", "norm.weight", "norm.bias"),
         *("gru.bias_ih_l0", "gru.bias_hh_l0"),
     }
+
+
+def test_embeddings_of_positions_and_distances_are_not_decayed() -> None:
+    model = nn.ModuleDict({"positions": LearnedPositions(8, 5), "relative": RelativeBias(2), "linear": nn.Linear(2, 2)})
+    decayed, kept = split_by_decay(model)
+    assert set(decayed) == {"linear.weight"}
+    assert {"positions.table", "relative.weight"} <= set(kept)
 
 
 def test_decay_shrinks_the_decayed_weights_only() -> None:
