@@ -39,6 +39,7 @@ soak: install
 
 docs: install
 	$(BIN)/python -m benchmarks.quality.results --write docs/results.md
+	$(BIN)/seqlens settings --markdown > docs/settings.md
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -23,6 +23,7 @@ from seqlens.cli import (
     learning_curve,
     predict,
     recipes,
+    settings,
     train,
     tune,
 )
@@ -64,6 +65,7 @@ def build_app() -> typer.Typer:
     app.callback()(options)
     command("demo", "Models learn side by side in a minute or two: a table and a report.", demo.EXAMPLES)(demo.demo)
     command("recipes", "What can be trained.", recipes.EXAMPLES)(recipes.recipes)
+    command("settings", "What can be set in a recipe.", settings.EXAMPLES)(settings.settings)
     app.add_typer(data.build_app(), name="data")
     command("train", "Train a recipe into a run folder.", train.EXAMPLES)(train.train)
     command("evaluate", "Score a run, with intervals and baselines.", evaluate.EXAMPLES)(evaluate.evaluate)

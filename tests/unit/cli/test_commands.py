@@ -26,7 +26,7 @@ def answered(result: Result) -> str:
 
 @pytest.mark.parametrize(
     "command",
-    ["demo", "recipes", "train", "evaluate", "predict", "compare", "inspect", "backtranslate"]
+    ["demo", "recipes", "settings", "train", "evaluate", "predict", "compare", "inspect", "backtranslate"]
     + [f"data {verb}" for verb in ("list", "fetch", "show", "check")],
 )
 def test_every_command_explains_itself_with_an_example(invoke: Invoke, command: str) -> None:
