@@ -1,11 +1,14 @@
-"""Settings of the search given by `--set`."""
+"""What options ask of the search: settings, and a second opinion."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from seqlens.cli.printing import warn
 from seqlens.config import apply_overrides, parse_config, to_plain
 from seqlens.decoding import DecodingConfig
-from seqlens.inference import Predictor
+from seqlens.errors import RequestError
+from seqlens.inference import Predictor, Reranker, ReversedRun, load_transducer
 
 
 def decoding_changes(predictor: Predictor, settings: Sequence[str]) -> dict[str, Any]:
@@ -17,3 +20,21 @@ def decoding_changes(predictor: Predictor, settings: Sequence[str]) -> dict[str,
     changes = apply_overrides({}, settings)
     parse_config(DecodingConfig, {**to_plain(predictor.task.config.decoding), **changes}, where="--set")
     return changes
+
+
+def read_reranker(predictor: Predictor, run: Path | None, weight: float | None, device: str) -> Reranker | None:
+    """What `--rerank-by` and `--rerank-weight` ask for.
+
+    Raises:
+        RequestError: a weight is given without a run, or there is no such run.
+    """
+    if run is None:
+        if weight is not None:
+            raise RequestError("--rerank-weight is given without --rerank-by, expected both: there is no other run.")
+        return None
+    other = load_transducer(run, device=device)
+    ours, theirs = (each.record.get("data", {}) for each in (predictor, other))
+    source, target = ours.get("source"), ours.get("target")
+    if source != target and (source, target) == (theirs.get("source"), theirs.get("target")):
+        warn(f"{run} goes from {source} to {target} as {predictor.path} does; reranking is for the other direction.")
+    return Reranker(ReversedRun(other), 1.0 if weight is None else weight)

@@ -5,7 +5,15 @@ from typing import Annotated
 import typer
 
 from seqlens.cli.guard import guarded
-from seqlens.cli.options import DecodingOption, DeviceOption, RunArgument, WithOption, WorkersOption
+from seqlens.cli.options import (
+    DecodingOption,
+    DeviceOption,
+    RerankByOption,
+    RerankWeightOption,
+    RunArgument,
+    WithOption,
+    WorkersOption,
+)
 from seqlens.cli.printing import note, print_lines, print_table, warn
 from seqlens.errors import RequestError
 
@@ -17,6 +25,7 @@ EXAMPLES = """Examples:
   seqlens evaluate runs/de-en --data my-pairs.tsv --set beam_width=1
   seqlens evaluate runs/de-en --analyse
   seqlens evaluate runs/de-en-1 --with runs/de-en-2 --with runs/de-en-3
+  seqlens evaluate runs/de-en --split validation --rerank-by runs/en-de --rerank-weight 0.5
 """
 
 
@@ -47,6 +56,8 @@ def evaluate(
         ),
     ] = False,
     others: WithOption = [],  # noqa: B006 - typer copies it
+    rerank_by: RerankByOption = None,
+    rerank_weight: RerankWeightOption = None,
     settings: DecodingOption = [],  # noqa: B006 - typer copies it
     workers: WorkersOption = 1,
     device: DeviceOption = "auto",
@@ -56,7 +67,7 @@ def evaluate(
     Answers, references and scores are also written to `evaluation/` in the run folder; with --analyse the analysis as
     well, as JSON and as a page with charts. Of a classifier a page shows calibration, abstention and mistakes, too.
     """
-    from seqlens.cli.decoding import decoding_changes
+    from seqlens.cli.decoding import decoding_changes, read_reranker
     from seqlens.cli.progress import counting
     from seqlens.cli.scores import scores_table
     from seqlens.inference import ExamplePredictor, load
@@ -68,7 +79,12 @@ def evaluate(
     predictor = load([run, *others], device=device)
     if isinstance(predictor, ExamplePredictor) and settings:
         raise RequestError(f"--set is for the search of 'transduce', but {run} is of '{predictor.record['kind']}'.")
-    decoding = {} if isinstance(predictor, ExamplePredictor) else decoding_changes(predictor, settings)
+    if isinstance(predictor, ExamplePredictor) and (rerank_by is not None or rerank_weight is not None):
+        raise RequestError(f"--rerank-by is for runs of 'transduce', but {run} is of '{predictor.record['kind']}'.")
+    decoding, reranker = {}, None
+    if not isinstance(predictor, ExamplePredictor):
+        decoding = decoding_changes(predictor, settings)
+        reranker = read_reranker(predictor, rerank_by, rerank_weight, device)
     with counting("answered") as progress:
         evaluation = evaluate_run(
             predictor,
@@ -77,6 +93,7 @@ def evaluate(
             tag=tag,
             decoding=decoding,
             workers=workers,
+            reranker=reranker,
             analyse=analyse,
             announce=note,
             progress=progress,

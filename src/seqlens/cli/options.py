@@ -44,6 +44,23 @@ WithOption = Annotated[
     ),
 ]
 
+RerankByOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--rerank-by",
+        metavar="RUN",
+        help="A run of the other direction: answers are chosen by how well it gets back to the input, too.",
+        show_default=False,
+    ),
+]
+
+RerankWeightOption = Annotated[
+    float | None,
+    typer.Option(
+        "--rerank-weight", metavar="X", help="What that counts beside the score; 1 by default.", show_default=False
+    ),
+]
+
 DeviceOption = Annotated[
     str, typer.Option("--device", metavar="NAME", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
 ]

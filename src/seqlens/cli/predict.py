@@ -8,12 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seqlens.cli.guard import guarded
-from seqlens.cli.options import DecodingOption, DeviceOption, RunArgument, WithOption, WorkersOption, read_argument
+from seqlens.cli.options import (
+    DecodingOption,
+    DeviceOption,
+    RerankByOption,
+    RerankWeightOption,
+    RunArgument,
+    WithOption,
+    WorkersOption,
+    read_argument,
+)
 from seqlens.cli.printing import note, warn
 from seqlens.errors import RequestError
 
 if TYPE_CHECKING:
-    from seqlens.inference import ExamplePredictor, Predictor, Reranker
+    from seqlens.inference import ExamplePredictor, Predictor
 
 EXAMPLES = """Examples:
 
@@ -77,21 +86,8 @@ def predict(
         ),
     ] = [],  # noqa: B006 - typer copies it
     others: WithOption = [],  # noqa: B006 - typer copies it
-    rerank_by: Annotated[
-        Path | None,
-        typer.Option(
-            "--rerank-by",
-            metavar="RUN",
-            help="A run of the other direction: answers are chosen by how well it gets back to the input, too.",
-            show_default=False,
-        ),
-    ] = None,
-    rerank_weight: Annotated[
-        float | None,
-        typer.Option(
-            "--rerank-weight", metavar="X", help="What that counts beside the score; 1 by default.", show_default=False
-        ),
-    ] = None,
+    rerank_by: RerankByOption = None,
+    rerank_weight: RerankWeightOption = None,
     settings: DecodingOption = [],  # noqa: B006 - typer copies it
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Inputs at a time.")] = 64,
     workers: WorkersOption = 1,
@@ -101,7 +97,7 @@ def predict(
 
     With neither texts nor a file, lines are read from stdin; on a terminal they are typed in and answered one by one.
     """
-    from seqlens.cli.decoding import decoding_changes
+    from seqlens.cli.decoding import decoding_changes, read_reranker
     from seqlens.cli.lines import answer_line, output_to
     from seqlens.cli.predict_examples import predict_examples
     from seqlens.cli.predict_sequences import predict_sequences, windows
@@ -135,7 +131,7 @@ def predict(
         return
     if tag is None:
         _warn_of_missing_tag(predictor)
-    reranker = _reranker(predictor, rerank_by, rerank_weight, device)
+    reranker = read_reranker(predictor, rerank_by, rerank_weight, device)
     decoding = decoding_changes(predictor, settings)
     if "num_best" in decoding and not as_json:
         warn("'num_best' makes lists of answers, of which only --json shows more than the best.")
@@ -192,21 +188,6 @@ def _warn_of_missing_tag(predictor: "Predictor") -> None:
     data = load_config(RunConfig, recipe).data
     if isinstance(data, MixtureData) and all(part.tag is not None for part in data.parts):
         warn(f"All training data of {predictor.path} had a tag; give one by --tag: {', '.join(tags)}.")
-
-
-def _reranker(predictor: "Predictor", run: Path | None, weight: float | None, device: str) -> "Reranker | None":
-    from seqlens.inference import Reranker, ReversedRun, load_transducer
-
-    if run is None:
-        if weight is not None:
-            raise RequestError("--rerank-weight is given without --rerank-by, expected both: there is no other run.")
-        return None
-    other = load_transducer(run, device=device)
-    ours, theirs = (each.record.get("data", {}) for each in (predictor, other))
-    source, target = ours.get("source"), ours.get("target")
-    if source != target and (source, target) == (theirs.get("source"), theirs.get("target")):
-        warn(f"{run} goes from {source} to {target} as {predictor.path} does; reranking is for the other direction.")
-    return Reranker(ReversedRun(other), 1.0 if weight is None else weight)
 
 
 def _chunks(texts: list[str], path: Path | None) -> Iterable[list[str]]:

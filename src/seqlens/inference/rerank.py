@@ -44,6 +44,7 @@ class ReversedRun:
 
     def __init__(self, predictor: "Predictor") -> None:
         """Takes a loaded run that was trained from the answers' language to the sources'."""
+        self.path = predictor.path
         self._task, self._model = predictor.task, predictor.model
 
     def score(self, sources: Sequence[str], answers: Sequence[str]) -> list[TextScore]:
@@ -78,6 +79,10 @@ class Reranker:
     def __post_init__(self) -> None:
         if not math.isfinite(self.weight) or self.weight < 0:
             raise RequestError(f"The weight of reranking is {self.weight}, expected a number of 0 or more.")
+
+    def describe(self) -> dict[str, object]:
+        """Who has the second opinion, and what it counts, as JSON values."""
+        return {"by": str(getattr(self.scorer, "path", type(self.scorer).__name__)), "weight": self.weight}
 
     def rerank(
         self, sources: Sequence[str], answers: Sequence[Translation], *, length_penalty: float = 1.0

@@ -16,6 +16,7 @@ from seqlens.errors import RequestError
 from seqlens.inference import describe_machine, load_transducer
 from seqlens.inference.checks import check_at_least_one
 from seqlens.inference.predictor import Predictor
+from seqlens.inference.rerank import Reranker
 from seqlens.metrics import Perplexity, Score
 from seqlens.report import write_report
 from seqlens.tasks.transduce.analysis import Analysis
@@ -74,6 +75,7 @@ def evaluate_pairs(
     decoding: Mapping[str, object] | None = None,
     batch_size: int = 64,
     workers: int = 1,
+    reranker: Reranker | None = None,
     write: bool = True,
     analyse: bool = False,
     announce: Announce | None = None,
@@ -89,6 +91,7 @@ def evaluate_pairs(
         decoding: settings of the search that differ from the run's, such as `{"beam_width": 1}`.
         batch_size: inputs answered at a time.
         workers: processes that answer side by side, as for `Predictor.predict`.
+        reranker: puts the answers of the whole beam in an order of its own, as for `Predictor.predict`.
         write: write predictions and scores to `evaluation/` in the run folder.
         analyse: look beside the score too: at kinds of sentences, kinds of errors, and whether the search or the model
             is at fault. With `write` that makes `analysis.json` and `analysis.html`.
@@ -99,7 +102,7 @@ def evaluate_pairs(
     """
     announce = announce or (lambda text: None)
     predictor = run if isinstance(run, Predictor) else load_transducer(run)
-    if analyse and predictor.others:
+    if analyse and (predictor.others or reranker is not None):
         raise RequestError("An analysis looks into one run: leave out the other runs, or the analysis.")
     check_at_least_one(batch_size=batch_size, workers=workers)
     corpus, split = open_evaluated(predictor, split, data, tag)
@@ -109,7 +112,7 @@ def evaluate_pairs(
     sources, references = [source for source, _ in pairs], [target or "" for _, target in pairs]
     data_name = corpus.name if data is None else str(data)
     announce(f"Answering {len(pairs):,} {'input' if len(pairs) == 1 else 'inputs'} of {data_name}, split {split}.")
-    answers = _answer(predictor, sources, batch_size, workers, decoding or {}, progress)
+    answers = _answer(predictor, sources, batch_size, workers, reranker, decoding or {}, progress)
     if truncated := sum(answer.truncated for answer in answers):
         announce(f"{truncated:,} of the inputs are longer than the model's positions reach, and were cut there.")
     task = predictor.task
@@ -134,6 +137,8 @@ def evaluate_pairs(
         for baseline in compared
     }
     folder = predictor.path / "evaluation" / (split if own_data else f"{Path(str(data)).name}-{split}")
+    if reranker is not None:
+        folder = folder.with_name(f"{folder.name}-reranked")
     if predictor.others:
         folder = folder.with_name("-with-".join([folder.name, *(other.path.name for other in predictor.others)]))
     result = Evaluation(
@@ -153,7 +158,7 @@ def evaluate_pairs(
         announce("Analysing the answers.")
         result = _analysed(result, predictor, log_probs, training, corpus.source_name, decoding or {})
     if write:
-        _write(result, folder, predictor, decoding or {})
+        _write(result, folder, predictor, decoding or {}, reranker)
         if result.analysis is not None:
             command = evaluation_command(
                 predictor.path, split, data, tag=tag, decoding=decoding, options=("--analyse",)
@@ -188,6 +193,7 @@ def _answer(
     sources: Sequence[str],
     batch_size: int,
     workers: int,
+    reranker: Reranker | None,
     decoding: Mapping[str, object],
     progress: Callable[[int, int], None] | None,
 ) -> list[Translation]:
@@ -199,7 +205,7 @@ def _answer(
     answers: list[Translation] = []
     for first in range(0, len(sources), at_once):
         answers += predictor.predict(
-            sources[first : first + at_once], batch_size=batch_size, workers=workers, **settings
+            sources[first : first + at_once], batch_size=batch_size, workers=workers, reranker=reranker, **settings
         )
         if progress is not None:
             progress(len(answers), len(sources))
@@ -244,7 +250,13 @@ def _training_pairs(predictor: Predictor, announce: Announce, *, required: bool)
         return None
 
 
-def _write(result: Evaluation, folder: Path, predictor: Predictor, decoding: Mapping[str, object]) -> None:
+def _write(
+    result: Evaluation,
+    folder: Path,
+    predictor: Predictor,
+    decoding: Mapping[str, object],
+    reranker: Reranker | None,
+) -> None:
     def lines(texts: Sequence[str]) -> str:
         # A line break inside an answer would shift all lines after it.
         return "".join(text.replace("\r", " ").replace("\n", " ") + "\n" for text in texts)
@@ -261,6 +273,7 @@ def _write(result: Evaluation, folder: Path, predictor: Predictor, decoding: Map
                 for baseline, scores in result.baseline_scores.items()
             },
             **({"with": [str(other.path) for other in predictor.others]} if predictor.others else {}),
+            **({} if reranker is None else {"reranked": reranker.describe()}),
             "data": result.data,
             "split": result.split,
             "fingerprint": result.fingerprint,

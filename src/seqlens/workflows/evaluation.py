@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from seqlens.errors import RequestError
-from seqlens.inference import ExamplePredictor, Predictor, load
+from seqlens.inference import ExamplePredictor, Predictor, Reranker, load
 from seqlens.workflows.evaluate import Evaluation, evaluate_pairs
 from seqlens.workflows.evaluate_examples import ExampleEvaluation, evaluate_examples
 from seqlens.workflows.preparation import Announce
@@ -19,6 +19,7 @@ def evaluate(
     decoding: Mapping[str, object] | None = None,
     batch_size: int = 64,
     workers: int = 1,
+    reranker: Reranker | None = None,
     write: bool = True,
     analyse: bool = False,
     announce: Announce | None = None,
@@ -34,6 +35,7 @@ def evaluate(
         decoding: settings of the search that differ from the run's, such as `{"beam_width": 1}`.
         batch_size: inputs answered at a time.
         workers: processes that answer side by side, as for `Predictor.predict`.
+        reranker: puts the answers of a run that writes texts in an order of its own; see `evaluate_pairs`.
         write: write predictions and scores to `evaluation/` in the run folder.
         analyse: look beside the score too; see `evaluate_pairs`.
         announce: told, a sentence each, of what happens; `progress` of how many inputs are answered, and of how many.
@@ -52,6 +54,7 @@ def evaluate(
             decoding=decoding,
             batch_size=batch_size,
             workers=workers,
+            reranker=reranker,
             write=write,
             analyse=analyse,
             announce=announce,
@@ -61,6 +64,7 @@ def evaluate(
     refused = {
         "A search": bool(decoding),
         "Several workers": workers != 1,
+        "A reranker": reranker is not None,
         "An analysis": analyse,
         "A tag": tag is not None,
     }

@@ -68,6 +68,20 @@ def test_reranking_by_another_run(invoke: Invoke, run: Path) -> None:
     assert len(weighted["alternatives"]) == 2
 
 
+def test_reranked_answers_are_scored(invoke: Invoke, run: Path) -> None:
+    settings = ["--set", "beam_width=4"]
+    answered(invoke("evaluate", run, *settings))
+    answered(invoke("evaluate", run, *settings, "--rerank-by", run, "--rerank-weight", "0"))
+    plain, unchanged = (run / "evaluation" / name for name in ("test", "test-reranked"))
+    assert (plain / "predictions.txt").read_text() == (unchanged / "predictions.txt").read_text()
+    answered(invoke("evaluate", run, *settings, "--rerank-by", run, "--rerank-weight", "5"))
+    scores = json.loads((unchanged / "scores.json").read_text())
+    assert scores["reranked"] == {"by": str(run), "weight": 5.0}
+    assert (plain / "predictions.jsonl").read_text() != (unchanged / "predictions.jsonl").read_text()
+    refused = invoke("evaluate", run, "--analyse", "--rerank-by", run)
+    assert (refused.exit_code, "An analysis looks into one run" in refused.stderr) == (2, True)
+
+
 def test_what_has_no_effect_is_told(invoke: Invoke, run: Path) -> None:
     listed = invoke("predict", run, "--set", "num_best=2", TEXT)
     assert "only --json shows more" in " ".join(listed.stderr.split())
