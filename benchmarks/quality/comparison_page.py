@@ -24,10 +24,10 @@ _COLUMNS = ("question", "system", "against", "on", "seeds", "system's mean", "di
 _HEAD = f"""\
 ## Comparisons
 
-Each on the same sentences: paired bootstrap (1,000 resamples of the sentences; the value is the mean over the seeds),
-beside it the p-value of approximate randomisation, both two-sided. **wins** and **loses** mean p < {SIGNIFICANT:g} in
-the bootstrap; otherwise the difference may be chance. Made from the counts in
-[benchmarks/quality/predictions](../benchmarks/quality/predictions).
+Each on the same sentences: paired bootstrap (1,000 resamples of the sentences; the value is the mean over the seeds
+that both were run with, which may be fewer than above), beside it the p-value of approximate randomisation, both
+two-sided. **wins** and **loses** mean p < {SIGNIFICANT:g} in the bootstrap; otherwise the difference may be chance.
+Made from the counts in [benchmarks/quality/predictions](../benchmarks/quality/predictions).
 """
 
 
@@ -72,7 +72,14 @@ def comparison_section(
         lines.append(_line(comparison, pairing, titles))
         if comparison.by_length and pairing is not None:
             details.append(_by_length(comparison, pairing, titles))
-    return "\n".join([_HEAD, table(_COLUMNS, lines), *details])
+    return "\n".join([_HEAD, table(_COLUMNS, lines), _commands(comparisons, plan), *details])
+
+
+def _commands(comparisons: Sequence[Comparison], plan: Sequence[Entry]) -> str:
+    """What trains the two sides of each comparison."""
+    commands = {entry.name: entry.command for entry in plan}
+    lines = [f"- {one.question} `{commands[one.system]}`, `{commands[one.baseline]}`\n" for one in comparisons]
+    return "".join(["Trained by, and then compared by `make docs`:\n\n", *lines])
 
 
 def comparison_pictures(
