@@ -178,6 +178,16 @@ def test_the_share_of_predictions_follows_its_schedule(config: SamplingConfig, e
 
 
 @pytest.mark.parametrize("model", [TransducerConfig(embedding_dim=8), TRANSFORMER], ids=["gru", "copying transformer"])
+def test_a_pass_without_gradients_takes_none_from_the_next(model: TransducerConfig) -> None:
+    task = fit(model=model, scheduled_sampling=ConstantSampling(largest_p=0.9))
+    torch.manual_seed(0)
+    network = task.build_model().train()
+    with torch.autocast("cpu", torch.bfloat16):
+        task.loss(network, task.fit_positions(network, batch_of(task, PAIRS)), step=5).total.backward()
+    assert [name for name, one in network.named_parameters() if one.grad is None or not one.grad.any()] == []
+
+
+@pytest.mark.parametrize("model", [TransducerConfig(embedding_dim=8), TRANSFORMER], ids=["gru", "copying transformer"])
 def test_predictions_stand_where_true_tokens_stood(model: TransducerConfig) -> None:
     task = fit(model=model)
     torch.manual_seed(0)

@@ -106,4 +106,6 @@ def mix_predictions(
         logits = output.select(places - 1).logits.float()
         logits[:, [PADDING_ID, START_ID]] = float("-inf")
         drawn = torch.multinomial(torch.softmax(logits, dim=1), 1)[:, 0]
+    # Weights that autocast has converted without a gradient would be taken again in the pass that needs one.
+    torch.clear_autocast_cache()
     return inputs.flatten().index_copy(0, places, drawn).view_as(inputs)
