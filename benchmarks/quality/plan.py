@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from benchmarks.quality.entry import Comparison, Entry, Goal, ModelTable
+from benchmarks.quality.entry import Entry, Goal, ModelTable
 from benchmarks.quality.example_plan import EXAMPLE_PLAN, EXAMPLE_TABLES
 from benchmarks.quality.made import MadeData
 
@@ -242,6 +242,22 @@ PLAN: tuple[Entry, ...] = (
         decoding=BEAM_5,
         overrides={"task.model.copy": False},
     ),
+    *(
+        Entry(
+            name=f"multi30k-de-en-gru-8-minutes{ending}",
+            title=f"Multi30k in eight minutes, German to English, GRU with attention{words}",
+            section="Translation",
+            recipe="translation/gru-attention",
+            seeds=(1,),
+            splits=("test",),
+            decoding=BEAM_5,
+            overrides={"training.max_seconds": 480, **changes},
+        )
+        for ending, words, changes in (
+            ("", "", {}),
+            ("-follow-time", ", its learning rate ends with the time", {"training.schedule.follow_time": True}),
+        )
+    ),
     of_a_tenth(
         "multi30k-tenth-de-en-gru", "A tenth of Multi30k, German to English, GRU with attention", seeds=(1, 2, 3)
     ),
@@ -282,43 +298,6 @@ PLAN: tuple[Entry, ...] = (
         for given, title in (("context", "given the sentence before"), ("single", "each sentence alone"))
     ),
     *EXAMPLE_PLAN,
-)
-
-
-COMPARISONS: tuple[Comparison, ...] = (
-    Comparison(
-        name="multi30k-de-en-attention-against-bottleneck",
-        question="Does attention help, and on which lengths? (Bahdanau et al. 2015, figure 2)",
-        system="multi30k-de-en-gru-attention",
-        baseline="multi30k-de-en-gru-bottleneck",
-        by_length=True,
-    ),
-    Comparison(
-        name="copying-unknown-words",
-        question="Does copying help where the source has words that training never saw?",
-        system="multi30k-de-en-gru-copy",
-        baseline="multi30k-de-en-gru-words",
-        unknown_only=True,
-    ),
-    Comparison(
-        name="bpe-dropout",
-        question="Does BPE dropout help where there are few pairs? (Provilkov et al. 2020)",
-        system="multi30k-tenth-de-en-gru-bpe-dropout",
-        baseline="multi30k-tenth-de-en-gru",
-    ),
-    Comparison(
-        name="back-translation",
-        question="Does back-translated text help where there are few pairs? (Sennrich et al. 2016)",
-        system="multi30k-tenth-de-en-gru-back-translated",
-        baseline="multi30k-tenth-de-en-gru",
-    ),
-    Comparison(
-        name="context-for-pronouns",
-        question="Does the sentence before help to choose a pronoun's gender?",
-        system="pronouns-context",
-        baseline="pronouns-single",
-        score="exact_match_cased",
-    ),
 )
 
 TABLES: tuple[ModelTable, ...] = EXAMPLE_TABLES

@@ -17,9 +17,10 @@ import typer
 
 from benchmarks.command import run_command
 from benchmarks.provenance import QUALITY_ANSWERS, QUALITY_ROWS, REPOSITORY, git_commit, provenance
+from benchmarks.quality.comparison_plan import COMPARISONS
 from benchmarks.quality.entry import check_plan, select_entries
 from benchmarks.quality.jobs import Job, plan_jobs
-from benchmarks.quality.plan import COMPARISONS, PLAN, TABLES
+from benchmarks.quality.plan import PLAN, TABLES
 from benchmarks.quality.work import SeqlensWorker, Worker
 from benchmarks.rows import Row, append_row, read_rows
 from seqlens.cli.guard import INTERRUPTED, guarded

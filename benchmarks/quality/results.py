@@ -10,8 +10,9 @@ import typer
 from benchmarks.command import run_command
 from benchmarks.provenance import QUALITY_ANSWERS, QUALITY_ROWS, SPEED_ROWS
 from benchmarks.quality.comparison_page import comparison_pictures, comparison_section
+from benchmarks.quality.comparison_plan import COMPARISONS
 from benchmarks.quality.entry import Comparison, Entry, ModelTable, check_plan
-from benchmarks.quality.plan import COMPARISONS, PLAN, TABLES
+from benchmarks.quality.plan import PLAN, TABLES
 from benchmarks.quality.quality_page import quality_sections
 from benchmarks.quality.speed_page import speed_section
 from benchmarks.rows import Row, read_rows

@@ -15,10 +15,11 @@ from benchmarks.quality.comparison_page import (
     mean_over_seeds,
     picture_name,
 )
+from benchmarks.quality.comparison_plan import COMPARISONS
 from benchmarks.quality.entry import Comparison, Entry, check_plan
 from benchmarks.quality.groups import groups_of
 from benchmarks.quality.length_page import by_length
-from benchmarks.quality.plan import COMPARISONS, PLAN
+from benchmarks.quality.plan import PLAN
 from benchmarks.quality.results import results_page
 from seqlens.errors import WorkError
 from seqlens.metrics import corpus_bleu, corpus_chrf, paired_bootstrap

@@ -4,10 +4,11 @@ import dataclasses
 
 import pytest
 
+from benchmarks.quality.comparison_plan import COMPARISONS
 from benchmarks.quality.entry import Entry, Goal, check_plan, select_entries
 from benchmarks.quality.jobs import LONGEST_SECONDS, plan_jobs
 from benchmarks.quality.made import MadeData
-from benchmarks.quality.plan import COMPARISONS, PLAN
+from benchmarks.quality.plan import PLAN
 from seqlens.errors import RequestError
 
 ENTRY = Entry(

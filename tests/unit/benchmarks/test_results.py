@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from benchmarks.provenance import QUALITY_ROWS, RESULTS_PAGE, SPEED_ROWS
+from benchmarks.quality.comparison_plan import COMPARISONS
 from benchmarks.quality.entry import Entry, Goal, ModelTable, check_plan
 from benchmarks.quality.markdown import table
-from benchmarks.quality.plan import COMPARISONS, PLAN, TABLES
+from benchmarks.quality.plan import PLAN, TABLES
 from benchmarks.quality.results import results, results_page
 from benchmarks.rows import read_rows
 from benchmarks.speed.figures import Figure, Result, to_row
