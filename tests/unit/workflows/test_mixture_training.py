@@ -12,7 +12,7 @@ import seqlens
 from seqlens.cli.main import build_app
 from seqlens.config import load_config
 from seqlens.data.catalogue import catalogue_names
-from seqlens.errors import RequestError
+from seqlens.errors import RequestError, WorkError
 from seqlens.training.run_config import RunConfig
 from seqlens.workflows import backtranslate as module
 from seqlens.workflows.backtranslate import backtranslate
@@ -185,6 +185,23 @@ def test_interrupted_back_translation_goes_on_to_the_same_file(
     other = backtranslate(reverse, input="mono.fr", output="other.tsv", decoding={**settings, "seed": 4}, batch_size=8)
     same = Path("other.tsv").read_bytes() == Path("whole.tsv").read_bytes()
     assert same == (method == "greedy"), other
+
+
+def test_a_damaged_partial_file_is_told(reverse: Path) -> None:
+    def stop(lines: int, total: int | None) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        backtranslate(reverse, input="mono.fr", output="made.tsv", batch_size=4, progress=stop)
+    record, partial = Path("made.tsv.partial.json"), Path("made.tsv.partial")
+    whole = partial.read_bytes()
+    partial.write_bytes(whole[:-5])
+    with pytest.raises(WorkError, match=r"does not have what made\.tsv\.partial\.json says of it"):
+        backtranslate(reverse, input="mono.fr", output="made.tsv", batch_size=4)
+    partial.write_bytes(whole)
+    record.write_text(json.dumps({"settings": json.loads(record.read_text())["settings"]}))
+    with pytest.raises(WorkError, match="Remove both"):
+        backtranslate(reverse, input="mono.fr", output="made.tsv", batch_size=4)
 
 
 def test_back_translation_refuses_what_it_cannot_do(reverse: Path) -> None:
