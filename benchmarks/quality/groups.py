@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from benchmarks.quality.markdown import day, join, machine_text
-from benchmarks.quality.scores import LOWER_IS_BETTER
 from benchmarks.rows import Row
+from seqlens.training.best import LOWER_IS_BETTER
 
 
 @final

@@ -21,7 +21,6 @@ _SCORE_NAMES = {
     "bits_per_character": "bits per character",
 }
 _CASES = {"lowercase": "lower-cased", "cased": "cased"}
-LOWER_IS_BETTER = ("perplexity", "log_loss", "bits_per_character", "calibration_error")
 
 
 def score_names(row: Row) -> list[str]:

@@ -1,6 +1,6 @@
 """What options ask of the search: settings, and a second opinion."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ from seqlens.cli.printing import warn
 from seqlens.config import apply_overrides, parse_config, to_plain
 from seqlens.decoding import DecodingConfig
 from seqlens.errors import RequestError
-from seqlens.inference import Predictor, Reranker, ReversedRun, load_transducer
+from seqlens.inference import ExamplePredictor, Predictor, Reranker, ReversedRun, load_transducer
 
 
 def decoding_changes(predictor: Predictor, settings: Sequence[str]) -> dict[str, Any]:
@@ -20,6 +20,14 @@ def decoding_changes(predictor: Predictor, settings: Sequence[str]) -> dict[str,
     changes = apply_overrides({}, settings)
     parse_config(DecodingConfig, {**to_plain(predictor.task.config.decoding), **changes}, where="--set")
     return changes
+
+
+def refuse_options(predictor: ExamplePredictor, given: Mapping[str, bool]) -> None:
+    """Refuses options that only models have that write texts."""
+    for option, is_given in given.items():
+        if is_given:
+            kind = predictor.record["kind"]
+            raise RequestError(f"{option} is for runs of the task 'transduce', but {predictor.path} is of '{kind}'.")
 
 
 def read_reranker(predictor: Predictor, run: Path | None, weight: float | None, device: str) -> Reranker | None:

@@ -15,7 +15,6 @@ from seqlens.cli.options import (
     WorkersOption,
 )
 from seqlens.cli.printing import note, print_lines, print_table, warn
-from seqlens.errors import RequestError
 
 EXAMPLES = """Examples:
 
@@ -67,7 +66,7 @@ def evaluate(
     Answers, references and scores are also written to `evaluation/` in the run folder; with --analyse the analysis as
     well, as JSON and as a page with charts. Of a classifier a page shows calibration, abstention and mistakes, too.
     """
-    from seqlens.cli.decoding import decoding_changes, read_reranker
+    from seqlens.cli.decoding import decoding_changes, read_reranker, refuse_options
     from seqlens.cli.progress import counting
     from seqlens.cli.scores import scores_table
     from seqlens.inference import ExamplePredictor, load
@@ -77,12 +76,17 @@ def evaluate(
     from seqlens.workflows.evaluation import evaluate as evaluate_run
 
     predictor = load([run, *others], device=device)
-    if isinstance(predictor, ExamplePredictor) and settings:
-        raise RequestError(f"--set is for the search of 'transduce', but {run} is of '{predictor.record['kind']}'.")
-    if isinstance(predictor, ExamplePredictor) and (rerank_by is not None or rerank_weight is not None):
-        raise RequestError(f"--rerank-by is for runs of 'transduce', but {run} is of '{predictor.record['kind']}'.")
     decoding, reranker = {}, None
-    if not isinstance(predictor, ExamplePredictor):
+    if isinstance(predictor, ExamplePredictor):
+        refuse_options(
+            predictor,
+            {
+                "--set": bool(settings),
+                "--rerank-by": rerank_by is not None,
+                "--rerank-weight": rerank_weight is not None,
+            },
+        )
+    else:
         decoding = decoding_changes(predictor, settings)
         reranker = read_reranker(predictor, rerank_by, rerank_weight, device)
     with counting("answered") as progress:

@@ -22,7 +22,7 @@ from seqlens.cli.printing import note, warn
 from seqlens.errors import RequestError
 
 if TYPE_CHECKING:
-    from seqlens.inference import ExamplePredictor, Predictor
+    from seqlens.inference import Predictor
 
 EXAMPLES = """Examples:
 
@@ -97,7 +97,7 @@ def predict(
 
     With neither texts nor a file, lines are read from stdin; on a terminal they are typed in and answered one by one.
     """
-    from seqlens.cli.decoding import decoding_changes, read_reranker
+    from seqlens.cli.decoding import decoding_changes, read_reranker, refuse_options
     from seqlens.cli.lines import answer_line, output_to
     from seqlens.cli.predict_examples import predict_examples
     from seqlens.cli.predict_sequences import predict_sequences, windows
@@ -111,7 +111,7 @@ def predict(
     constraints = [read_argument(phrase, "A required phrase") for phrase in require]
     predictor = load([run, *others], device=device)
     if isinstance(predictor, ExamplePredictor):
-        _refuse(
+        refuse_options(
             predictor,
             {
                 "--tag": tag is not None,
@@ -163,14 +163,6 @@ def predict(
     if truncated:
         verb = "was" if truncated == 1 else "were"
         warn(f"{truncated:,} of {done:,} inputs {verb} longer than the model's positions reach, and cut there.")
-
-
-def _refuse(predictor: "ExamplePredictor", given: dict[str, bool]) -> None:
-    """Refuses options that only models have that write texts."""
-    for option, is_given in given.items():
-        if is_given:
-            kind = predictor.record["kind"]
-            raise RequestError(f"{option} is for runs of the task 'transduce', but {predictor.path} is of '{kind}'.")
 
 
 def _warn_of_missing_tag(predictor: "Predictor") -> None:

@@ -16,7 +16,7 @@ from seqlens.errors import RequestError
 from seqlens.inference.checks import check_at_least_one
 from seqlens.inference.demands import Constraints, Prefix, read_demands
 from seqlens.inference.rerank import Reranker, widened
-from seqlens.inference.run_folder import LoadedRun
+from seqlens.inference.run_folder import LoadedRun, read_run
 from seqlens.inference.workers import Work, WorkerPool
 from seqlens.tasks.transduce.answer import Translation
 from seqlens.tasks.transduce.streams import draw_streams
@@ -33,9 +33,9 @@ class Predictor:
         self.path = run.path
         self.record = run.record
         self.task = run.task
-        self._weights = _checksums(run.model)
         self.model = run.model.to(device)
         self._pool: WorkerPool | None = None
+        self._stored: dict[str, tuple[torch.dtype, int]] = {}
         self.others: tuple[Predictor, ...] = ()
 
     def joined_by(self, others: Sequence["Predictor"]) -> "Predictor":
@@ -154,7 +154,9 @@ class Predictor:
         device = self.model.output.weight.device
         if device.type != "cpu":
             raise RequestError(f"'workers' is {workers}, but the model is on {device.type}: workers are for the CPU.")
-        if _checksums(self.model) != self._weights:
+        # Loading need not wait for what only workers want to know.
+        self._stored = self._stored or _checksums(read_run(self.path).model)
+        if _checksums(self.model) != self._stored:
             raise RequestError(
                 f"'workers' is {workers}, but the model's weights were changed since it was loaded, "
                 f"and workers read them from {self.path}."
@@ -163,10 +165,15 @@ class Predictor:
             self.close()
             self._pool = WorkerPool(self.path, workers)
         plan = self.task.plan_batches(self.model, texts, batch_size)
-        streams = draw_streams(texts)
+        streams = draw_streams(texts) if config.method == "sample" else None
         found = self._pool.answer(
             [
-                Work([texts[number] for number in numbers], config, align, [streams[number] for number in numbers])
+                Work(
+                    [texts[number] for number in numbers],
+                    config,
+                    align,
+                    None if streams is None else [streams[number] for number in numbers],
+                )
                 for numbers in plan
             ]
         )

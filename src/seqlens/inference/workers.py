@@ -21,6 +21,7 @@ from typing import IO, Any, NamedTuple, final
 
 from seqlens.decoding import DecodingConfig
 from seqlens.errors import RequestError, WorkError
+from seqlens.inference.checks import check_at_least_one
 from seqlens.tasks.transduce.answer import Translation
 
 _LENGTH = struct.Struct("<Q")
@@ -54,8 +55,7 @@ class WorkerPool:
         Raises:
             RequestError: `count` is below 1.
         """
-        if count < 1:
-            raise RequestError(f"'workers' is {count}, expected 1 or more.")
+        check_at_least_one(workers=count)
         self.count = count
         self._processes = [_start(run.resolve()) for _ in range(count)]
         self._end = weakref.finalize(self, _end, self._processes)

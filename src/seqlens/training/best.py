@@ -25,13 +25,24 @@ def finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
     return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
 
 
-_LOWER_IS_BETTER = ("loss", "perplexity", "log_loss", "bits_per_character", "calibration_error")
-_HIGHER_IS_BETTER = ("bleu", "chrf", "exact_match", "accuracy", "f1", "macro_f1", "coding_f1", "correlation")
+LOWER_IS_BETTER = ("loss", "perplexity", "log_loss", "bits_per_character", "calibration_error")
+_HIGHER_IS_BETTER = (
+    "bleu",
+    "chrf",
+    "exact_match",
+    "accuracy",
+    "f1",
+    "macro_f1",
+    "coding_f1",
+    "precision",
+    "recall",
+    "correlation",
+)
 
 
 def doubt_mode(metric: str, mode: Literal["min", "max"]) -> str | None:
     """A sentence for who would keep the worst weights; None where the mode suits the metric, or that is not known."""
-    suits = "min" if metric in _LOWER_IS_BETTER else "max" if metric in _HIGHER_IS_BETTER else mode
+    suits = "min" if metric in LOWER_IS_BETTER else "max" if metric in _HIGHER_IS_BETTER else mode
     if suits == mode:
         return None
     return (

@@ -110,7 +110,8 @@ def evaluate_examples(
         if progress is not None:
             progress(len(answers), len(examples))
     statistics = task.statistics(examples, answers)
-    train = _training_examples(predictor, announce, required=data is None) if with_baselines else None
+    own = corpus if data is None else None
+    train = _training_examples(predictor, own, announce) if with_baselines else None
     baselines = {} if train is None else task.baselines(train, examples)
     result = ExampleEvaluation(
         run=predictor.path,
@@ -145,17 +146,23 @@ def _own(predictor: ExamplePredictor) -> ExampleCorpus[Any]:
     return open_recipe_examples(_run_config(predictor), base=predictor.path)
 
 
-def _training_examples(predictor: ExamplePredictor, announce: Announce, *, required: bool) -> list[Any] | None:
-    """The run's training examples, which baselines need; other data are scored without them, and that is said."""
+def _training_examples(
+    predictor: ExamplePredictor, opened: ExampleCorpus[Any] | None, announce: Announce
+) -> list[Any] | None:
+    """The run's training examples, which baselines need; `opened` are its data where it is scored on these.
+
+    Other data are scored without the training examples where these are not there any more, and that is said.
+    """
     try:
-        own = _own(predictor)
-        announce(f"Fitting the baselines on the training {own.noun[1]} of {own.name}.")
-        return list(own.read("train"))
+        own = opened or _own(predictor)
+        train = list(own.read("train"))
     except RequestError as error:
-        if required:
+        if opened is not None:
             raise
         announce(f"The baselines are left out, as the training data are not there: {error}")
         return None
+    announce(f"Fitting the baselines on the training {own.noun[1]} of {own.name}.")
+    return train
 
 
 def _parts(examples: list[Any]) -> Iterator[list[Any]]:

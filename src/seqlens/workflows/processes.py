@@ -14,6 +14,7 @@ from typing import IO, final
 import torch
 
 from seqlens.errors import RequestError, WorkError
+from seqlens.inference.checks import check_at_least_one
 from seqlens.training.group import Group, LostProcessError, Place, joined_group, told_place
 from seqlens.workflows.follow import LOST, here
 
@@ -31,8 +32,7 @@ def check_processes(processes: int, device: torch.device) -> None:
         RequestError: torchrun has started processes already, or devices are too few or of a kind that cannot be used.
     """
     place = told_place()
-    if processes < 1:
-        raise RequestError(f"'processes' is {processes}, expected 1 or more.")
+    check_at_least_one(processes=processes)
     if processes > 1 and place.size > 1:
         raise RequestError(f"torchrun has started {place.size} processes already; leave 'processes' out.")
     if max(processes, place.size) == 1:

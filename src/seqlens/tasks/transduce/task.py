@@ -204,7 +204,8 @@ class TransduceTask:
             Member(own, encoded, [task.output_limit.of_length(len(ids)) for ids in encoded])
             for task, own, (encoded, _) in zip(tasks, models, read, strict=True)
         ]
-        search = Search(members, decoding or self.config.decoding, align=align)
+        decoding = decoding or self.config.decoding
+        search = Search(members, decoding, align=align)
         copying = next((task for task in tasks if task.copies), self)
         encoded = read[0][0]
         answers: list[Translation] = [Translation("", 0.0, 0.0) for _ in texts]
@@ -218,12 +219,13 @@ class TransduceTask:
                 unknown = unknown[: max(0, there)]
                 wanted[number] = encode_demand(self.target_codec, demands[number], unknown, number=number + 1)
                 search.check(number, wanted[number])
-        streams = draw_streams(texts) if streams is None else streams
+        if streams is None and decoding.method == "sample":
+            streams = draw_streams(texts)
         for numbers in plan:
             found = search.batch(
                 numbers,
                 None if demands is None else [wanted[number] for number in numbers],
-                [streams[number] for number in numbers],
+                None if streams is None else [streams[number] for number in numbers],
             )
             for number, hypotheses in zip(numbers, found, strict=True):
                 unknown = copying.unknown_words(texts[number])
