@@ -22,6 +22,12 @@ def decoding_changes(predictor: Predictor, settings: Sequence[str]) -> dict[str,
     return changes
 
 
+def set_apart(name: str, settings: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Of `--set` what is below `name`, without it, and the others."""
+    below = [item.strip().removeprefix(f"{name}.") for item in settings if item.strip().startswith(f"{name}.")]
+    return below, [item for item in settings if not item.strip().startswith(f"{name}.")]
+
+
 def refuse_options(predictor: ExamplePredictor, given: Mapping[str, bool]) -> None:
     """Refuses options that only models have that write texts."""
     for option, is_given in given.items():

@@ -6,7 +6,6 @@ import typer
 
 from seqlens.cli.guard import guarded
 from seqlens.cli.options import (
-    DecodingOption,
     DeviceOption,
     RerankByOption,
     RerankWeightOption,
@@ -22,6 +21,7 @@ EXAMPLES = """Examples:
   seqlens evaluate runs/de-en
   seqlens evaluate runs/de-en --split test_2017
   seqlens evaluate runs/de-en --data my-pairs.tsv --set beam_width=1
+  seqlens evaluate runs/de-en --data others.tsv --set data.source_column=2 --set data.target_column=0
   seqlens evaluate runs/de-en --analyse
   seqlens evaluate runs/de-en-1 --with runs/de-en-2 --with runs/de-en-3
   seqlens evaluate runs/de-en --split validation --rerank-by runs/en-de --rerank-weight 0.5
@@ -57,7 +57,16 @@ def evaluate(
     others: WithOption = [],  # noqa: B006 - typer copies it
     rerank_by: RerankByOption = None,
     rerank_weight: RerankWeightOption = None,
-    settings: DecodingOption = [],  # noqa: B006 - typer copies it
+    settings: Annotated[
+        list[str],
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Change a setting of the search (beam_width=1, method=greedy, ...) or of how --data is read "
+            "(data.text_column=1, ...); may be given again.",
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006 - typer copies it
     workers: WorkersOption = 1,
     device: DeviceOption = "auto",
 ) -> None:
@@ -66,7 +75,7 @@ def evaluate(
     Answers, references and scores are also written to `evaluation/` in the run folder; with --analyse the analysis as
     well, as JSON and as a page with charts. Of a classifier a page shows calibration, abstention and mistakes, too.
     """
-    from seqlens.cli.decoding import decoding_changes, read_reranker, refuse_options
+    from seqlens.cli.decoding import decoding_changes, read_reranker, refuse_options, set_apart
     from seqlens.cli.progress import counting
     from seqlens.cli.scores import scores_table
     from seqlens.inference import ExamplePredictor, load
@@ -76,24 +85,26 @@ def evaluate(
     from seqlens.workflows.evaluation import evaluate as evaluate_run
 
     predictor = load([run, *others], device=device)
+    data_settings, search_settings = set_apart("data", settings)
     decoding, reranker = {}, None
     if isinstance(predictor, ExamplePredictor):
         refuse_options(
             predictor,
             {
-                "--set": bool(settings),
+                "--set": bool(search_settings),
                 "--rerank-by": rerank_by is not None,
                 "--rerank-weight": rerank_weight is not None,
             },
         )
     else:
-        decoding = decoding_changes(predictor, settings)
+        decoding = decoding_changes(predictor, search_settings)
         reranker = read_reranker(predictor, rerank_by, rerank_weight, device)
     with counting("answered") as progress:
         evaluation = evaluate_run(
             predictor,
             split=split,
             data=data,
+            data_settings=data_settings,
             tag=tag,
             decoding=decoding,
             workers=workers,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from seqlens.config import to_plain, write_atomically, write_json
+from seqlens.config import Overrides, to_plain, write_atomically, write_json
 from seqlens.data.corpus import Corpus
 from seqlens.data.download import cache_folder
 from seqlens.data.encoded import cache_key, encode_pairs
@@ -71,6 +71,7 @@ def evaluate_pairs(
     *,
     split: str = "test",
     data: str | Path | None = None,
+    data_settings: Overrides = (),
     tag: str | None = None,
     decoding: Mapping[str, object] | None = None,
     batch_size: int = 64,
@@ -87,6 +88,7 @@ def evaluate_pairs(
         run: a run folder, or one that is loaded; several that were loaded together are scored as they answer together.
         split: a split of the run's own data: `test`, `validation`, or another that the data have.
         data: other data instead: a TSV or JSONL file, a folder, or a name of the catalogue (then its split `split`).
+        data_settings: what differs from the run's own data in how these are read, such as `{"source_column": 2}`.
         tag: put before each input of other data, for a run trained with tags.
         decoding: settings of the search that differ from the run's, such as `{"beam_width": 1}`.
         batch_size: inputs answered at a time.
@@ -105,7 +107,7 @@ def evaluate_pairs(
     if analyse and (predictor.others or reranker is not None):
         raise RequestError("An analysis looks into one run: leave out the other runs, or the analysis.")
     check_at_least_one(batch_size=batch_size, workers=workers)
-    corpus, split = open_evaluated(predictor, split, data, tag)
+    corpus, split = open_evaluated(predictor, split, data, tag, data_settings)
     pairs = [(pair.source, pair.target) for pair in corpus.read(split)]
     if not pairs or any(target is None for _, target in pairs):
         raise RequestError(f"{corpus.name} has no pairs with targets in its split '{split}', so nothing can be scored.")
@@ -161,7 +163,7 @@ def evaluate_pairs(
         _write(result, folder, predictor, decoding or {}, reranker)
         if result.analysis is not None:
             command = evaluation_command(
-                predictor.path, split, data, tag=tag, decoding=decoding, options=("--analyse",)
+                predictor.path, split, data, tag=tag, data_settings=data_settings, decoding=decoding, analyse=True
             )
             _write_analysis(result, result.analysis, folder, command)
     return result

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from seqlens.config import load_config, write_atomically, write_json
+from seqlens.config import Overrides, load_config, write_atomically, write_json
 from seqlens.data.example_cards import example_card_names
 from seqlens.data.example_corpus import ExampleCorpus
 from seqlens.data.language.records import Document
@@ -19,7 +19,7 @@ from seqlens.tasks.example_analysis import AnalysingTask, ExampleAnalysis
 from seqlens.tasks.transduce.analysis.results import score_fields
 from seqlens.training.run_config import RunConfig
 from seqlens.workflows.claim import RECIPE_FILE
-from seqlens.workflows.evaluation_data import evaluation_command
+from seqlens.workflows.evaluation_data import changed_data, evaluation_command, refuse_settings
 from seqlens.workflows.example_preparation import Announce
 from seqlens.workflows.open_data import open_recipe_examples
 from seqlens.workflows.score_table import scores_table
@@ -73,6 +73,7 @@ def evaluate_examples(
     *,
     split: str = "test",
     data: str | Path | None = None,
+    data_settings: Overrides = (),
     batch_size: int = 64,
     write: bool = True,
     with_baselines: bool = True,
@@ -85,7 +86,8 @@ def evaluate_examples(
     Args:
         predictor: the run.
         split: a split of the run's own data, or of `data`.
-        data: other data instead, read as the run's own are: a file, a folder, or a name of the catalogue.
+        data: other data instead: a file, a folder, or a name of the catalogue.
+        data_settings: what differs from the run's own data in how these are read, such as `{"text_column": 1}`.
         batch_size: inputs answered at a time.
         write: write predictions and scores to `evaluation/` in the run folder.
         with_baselines: fit the baselines on the run's own training data, where these are there.
@@ -96,7 +98,11 @@ def evaluate_examples(
         RequestError: no such split or data.
     """
     announce = announce or (lambda text: None)
-    corpus, split = (_own(predictor), split) if data is None else _open_other(predictor, data, split)
+    if data is None:
+        refuse_settings(data_settings)
+        corpus = _own(predictor)
+    else:
+        corpus, split = _open_other(predictor, data, split, data_settings)
     examples = list(corpus.read(split))
     if not examples:
         raise RequestError(f"{corpus.name} has no {corpus.noun[1]} in its split '{split}'.")
@@ -137,7 +143,7 @@ def evaluate_examples(
     folder = predictor.path / "evaluation" / (split if data is None else f"{Path(str(data)).name}-{split}")
     _write(result, folder, task.prediction_files(examples, answers), predictor)
     if result.analysis is not None:
-        command = evaluation_command(predictor.path, split, data)
+        command = evaluation_command(predictor.path, split, data, data_settings=data_settings)
         write_report(_report(result, result.analysis, predictor, command), folder / REPORT_FILE)
     return replace(result, folder=folder)
 
@@ -199,11 +205,14 @@ def _run_config(predictor: ExamplePredictor) -> RunConfig:
     return load_config(RunConfig, predictor.path / RECIPE_FILE)
 
 
-def _open_other(predictor: ExamplePredictor, data: str | Path, split: str) -> tuple[ExampleCorpus[Any], str]:
+def _open_other(
+    predictor: ExamplePredictor, data: str | Path, split: str, settings: Overrides
+) -> tuple[ExampleCorpus[Any], str]:
     """Other data, read as the run's own: a file is a test split, a folder or a data set has its own splits."""
     own: Any = _run_config(predictor).example_data
     if not hasattr(own, "path"):
         raise RequestError(f"{predictor.path} was trained on generated data ('{own.kind}'), so it reads no other.")
+    own = changed_data(own, settings)
     others: dict[str, object] = dict.fromkeys(("train", "validation", "test"))
     if hasattr(own, "fold"):
         others["fold"] = None  # the run's own data were cut into folds, these are not

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from seqlens.config import Overrides
 from seqlens.errors import RequestError
 from seqlens.inference import ExamplePredictor, Predictor, Reranker, load
 from seqlens.workflows.evaluate import Evaluation, evaluate_pairs
@@ -15,6 +16,7 @@ def evaluate(
     *,
     split: str = "test",
     data: str | Path | None = None,
+    data_settings: Overrides = (),
     tag: str | None = None,
     decoding: Mapping[str, object] | None = None,
     batch_size: int = 64,
@@ -31,6 +33,7 @@ def evaluate(
         run: a run folder, or one that is loaded; several that write texts are scored as they answer together.
         split: a split of the run's own data: `test`, `validation`, or another that the data have.
         data: other data instead: a file, a folder, or a name of the catalogue (then its split `split`).
+        data_settings: what differs from the run's own data in how these are read, such as `{"text_column": 1}`.
         tag: put before each input of other data, for a run that writes texts and was trained with tags.
         decoding: settings of the search that differ from the run's, such as `{"beam_width": 1}`.
         batch_size: inputs answered at a time.
@@ -50,6 +53,7 @@ def evaluate(
             predictor,
             split=split,
             data=data,
+            data_settings=data_settings,
             tag=tag,
             decoding=decoding,
             batch_size=batch_size,
@@ -72,5 +76,12 @@ def evaluate(
         if given:
             raise RequestError(f"{name} is for runs of the task 'transduce', but {predictor.path} is of '{kind}'.")
     return evaluate_examples(
-        predictor, split=split, data=data, batch_size=batch_size, write=write, announce=announce, progress=progress
+        predictor,
+        split=split,
+        data=data,
+        data_settings=data_settings,
+        batch_size=batch_size,
+        write=write,
+        announce=announce,
+        progress=progress,
     )

@@ -1,11 +1,13 @@
 """The data that a run is scored on: its own, or others that are read as its own were; and the command for it."""
 
+import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
-from seqlens.config import load_config
+from seqlens.config import Overrides, apply_overrides, load_config, parse_config, to_plain
 from seqlens.data.codecs.marks import BREAK, tag_name, with_tag
 from seqlens.data.corpus import Corpus, PairsData, open_corpus
 from seqlens.data.documents import ContextConfig
@@ -16,6 +18,8 @@ from seqlens.training.run_config import RunConfig
 from seqlens.workflows.open_data import open_recipe_pairs
 from seqlens.workflows.train import RECIPE_FILE
 
+DataT = TypeVar("DataT")
+
 
 def run_corpus(predictor: Predictor) -> Corpus:
     """The run's own data. RequestError where they are not there any more."""
@@ -23,23 +27,51 @@ def run_corpus(predictor: Predictor) -> Corpus:
     return open_recipe_pairs(config, base=predictor.path)
 
 
+def changed_data(own: DataT, settings: Overrides) -> DataT:
+    """The run's own data as others are read: with these settings instead. RequestError where one is wrong."""
+    tree = apply_overrides({"data": to_plain(own)}, [f"data.{item}" for item in as_items(settings)])
+    return parse_config(type(own), tree["data"], where="--set data") if settings else own
+
+
+def as_items(settings: Overrides) -> list[str]:
+    """Settings as they are typed, `name=value`."""
+    if isinstance(settings, Mapping):
+        return [f"{name}={json.dumps(value)}" for name, value in settings.items()]
+    return list(settings)
+
+
+def refuse_settings(settings: Overrides) -> None:
+    """RequestError where there are settings of other data, though there are no other data."""
+    if settings:
+        raise RequestError(
+            f"'data.{as_items(settings)[0]}' is set, but the run's own data are read as in training; it is for others, "
+            "given by 'data'."
+        )
+
+
 def open_evaluated(
-    predictor: Predictor, split: str, data: str | Path | None, tag: str | None = None
+    predictor: Predictor,
+    split: str,
+    data: str | Path | None,
+    tag: str | None = None,
+    settings: Overrides = (),
 ) -> tuple[Corpus, str]:
     """The corpus to score on and the split of it: the run's own, or `data` instead, its sources behind `tag`.
 
-    Other data are read as the run's own were: the same columns, keys, languages and sentences of context. For a run of
-    a mixture they are those of the part with this tag.
+    Other data are read as the run's own were but for `settings`: the same columns, keys, languages and sentences of
+    context. For a run of a mixture they are those of the part with this tag.
 
     Raises:
-        RequestError: there is no such data, split or tag; or the run's inputs begin with a tag, and none is given.
+        RequestError: there is no such data, split, tag or setting; or the run's inputs begin with a tag, and none is
+            given.
     """
     if data is None:
+        refuse_settings(settings)
         if tag is not None:
             raise RequestError(f"'tag' is '{tag}', but the run's own data have their tags; it is for other data.")
         corpus = run_corpus(predictor)
     else:
-        own = _own_pairs(predictor, tag)
+        own = changed_data(_own_pairs(predictor, tag), settings)
         if (path := Path(data)).is_file():
             split = "test"
             own = replace(own, path=None, train=None, validation=None, test=str(path.resolve()))
@@ -58,16 +90,19 @@ def evaluation_command(
     data: str | Path | None,
     *,
     tag: str | None = None,
+    data_settings: Overrides = (),
     decoding: Mapping[str, object] | None = None,
-    options: Sequence[str] = (),
+    analyse: bool = False,
 ) -> str:
     """What a person types for this evaluation."""
     words = ["seqlens", "evaluate", str(run), "--split", split]
     for option, value in (("--data", data), ("--tag", tag)):
         words += [] if value is None else [option, str(value)]
+    for item in as_items(data_settings):
+        words += ["--set", f"data.{item}"]
     for name, setting in (decoding or {}).items():
         words += ["--set", f"{name}={'null' if setting is None else setting}"]
-    return shlex.join([*words, *options])
+    return shlex.join(words + ["--analyse"] * analyse)
 
 
 def _own_pairs(predictor: Predictor, tag: str | None) -> PairsData:

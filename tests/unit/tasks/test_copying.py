@@ -25,6 +25,7 @@ from seqlens.models.config import (
 from seqlens.tasks.transduce.answer import Alignment
 from seqlens.tasks.transduce.config import SeparateCodecs, SharedCodec, TransduceConfig
 from seqlens.tasks.transduce.coverage import coverage_loss
+from seqlens.tasks.transduce.demands import Demand
 from seqlens.tasks.transduce.pair_loss import shift_right
 from seqlens.tasks.transduce.scheduled_sampling import (
     ConstantSampling,
@@ -97,6 +98,19 @@ def test_a_word_that_was_cut_off_cannot_be_copied() -> None:
     cut = task.fit_positions(net, batch)
     assert cut.target is not None
     assert cut.target.ids[0].tolist()[:2] == [UNKNOWN_ID, task.target_codec.size]
+
+
+def test_an_answer_cannot_be_made_to_hold_a_word_that_was_cut_off() -> None:
+    task = fit(model=TRANSFORMER)
+    net = task.build_model().eval()
+    text = "zebra the the the the xerus"
+    decoding = DecodingConfig(beam_width=4, max_length=4)
+    held = task.predict(net, [text], decoding, demands=[Demand(phrases=("zebra",))])[0]
+    assert held.truncated
+    assert "zebra" in held.text.split()
+    for demand in (Demand(phrases=("xerus",)), Demand(prefix="xerus")):
+        with pytest.raises(RequestError, match=r"of input 1, 'xerus', has 'xerus', which the target vocabulary"):
+            task.predict(net, [text], decoding, demands=[demand])
 
 
 def test_answers_name_words_of_their_own_source() -> None:

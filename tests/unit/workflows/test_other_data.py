@@ -31,6 +31,8 @@ batches: {max_tokens: 120}
 training: {max_steps: 2, precision: float32}
 """
 
+WORDS = (("positive", "good"), ("negative", "bad"))
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -75,6 +77,9 @@ def test_other_data_have_the_sentences_of_context_that_the_run_was_trained_with(
     (folder / "story.tsv").write_text("".join(lines))
     with pytest.raises(RequestError, match="'document_column'"):
         seqlens.evaluate("run", data="story.tsv", write=False)
+    columns = {"document_column": 2}
+    other = seqlens.evaluate("run", data="story.tsv", data_settings=columns, write=False)
+    assert [source.context for source in other.sources] == [(), (story[0][0],)] * 2
     (folder / "test.en").write_text("The car is old.\nIt is red.\n\nIt is red.\n")
     (folder / "test.fr").write_text("La voiture est vieille.\nElle est rouge.\n\nElle est rouge.\n")
     found = seqlens.evaluate("run", data=folder, write=False)
@@ -110,6 +115,43 @@ def test_examples_are_scored_where_the_training_data_are_gone(folder: Path) -> N
     assert told[-1].startswith("The baselines are left out, as the training data are not there: ")
     with pytest.raises(RequestError, match=r"own\.tsv"):
         seqlens.evaluate("run")
+
+
+def test_other_data_may_have_other_columns(folder: Path) -> None:
+    seqlens.train("mixed.yaml", out="run")
+    (folder / "new.tsv").write_text("7\tthe tree 3\tle eert 3\n")
+    columns = ("--set", "data.source_column=1", "--set", " data.target_column=2")
+    invoke("evaluate", "run", "--data", "new.tsv", "--tag", "2fr", *columns, "--set", "beam_width=1", "--analyse")
+    answers = folder / "run/evaluation/new.tsv-test"
+    assert (answers / "references.txt").read_text() == "le eert 3\n"
+    page = (answers / "analysis.html").read_text()
+    assert "--set data.source_column=1 --set data.target_column=2 --set beam_width=1" in page
+    found = seqlens.evaluate("run", data="new.tsv", tag="2fr", data_settings={"source_column": 1, "target_column": 2})
+    assert found.references == ("le eert 3",)
+
+    wrong = ("--set", "data.source_colunm=1")
+    refused = " ".join(invoke("evaluate", "run", "--data", "new.tsv", "--tag", "2fr", *wrong, code=2).output.split())
+    assert "source_colunm" in refused
+    assert "did you mean 'source_column'" in refused.lower()
+    refused = " ".join(invoke("evaluate", "run", *columns, code=2).output.split())
+    assert "'data.source_column=1' is set, but the run's own data are read as in training" in refused
+
+
+def test_other_examples_may_have_other_columns(folder: Path) -> None:
+    lines = [f"{label}\ta {word} day {n}\n" for label, word in WORDS for n in range(20)]
+    (folder / "own.tsv").write_text("".join(lines))
+    own = {"kind": "labelled", "path": str(folder / "own.tsv"), "text_column": 1, "label_column": 0}
+    seqlens.train("sentiment/smoke", out="run", overrides={"data": own, "training.max_steps": 2})
+    (folder / "new.tsv").write_text("7\tpositive\ta good day\n8\tnegative\ta bad day\n")
+    arguments = ("evaluate", "run", "--data", "new.tsv", "--set", "data.text_column=2", "--set", "data.label_column=1")
+    invoke(*arguments)
+    scores = json.loads((folder / "run/evaluation/new.tsv-test/scores.json").read_text())
+    found = seqlens.evaluate("run", data="new.tsv", data_settings={"text_column": 2, "label_column": 1})
+    assert [example.label for example in found.examples] == ["positive", "negative"]
+    assert found["accuracy"].value == scores["scores"]["accuracy"]["value"]
+    assert "'transduce'" in invoke(*arguments, "--set", "beam_width=1", code=2).output
+    with pytest.raises(RequestError, match=r"data\.text_column"):
+        seqlens.evaluate("run", data_settings={"text_column": 2})
 
 
 def test_an_infinite_perplexity_is_written_as_null(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

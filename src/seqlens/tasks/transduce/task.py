@@ -207,16 +207,16 @@ class TransduceTask:
         decoding = decoding or self.config.decoding
         search = Search(members, decoding, align=align)
         copying = next((task for task in tasks if task.copies), self)
+        source_ids = read[tasks.index(copying)][0]
         encoded = read[0][0]
         answers: list[Translation] = [Translation("", 0.0, 0.0) for _ in texts]
         plan = _plan(texts, encoded, batch_size)
         wanted: dict[int, EncodedDemand] = {}
         if demands is not None:
             for number in sorted(number for numbers in plan for number in numbers):
-                unknown = copying.unknown_words(texts[number])
                 # A word that was cut off the source cannot be copied.
-                there = max(read[tasks.index(copying)][0][number]) + 1 - copying.source_codec.size
-                unknown = unknown[: max(0, there)]
+                there = max(source_ids[number]) + 1 - copying.source_codec.size
+                unknown = copying.unknown_words(texts[number])[: max(0, there)]
                 wanted[number] = encode_demand(self.target_codec, demands[number], unknown, number=number + 1)
                 search.check(number, wanted[number])
         if streams is None and decoding.method == "sample":
