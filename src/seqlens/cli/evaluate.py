@@ -80,9 +80,9 @@ def evaluate(
     from seqlens.cli.scores import scores_table
     from seqlens.inference import ExamplePredictor, load
     from seqlens.workflows.analyse_report import analysis_tables
-    from seqlens.workflows.evaluate import Evaluation
     from seqlens.workflows.evaluate_examples import REPORT_FILE, ExampleEvaluation
     from seqlens.workflows.evaluation import evaluate as evaluate_run
+    from seqlens.workflows.evaluation_files import Evaluation
 
     predictor = load([run, *others], device=device)
     data_settings, search_settings = set_apart("data", settings)

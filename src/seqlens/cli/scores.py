@@ -2,8 +2,8 @@
 
 from seqlens.report import Table
 from seqlens.workflows import score_table
-from seqlens.workflows.evaluate import Evaluation
 from seqlens.workflows.evaluate_examples import ExampleEvaluation
+from seqlens.workflows.evaluation_files import Evaluation
 
 
 def scores_table(evaluation: Evaluation | ExampleEvaluation) -> Table:

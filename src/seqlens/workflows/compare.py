@@ -14,8 +14,9 @@ from seqlens.training.observer import Observer
 from seqlens.workflows.compare_by import BucketComparison, PairedTest, compare_by, paired_test
 from seqlens.workflows.compare_examples import compare_examples
 from seqlens.workflows.contest import Comparison, Contestant, comparison_report, comparison_table
-from seqlens.workflows.evaluate import Evaluation, evaluate_pairs
+from seqlens.workflows.evaluate import evaluate_pairs
 from seqlens.workflows.evaluation_data import run_corpus
+from seqlens.workflows.evaluation_files import Evaluation
 from seqlens.workflows.preparation import Announce
 from seqlens.workflows.recipes import find_recipe
 from seqlens.workflows.train import RECIPE_FILE, train

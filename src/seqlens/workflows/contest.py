@@ -22,8 +22,8 @@ from seqlens.report import (
 )
 from seqlens.report.sections import TableCell
 from seqlens.workflows.compare_by import BucketComparison, difference
-from seqlens.workflows.evaluate import Evaluation
 from seqlens.workflows.evaluate_examples import ExampleEvaluation
+from seqlens.workflows.evaluation_files import Evaluation
 from seqlens.workflows.shown_answers import asked_text, expected_text
 
 _NUM_EXAMPLES = 12

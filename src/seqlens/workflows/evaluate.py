@@ -1,69 +1,27 @@
 """Score a run that writes texts, with intervals and the strongest cheap baseline beside it."""
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from seqlens.config import Overrides, to_plain, write_atomically, write_json
+from seqlens.config import Overrides
 from seqlens.data.corpus import Corpus
 from seqlens.data.download import cache_folder
 from seqlens.data.encoded import cache_key, encode_pairs
-from seqlens.decoding import DecodingConfig
 from seqlens.errors import RequestError
-from seqlens.inference import describe_machine, load_transducer
+from seqlens.inference import load_transducer
 from seqlens.inference.checks import check_at_least_one
 from seqlens.inference.predictor import Predictor
 from seqlens.inference.rerank import Reranker
 from seqlens.metrics import Perplexity, Score
-from seqlens.report import write_report
-from seqlens.tasks.transduce.analysis import Analysis
-from seqlens.tasks.transduce.analysis.results import score_fields
 from seqlens.tasks.transduce.answer import Translation
 from seqlens.tasks.transduce.baselines import baselines
 from seqlens.tasks.transduce.validation import compute_score
 from seqlens.workflows.analyse import analyse_answers
-from seqlens.workflows.analyse_report import analysis_report
 from seqlens.workflows.evaluation_data import evaluation_command, open_evaluated, run_corpus
 from seqlens.workflows.forced import cut_targets, encoded_log_probs, mean_log_probs
 from seqlens.workflows.preparation import Announce
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation(Mapping[str, Score]):
-    """Scores by name, such as `evaluation["bleu"].value`; the baselines' scores; the answers, in the data's order."""
-
-    run: Path
-    data: str
-    split: str
-    scores: dict[str, Score]
-    baseline_scores: dict[str, dict[str, Score]]
-    sources: tuple[str, ...]
-    references: tuple[str, ...]
-    answers: tuple[Translation, ...]
-    fingerprint: str
-    folder: Path | None
-    """Where answers and scores were written."""
-    reference_log_probs: tuple[float, ...] = ()
-    """The natural log-probability of every reference under the model."""
-    analysis: Analysis | None = None
-    """By kinds of sentences and of errors, where it was asked for."""
-
-    def __getitem__(self, name: str) -> Score:
-        return self.scores[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.scores)
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-    @property
-    def size(self) -> str:
-        """How much was answered, in words."""
-        return f"{len(self.sources):,} {'pair' if len(self.sources) == 1 else 'pairs'}"
 
 
 def evaluate_pairs(
@@ -160,12 +118,12 @@ def evaluate_pairs(
         announce("Analysing the answers.")
         result = _analysed(result, predictor, log_probs, training, corpus.source_name, decoding or {})
     if write:
-        _write(result, folder, predictor, decoding or {}, reranker)
+        write_evaluation(result, folder, predictor, decoding or {}, reranker)
         if result.analysis is not None:
             command = evaluation_command(
                 predictor.path, split, data, tag=tag, data_settings=data_settings, decoding=decoding, analyse=True
             )
-            _write_analysis(result, result.analysis, folder, command)
+            write_analysis(result, result.analysis, folder, command)
     return result
 
 
@@ -183,7 +141,7 @@ def _analysed(
         result.references,
         result.answers,
         log_probs,
-        length_penalty=float(str(_decoding_fields(predictor, decoding)["length_penalty"])),
+        length_penalty=float(str(search_fields(predictor, decoding)["length_penalty"])),
         training=training,
         language=language,
     )
@@ -201,7 +159,7 @@ def _answer(
 ) -> list[Translation]:
     """Answers some batches at a time, so that a person sees it go on."""
     # Which of equal inputs one is, its draws depend on: those are answered together.
-    sampled = _decoding_fields(predictor, decoding)["method"] == "sample"
+    sampled = search_fields(predictor, decoding)["method"] == "sample"
     at_once = len(sources) if progress is None or sampled else 8 * workers * batch_size
     settings: dict[str, Any] = dict(decoding)
     answers: list[Translation] = []
@@ -250,73 +208,3 @@ def _training_pairs(predictor: Predictor, announce: Announce, *, required: bool)
             raise
         announce(f"Rare words and omissions are left out, as the training data are not there: {error}")
         return None
-
-
-def _write(
-    result: Evaluation,
-    folder: Path,
-    predictor: Predictor,
-    decoding: Mapping[str, object],
-    reranker: Reranker | None,
-) -> None:
-    def lines(texts: Sequence[str]) -> str:
-        # A line break inside an answer would shift all lines after it.
-        return "".join(text.replace("\r", " ").replace("\n", " ") + "\n" for text in texts)
-
-    write_atomically(folder / "predictions.txt", lines([answer.text for answer in result.answers]))
-    write_atomically(folder / "references.txt", lines(result.references))
-    write_atomically(folder / "predictions.jsonl", "".join(_prediction_lines(result)))
-    write_json(
-        folder / "scores.json",
-        {
-            "scores": {name: score_fields(score) for name, score in result.scores.items()},
-            "baselines": {
-                baseline: {name: score_fields(score) for name, score in scores.items()}
-                for baseline, scores in result.baseline_scores.items()
-            },
-            **({"with": [str(other.path) for other in predictor.others]} if predictor.others else {}),
-            **({} if reranker is None else {"reranked": reranker.describe()}),
-            "data": result.data,
-            "split": result.split,
-            "fingerprint": result.fingerprint,
-            "decoding": _decoding_fields(predictor, decoding),
-            "seed": predictor.record.get("seed"),
-            "time": datetime.now(UTC).isoformat(timespec="seconds"),
-            "machine": describe_machine(),
-        },
-    )
-
-
-def _prediction_lines(result: Evaluation) -> Iterator[str]:
-    """A JSON object a sentence: the texts as they are, and how probable answer and reference are under the model."""
-    for source, reference, answer, reference_log_prob in zip(
-        result.sources, result.references, result.answers, result.reference_log_probs, strict=True
-    ):
-        fields = {
-            "source": source,
-            "answer": answer.text,
-            "reference": reference,
-            "log_prob": answer.log_prob,
-            "score": answer.score,
-            "reference_log_prob": reference_log_prob,
-        }
-        yield json.dumps(fields, ensure_ascii=False) + "\n"
-
-
-def _write_analysis(result: Evaluation, analysis: Analysis, folder: Path, command: str) -> None:
-    machine = describe_machine()
-    facts = {
-        "data": f"{result.data}, split {result.split}, fingerprint {result.fingerprint}",
-        "command": command,
-        "machine": f"{machine['processor']}, {machine['cores']} cores",
-        "versions": f"torch {machine['torch']}, Python {machine['python']}",
-    }
-    texts = list(zip(result.sources, result.references, [answer.text for answer in result.answers], strict=True))
-    report = analysis_report(analysis, texts, title=f"Analysis of {result.run.name}", facts=facts)
-    write_json(folder / "analysis.json", analysis.to_plain())
-    write_report(report, folder / "analysis.html")
-
-
-def _decoding_fields(predictor: Predictor, changes: Mapping[str, object]) -> dict[str, object]:
-    config: DecodingConfig = predictor.task.config.decoding
-    return {**to_plain(config), **changes}

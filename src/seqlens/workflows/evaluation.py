@@ -6,8 +6,9 @@ from pathlib import Path
 from seqlens.config import Overrides
 from seqlens.errors import RequestError
 from seqlens.inference import ExamplePredictor, Predictor, Reranker, load
-from seqlens.workflows.evaluate import Evaluation, evaluate_pairs
+from seqlens.workflows.evaluate import evaluate_pairs
 from seqlens.workflows.evaluate_examples import ExampleEvaluation, evaluate_examples
+from seqlens.workflows.evaluation_files import Evaluation
 from seqlens.workflows.preparation import Announce
 
 

@@ -15,8 +15,9 @@ from seqlens.tasks.transduce.analysis.results import score_fields
 from seqlens.training.observer import Observer
 from seqlens.workflows import series as trainings
 from seqlens.workflows.baseline_names import common_names
-from seqlens.workflows.evaluate import Evaluation, evaluate_pairs
+from seqlens.workflows.evaluate import evaluate_pairs
 from seqlens.workflows.evaluate_examples import ExampleEvaluation, evaluate_examples
+from seqlens.workflows.evaluation_files import Evaluation
 from seqlens.workflows.preparation import Announce
 from seqlens.workflows.recipe_config import Changes, join_changes
 

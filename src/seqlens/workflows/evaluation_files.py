@@ -1,0 +1,124 @@
+"""What an evaluation of a run that writes texts found, and its files in the run folder."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from seqlens.config import to_plain, write_atomically, write_json
+from seqlens.decoding import DecodingConfig
+from seqlens.inference import describe_machine
+from seqlens.inference.predictor import Predictor
+from seqlens.inference.rerank import Reranker
+from seqlens.metrics import Score
+from seqlens.report import write_report
+from seqlens.tasks.transduce.analysis import Analysis
+from seqlens.tasks.transduce.analysis.results import score_fields
+from seqlens.tasks.transduce.answer import Translation
+from seqlens.workflows.analyse_report import analysis_report
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation(Mapping[str, Score]):
+    """Scores by name, such as `evaluation["bleu"].value`; the baselines' scores; the answers, in the data's order."""
+
+    run: Path
+    data: str
+    split: str
+    scores: dict[str, Score]
+    baseline_scores: dict[str, dict[str, Score]]
+    sources: tuple[str, ...]
+    references: tuple[str, ...]
+    answers: tuple[Translation, ...]
+    fingerprint: str
+    folder: Path | None
+    """Where answers and scores were written."""
+    reference_log_probs: tuple[float, ...] = ()
+    """The natural log-probability of every reference under the model."""
+    analysis: Analysis | None = None
+    """By kinds of sentences and of errors, where it was asked for."""
+
+    def __getitem__(self, name: str) -> Score:
+        return self.scores[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.scores)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @property
+    def size(self) -> str:
+        """How much was answered, in words."""
+        return f"{len(self.sources):,} {'pair' if len(self.sources) == 1 else 'pairs'}"
+
+
+def write_evaluation(
+    result: Evaluation,
+    folder: Path,
+    predictor: Predictor,
+    decoding: Mapping[str, object],
+    reranker: Reranker | None,
+) -> None:
+    def lines(texts: Sequence[str]) -> str:
+        # A line break inside an answer would shift all lines after it.
+        return "".join(text.replace("\r", " ").replace("\n", " ") + "\n" for text in texts)
+
+    write_atomically(folder / "predictions.txt", lines([answer.text for answer in result.answers]))
+    write_atomically(folder / "references.txt", lines(result.references))
+    write_atomically(folder / "predictions.jsonl", "".join(_prediction_lines(result)))
+    write_json(
+        folder / "scores.json",
+        {
+            "scores": {name: score_fields(score) for name, score in result.scores.items()},
+            "baselines": {
+                baseline: {name: score_fields(score) for name, score in scores.items()}
+                for baseline, scores in result.baseline_scores.items()
+            },
+            **({"with": [str(other.path) for other in predictor.others]} if predictor.others else {}),
+            **({} if reranker is None else {"reranked": reranker.describe()}),
+            "data": result.data,
+            "split": result.split,
+            "fingerprint": result.fingerprint,
+            "decoding": search_fields(predictor, decoding),
+            "seed": predictor.record.get("seed"),
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "machine": describe_machine(),
+        },
+    )
+
+
+def _prediction_lines(result: Evaluation) -> Iterator[str]:
+    """A JSON object a sentence: the texts as they are, and how probable answer and reference are under the model."""
+    for source, reference, answer, reference_log_prob in zip(
+        result.sources, result.references, result.answers, result.reference_log_probs, strict=True
+    ):
+        fields = {
+            "source": source,
+            "answer": answer.text,
+            "reference": reference,
+            "log_prob": answer.log_prob,
+            "score": answer.score,
+            "reference_log_prob": reference_log_prob,
+        }
+        yield json.dumps(fields, ensure_ascii=False) + "\n"
+
+
+def write_analysis(result: Evaluation, analysis: Analysis, folder: Path, command: str) -> None:
+    machine = describe_machine()
+    facts = {
+        "data": f"{result.data}, split {result.split}, fingerprint {result.fingerprint}",
+        "command": command,
+        "machine": f"{machine['processor']}, {machine['cores']} cores",
+        "versions": f"torch {machine['torch']}, Python {machine['python']}",
+    }
+    texts = list(zip(result.sources, result.references, [answer.text for answer in result.answers], strict=True))
+    report = analysis_report(analysis, texts, title=f"Analysis of {result.run.name}", facts=facts)
+    write_json(folder / "analysis.json", analysis.to_plain())
+    write_report(report, folder / "analysis.html")
+
+
+def search_fields(predictor: Predictor, changes: Mapping[str, object]) -> dict[str, object]:
+    config: DecodingConfig = predictor.task.config.decoding
+    return {**to_plain(config), **changes}
