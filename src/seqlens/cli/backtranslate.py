@@ -41,10 +41,12 @@ def backtranslate(
     """
     from seqlens.cli.decoding import decoding_changes
     from seqlens.cli.progress import counting
+    from seqlens.cli.tags import warn_of_missing_tag
     from seqlens.inference import load_transducer
     from seqlens.workflows.backtranslate import backtranslate as translate_back
 
     predictor = load_transducer(run, device=device)
+    warn_of_missing_tag(predictor, tag)
     with counting("lines answered") as progress:
         made = translate_back(
             predictor,

@@ -37,6 +37,15 @@ def compare(
         str | None,
         typer.Option("--data", metavar="PATH", help="Other data than the runs' own, for all.", show_default=False),
     ] = None,
+    tag: Annotated[
+        str | None,
+        typer.Option(
+            "--tag",
+            metavar="TAG",
+            help="With --data: the direction or domain, for runs that have such a tag.",
+            show_default=False,
+        ),
+    ] = None,
     by: Annotated[
         str | None,
         typer.Option(
@@ -79,6 +88,7 @@ def compare(
             out=out,
             split=split,
             data=data,
+            tag=tag,
             by=kind,
             overrides=settings,
             device=device,

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from seqlens.cli.printing import warn
+from seqlens.cli.tags import needed_tags
 from seqlens.config import apply_overrides, parse_config, to_plain
-from seqlens.decoding import DecodingConfig
+from seqlens.decoding import DecodingConfig, unread_settings
 from seqlens.errors import RequestError
 from seqlens.inference import ExamplePredictor, Predictor, Reranker, ReversedRun, load_transducer
 
@@ -18,7 +19,10 @@ def decoding_changes(predictor: Predictor, settings: Sequence[str]) -> dict[str,
         RequestError: there is no such setting, or its value is not as it must be.
     """
     changes = apply_overrides({}, settings)
-    parse_config(DecodingConfig, {**to_plain(predictor.task.config.decoding), **changes}, where="--set")
+    config = parse_config(DecodingConfig, {**to_plain(predictor.task.config.decoding), **changes}, where="--set")
+    for name in unread_settings(config, changes):
+        also = " without diversity_groups" if name == "diversity_penalty" and config.method == "beam" else ""
+        warn(f"'{name}' changes nothing{also}: the method of the search is {config.method}.")
     return changes
 
 
@@ -51,4 +55,6 @@ def read_reranker(predictor: Predictor, run: Path | None, weight: float | None, 
     source, target = ours.get("source"), ours.get("target")
     if source != target and (source, target) == (theirs.get("source"), theirs.get("target")):
         warn(f"{run} goes from {source} to {target} as {predictor.path} does; reranking is for the other direction.")
+    if needed_tags(other):
+        warn(f"All training data of {run} had a tag; reranking reads answers without one.")
     return Reranker(ReversedRun(other), 1.0 if weight is None else weight)

@@ -1,9 +1,10 @@
 """`seqlens predict`."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -20,9 +21,6 @@ from seqlens.cli.options import (
 )
 from seqlens.cli.printing import note, warn
 from seqlens.errors import RequestError
-
-if TYPE_CHECKING:
-    from seqlens.inference import Predictor
 
 EXAMPLES = """Examples:
 
@@ -102,6 +100,7 @@ def predict(
     from seqlens.cli.predict_examples import predict_examples
     from seqlens.cli.predict_sequences import predict_sequences, windows
     from seqlens.cli.progress import counting
+    from seqlens.cli.tags import warn_of_missing_tag
     from seqlens.data.documents import document_chunks
     from seqlens.inference import ExamplePredictor, load
     from seqlens.tasks.classify.task import ClassifyTask
@@ -119,6 +118,7 @@ def predict(
                 "--prefix": bool(prefix),
                 "--require": bool(require),
                 "--rerank-by": rerank_by is not None,
+                "--rerank-weight": rerank_weight is not None,
                 "--workers": workers != 1,
             },
         )
@@ -129,8 +129,7 @@ def predict(
                 chunks = windows(texts, input)
             predict_examples(predictor, chunks, settings, output=output, as_json=as_json, batch_size=batch_size)
         return
-    if tag is None:
-        _warn_of_missing_tag(predictor)
+    warn_of_missing_tag(predictor, tag)
     reranker = read_reranker(predictor, rerank_by, rerank_weight, device)
     decoding = decoding_changes(predictor, settings)
     if "num_best" in decoding and not as_json:
@@ -140,6 +139,7 @@ def predict(
     if not texts and input is None and sys.stdin.isatty():
         note(f"Type an input and press Enter; Ctrl-D ends. ({run} is loaded.)")
     done, truncated = 0, 0
+    seen: Counter[str] = Counter()
     with output_to(output) as file, counting("written", hidden=output is None and sys.stdout.isatty()) as progress:
         for chunk in chunks:
             answers = predictor.predict(
@@ -151,6 +151,7 @@ def predict(
                 prefix=beginning,
                 constraints=constraints,
                 reranker=reranker,
+                seen=seen,
                 **decoding,
             )
             file.writelines(
@@ -163,23 +164,6 @@ def predict(
     if truncated:
         verb = "was" if truncated == 1 else "were"
         warn(f"{truncated:,} of {done:,} inputs {verb} longer than the model's positions reach, and cut there.")
-
-
-def _warn_of_missing_tag(predictor: "Predictor") -> None:
-    """Tells who forgot --tag: a source without one is nothing that a model of several directions was trained on."""
-    from seqlens.config import load_config
-    from seqlens.data.codecs.marks import BREAK
-    from seqlens.data.mixture import MixtureData
-    from seqlens.training.run_config import RunConfig
-    from seqlens.workflows.train import RECIPE_FILE
-
-    tags = [tag for tag in predictor.task.source_codec.tags if tag != BREAK]
-    recipe = predictor.path / RECIPE_FILE
-    if not tags or not recipe.is_file():
-        return
-    data = load_config(RunConfig, recipe).data
-    if isinstance(data, MixtureData) and all(part.tag is not None for part in data.parts):
-        warn(f"All training data of {predictor.path} had a tag; give one by --tag: {', '.join(tags)}.")
 
 
 def _chunks(texts: list[str], path: Path | None) -> Iterable[list[str]]:

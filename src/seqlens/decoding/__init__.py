@@ -2,7 +2,7 @@
 
 from seqlens.decoding.beam import beam_search
 from seqlens.decoding.config import DecodingConfig
-from seqlens.decoding.dispatch import decode
+from seqlens.decoding.dispatch import decode, unread_settings
 from seqlens.decoding.ensemble import EnsembleState, average
 from seqlens.decoding.greedy import greedy_search
 from seqlens.decoding.hypothesis import Hypothesis
@@ -27,5 +27,6 @@ __all__ = [
     "greedy_search",
     "sample",
     "symbols_needed",
+    "unread_settings",
     "viterbi",
 ]

@@ -1,5 +1,6 @@
 """One call for every search, chosen by a configuration."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import assert_never
 
@@ -10,6 +11,21 @@ from seqlens.decoding.hypothesis import Hypothesis
 from seqlens.decoding.request import SearchRequest
 from seqlens.decoding.sampling import sample
 from seqlens.decoding.step import SearchState, StepFunction
+
+_OWN_SETTINGS = {
+    "beam": ("beam_width", "num_best", "stopping", "diversity_groups", "diversity_penalty"),
+    "greedy": (),
+    "sample": ("num_best", "temperature", "top_k", "top_p", "seed"),
+}
+
+
+def unread_settings(config: DecodingConfig, names: Iterable[str]) -> list[str]:
+    """Those of `names` that only other methods than `config.method` look at, or this one only with another setting."""
+    own = set(_OWN_SETTINGS[config.method])
+    if config.diversity_groups == 1:
+        own.discard("diversity_penalty")
+    of_some = {name for settings in _OWN_SETTINGS.values() for name in settings}
+    return [name for name in names if name in of_some - own]
 
 
 def decode(

@@ -1,7 +1,8 @@
 """A trained model as a person uses it: raw inputs in, typed answers out."""
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from typing import Any, final, overload
@@ -72,6 +73,7 @@ class Predictor:
         prefix: Prefix = None,
         constraints: Constraints = None,
         reranker: Reranker | None = None,
+        seen: Counter[str] | None = None,
         **decoding: Any,
     ) -> Translation: ...
     @overload
@@ -86,6 +88,7 @@ class Predictor:
         prefix: Prefix = None,
         constraints: Constraints = None,
         reranker: Reranker | None = None,
+        seen: Counter[str] | None = None,
         **decoding: Any,
     ) -> list[Translation]: ...
     def predict(
@@ -99,6 +102,7 @@ class Predictor:
         prefix: Prefix = None,
         constraints: Constraints = None,
         reranker: Reranker | None = None,
+        seen: Counter[str] | None = None,
         **decoding: Any,
     ) -> Translation | list[Translation]:
         """Answers one input, or a list for a list, in its order.
@@ -114,6 +118,8 @@ class Predictor:
             prefix: text that answers begin with, one for all or one for each input (see `Demand` for what holds).
             constraints: phrases that must stand in answers, for all or a list for each input; beam search only.
             reranker: puts the answers of the whole beam in an order of its own; `num_best` are then returned.
+            seen: of several calls that belong together, what they have answered so far: it is added to, and sampling
+                draws anew for an input that was there before. By default each call is for itself.
             decoding: settings of `DecodingConfig` that differ from the run's, such as `beam_width=1`.
 
         Raises:
@@ -122,6 +128,8 @@ class Predictor:
                 changed since it was loaded, for several runs, prefixes and constraints. WorkError: a worker died.
         """
         check_at_least_one(batch_size=batch_size, workers=workers)
+        if not isinstance(inputs, Iterable):
+            raise RequestError(f"The input is {type(inputs).__name__}, expected a text or a list of texts.")
         texts = [inputs] if isinstance(inputs, str) else list(inputs)
         for number, text in enumerate(texts, start=1):
             if not isinstance(text, str):
@@ -131,24 +139,38 @@ class Predictor:
         demands = read_demands(prefix, constraints, len(texts))
         asked = self.search_settings(decoding)
         config = asked if reranker is None else widened(asked)
+        streams = draw_streams(texts, seen) if config.method == "sample" else None
         if workers == 1:
             others = [(other.task, other.model) for other in self.others]
             answers = self.task.predict(
-                self.model, texts, config, batch_size=batch_size, align=align, demands=demands, others=others
+                self.model,
+                texts,
+                config,
+                batch_size=batch_size,
+                align=align,
+                demands=demands,
+                others=others,
+                streams=streams,
             )
         elif demands is not None or self.others:
             raise RequestError(
                 f"'workers' is {workers}, but prefixes, constraints and several runs are for one process alone."
             )
         else:
-            answers = self._side_by_side(texts, config, batch_size, workers, align)
+            answers = self._side_by_side(texts, config, batch_size, workers, align, streams)
         if reranker is not None:
             answers = reranker.rerank(texts, answers, length_penalty=config.length_penalty)
             answers = [replace(one, alternatives=one.alternatives[: asked.num_best - 1]) for one in answers]
         return answers[0] if isinstance(inputs, str) else answers
 
     def _side_by_side(
-        self, texts: list[str], config: DecodingConfig, batch_size: int, workers: int, align: bool
+        self,
+        texts: list[str],
+        config: DecodingConfig,
+        batch_size: int,
+        workers: int,
+        align: bool,
+        streams: list[int] | None,
     ) -> list[Translation]:
         """The batches of one process, each answered whole by some worker: so its answers are the same, bit for bit."""
         device = self.model.output.weight.device
@@ -165,7 +187,6 @@ class Predictor:
             self.close()
             self._pool = WorkerPool(self.path, workers)
         plan = self.task.plan_batches(self.model, texts, batch_size)
-        streams = draw_streams(texts) if config.method == "sample" else None
         found = self._pool.answer(
             [
                 Work(

@@ -43,7 +43,13 @@ class ReversedRun:
     """Scores an answer by how probable its source is: `log p(source | answer)` under a run of the other direction."""
 
     def __init__(self, predictor: "Predictor") -> None:
-        """Takes a loaded run that was trained from the answers' language to the sources'."""
+        """Takes a loaded run that was trained from the answers' language to the sources'.
+
+        Raises:
+            RequestError: it is several runs together.
+        """
+        if predictor.others:
+            raise RequestError("Reranking asks one run, but several were loaded together; give one of them.")
         self.path = predictor.path
         self._task, self._model = predictor.task, predictor.model
 
@@ -156,7 +162,10 @@ def widened(config: DecodingConfig) -> DecodingConfig:
         raise RequestError(
             "Greedy search finds one answer, so there is nothing to rerank; use beam search or sampling."
         )
-    return replace(config, num_best=config.beam_width) if config.method == "beam" else config
+    name, count = ("beam_width", config.beam_width) if config.method == "beam" else ("num_best", config.num_best)
+    if count == 1:
+        raise RequestError(f"'{name}' is 1, so there is nothing to rerank, expected 2 or more.")
+    return replace(config, num_best=count)
 
 
 def _candidates(answer: Translation) -> list[Translation]:

@@ -127,7 +127,10 @@ def _answers(
     # Draws must not be the same in each chunk, nor depend on where the work was interrupted.
     digest = hashlib.blake2b(f"{config.seed} back-translation {chunk}".encode(), digest_size=4).digest()
     changes["seed"] = int.from_bytes(digest, "big")
-    return [_plain(answer.text) for answer in predictor.predict(lines, batch_size=batch_size, tag=tag, **changes)]
+    return [
+        _plain(answer.text)
+        for answer in predictor.predict(lines, batch_size=batch_size, tag=tag, align=False, **changes)
+    ]
 
 
 def _plain(text: str) -> str:

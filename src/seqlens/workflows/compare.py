@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from seqlens.data.codecs.marks import BREAK, unknown_tag
 from seqlens.errors import RequestError
 from seqlens.inference import ExamplePredictor, Predictor, load
 from seqlens.inference.run_folder import RUN_FILE
@@ -11,7 +12,7 @@ from seqlens.tasks.transduce.analysis import By
 from seqlens.tasks.transduce.analysis.statistics import bleu_tokenizer, text_statistics
 from seqlens.tasks.transduce.config import ScoreName
 from seqlens.training.observer import Observer
-from seqlens.workflows.compare_by import BucketComparison, PairedTest, compare_by, paired_test
+from seqlens.workflows.compare_by import PairedTest, compare_by, paired_test
 from seqlens.workflows.compare_examples import compare_examples
 from seqlens.workflows.contest import Comparison, Contestant, comparison_report, comparison_table
 from seqlens.workflows.evaluate import evaluate_pairs
@@ -28,6 +29,7 @@ def compare(
     out: str | Path | None = None,
     split: str = "test",
     data: str | Path | None = None,
+    tag: str | None = None,
     by: By | None = None,
     overrides: Mapping[str, object] | Sequence[str] = (),
     device: str = "auto",
@@ -41,6 +43,7 @@ def compare(
         out: where recipes are trained, each in a folder of its name, `runs/compare` by default; a training found there
             is resumed, which for one that has ended changes nothing.
         split: the split of the runs' own data; `data`: other data, as for `evaluate`.
+        tag: put before each input of other data, for those runs that were trained with this tag.
         by: sort the sentences into buckets and compare in each: by source `length`, by the training count of the
             `rarest` word, by `unknown` words, by `clauses`. Counts are those of the first one's training data.
         overrides: settings for all recipes, as for `train`.
@@ -67,18 +70,30 @@ def compare(
             predictors[str(name)] = _train(name, folder, overrides, device, announce, observer)
     pairs, others = _by_kind(predictors)
     if others:
-        if by is not None:
-            raise RequestError("Buckets of sentences (--by) are for runs of the task 'transduce'.")
+        if by is not None or tag is not None:
+            what = "Buckets of sentences (--by) are" if tag is None else "A tag is"
+            raise RequestError(f"{what} for runs of the task 'transduce'.")
         return compare_examples(others, split=split, data=data, announce=announce)
+    tags = _own_tags(pairs, tag)
+    # What is lacking is told before the long work.
+    training_sources = _training_sources(pairs) if by in ("rarest", "unknown") else None
     evaluations: dict[str, Evaluation] = {}
     for name, predictor in pairs.items():
         announce(f"Evaluating {name}.")
-        evaluations[name] = evaluate_pairs(predictor, split=split, data=data, announce=announce)
+        evaluations[name] = evaluate_pairs(predictor, split=split, data=data, tag=tags[name], announce=announce)
         _check_same_data(evaluations)
     statistics = _statistics(pairs, evaluations)
     contestants = _test(pairs, evaluations, statistics)
     table = comparison_table(contestants)
-    by_buckets = None if by is None else _compare_by(by, statistics, pairs, next(iter(evaluations.values())).sources)
+    by_buckets = None
+    if by is not None:
+        by_buckets = compare_by(
+            by,
+            statistics,
+            next(iter(evaluations.values())).sources,
+            training_sources=training_sources,
+            language=str(next(iter(pairs.values())).record.get("data", {}).get("source", "")),
+        )
     return Comparison(contestants, table, comparison_report(contestants, table, by_buckets), by_buckets)
 
 
@@ -201,18 +216,20 @@ def _tests(
     return {score: paired_test(system[score], first[score]) for score in first}
 
 
-def _compare_by(
-    by: By,
-    statistics: Mapping[str, Mapping[ScoreName, Statistics]],
-    predictors: Mapping[str, Predictor],
-    sources: Sequence[str],
-) -> BucketComparison:
-    corpus = run_corpus(next(iter(predictors.values())))
-    needed = by in ("rarest", "unknown")
-    return compare_by(
-        by,
-        statistics,
-        sources,
-        training_sources=[pair.source for pair in corpus.read("train")] if needed else None,
-        language=corpus.source_name,
-    )
+def _own_tags(predictors: Mapping[str, Predictor], tag: str | None) -> dict[str, str | None]:
+    """The tag for those runs that know it.
+
+    Raises:
+        RequestError: none does.
+    """
+    if tag is None:
+        return dict.fromkeys(predictors)
+    name = tag.removeprefix("<").removesuffix(">")
+    known = {run: [one for one in each.task.source_codec.tags if one != BREAK] for run, each in predictors.items()}
+    if not any(name in tags for tags in known.values()):
+        raise RequestError(unknown_tag(name, [one for tags in known.values() for one in tags]))
+    return {run: name if name in tags else None for run, tags in known.items()}
+
+
+def _training_sources(predictors: Mapping[str, Predictor]) -> list[str]:
+    return [pair.source for pair in run_corpus(next(iter(predictors.values()))).read("train")]

@@ -1,5 +1,6 @@
 """Score a run that writes texts, with intervals and the strongest cheap baseline beside it."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from seqlens.config import Overrides
 from seqlens.data.corpus import Corpus
 from seqlens.data.download import cache_folder
 from seqlens.data.encoded import cache_key, encode_pairs
-from seqlens.errors import RequestError
+from seqlens.errors import RequestError, WorkError
 from seqlens.inference import load_transducer
 from seqlens.inference.checks import check_at_least_one
 from seqlens.inference.predictor import Predictor
@@ -20,6 +21,13 @@ from seqlens.tasks.transduce.baselines import baselines
 from seqlens.tasks.transduce.validation import compute_score
 from seqlens.workflows.analyse import analyse_answers
 from seqlens.workflows.evaluation_data import evaluation_command, open_evaluated, run_corpus
+from seqlens.workflows.evaluation_files import (
+    Evaluation,
+    evaluation_folder,
+    search_fields,
+    write_analysis,
+    write_evaluation,
+)
 from seqlens.workflows.forced import cut_targets, encoded_log_probs, mean_log_probs
 from seqlens.workflows.preparation import Announce
 
@@ -69,6 +77,9 @@ def evaluate_pairs(
     pairs = [(pair.source, pair.target) for pair in corpus.read(split)]
     if not pairs or any(target is None for _, target in pairs):
         raise RequestError(f"{corpus.name} has no pairs with targets in its split '{split}', so nothing can be scored.")
+    own_data = data is None
+    # What is lacking is told before the long work.
+    training = _training_pairs(predictor, announce, required=own_data) if own_data or analyse else None
     sources, references = [source for source, _ in pairs], [target or "" for _, target in pairs]
     data_name = corpus.name if data is None else str(data)
     announce(f"Answering {len(pairs):,} {'input' if len(pairs) == 1 else 'inputs'} of {data_name}, split {split}.")
@@ -86,8 +97,6 @@ def evaluate_pairs(
         [_reference_log_probs(one, corpus, split, announce) for one in (predictor, *predictor.others)]
     )
     scores["perplexity"] = _perplexity(log_probs)
-    own_data = data is None
-    training = _training_pairs(predictor, announce, required=own_data) if own_data or analyse else None
     compared = baselines(sources, training if own_data else None)
     baseline_scores: dict[str, dict[str, Score]] = {
         baseline.name: {
@@ -96,11 +105,7 @@ def evaluate_pairs(
         }
         for baseline in compared
     }
-    folder = predictor.path / "evaluation" / (split if own_data else f"{Path(str(data)).name}-{split}")
-    if reranker is not None:
-        folder = folder.with_name(f"{folder.name}-reranked")
-    if predictor.others:
-        folder = folder.with_name("-with-".join([folder.name, *(other.path.name for other in predictor.others)]))
+    folder = evaluation_folder(predictor, split, data, tag, reranked=reranker is not None)
     result = Evaluation(
         run=predictor.path,
         data=data_name,
@@ -158,14 +163,18 @@ def _answer(
     progress: Callable[[int, int], None] | None,
 ) -> list[Translation]:
     """Answers some batches at a time, so that a person sees it go on."""
-    # Which of equal inputs one is, its draws depend on: those are answered together.
-    sampled = search_fields(predictor, decoding)["method"] == "sample"
-    at_once = len(sources) if progress is None or sampled else 8 * workers * batch_size
+    at_once = len(sources) if progress is None else 8 * workers * batch_size
+    seen: Counter[str] = Counter()
     settings: dict[str, Any] = dict(decoding)
     answers: list[Translation] = []
     for first in range(0, len(sources), at_once):
         answers += predictor.predict(
-            sources[first : first + at_once], batch_size=batch_size, workers=workers, reranker=reranker, **settings
+            sources[first : first + at_once],
+            batch_size=batch_size,
+            workers=workers,
+            reranker=reranker,
+            seen=seen,
+            **settings,
         )
         if progress is not None:
             progress(len(answers), len(sources))
@@ -203,7 +212,7 @@ def _training_pairs(predictor: Predictor, announce: Announce, *, required: bool)
     """The pairs the run was trained on; other data can be looked at without them, and that is said."""
     try:
         return [(pair.source, pair.target or "") for pair in run_corpus(predictor).read("train")]
-    except RequestError as error:
+    except (RequestError, WorkError) as error:  # nowhere on this machine, or not to be downloaded
         if required:
             raise
         announce(f"Rare words and omissions are left out, as the training data are not there: {error}")

@@ -11,7 +11,7 @@ from seqlens.data.example_cards import example_card_names
 from seqlens.data.example_corpus import ExampleCorpus
 from seqlens.data.language.records import Document
 from seqlens.data.open_examples import open_examples
-from seqlens.errors import RequestError, did_you_mean
+from seqlens.errors import RequestError, WorkError, did_you_mean
 from seqlens.inference import ExamplePredictor, describe_machine
 from seqlens.metrics import PairedResult, Score, Statistics, against_baselines
 from seqlens.report import Prose, Report, Section, isolate, write_report
@@ -19,7 +19,7 @@ from seqlens.tasks.example_analysis import AnalysingTask, ExampleAnalysis
 from seqlens.tasks.transduce.analysis.results import score_fields
 from seqlens.training.run_config import RunConfig
 from seqlens.workflows.claim import RECIPE_FILE
-from seqlens.workflows.evaluation_data import changed_data, evaluation_command, refuse_settings
+from seqlens.workflows.evaluation_data import changed_data, check_split_of_file, evaluation_command, refuse_settings
 from seqlens.workflows.example_preparation import Announce
 from seqlens.workflows.open_data import open_recipe_examples
 from seqlens.workflows.score_table import scores_table
@@ -140,7 +140,7 @@ def evaluate_examples(
     )
     if not write:
         return result
-    folder = predictor.path / "evaluation" / (split if data is None else f"{Path(str(data)).name}-{split}")
+    folder = predictor.path / "evaluation" / (split if data is None else f"{Path(data).resolve().name}-{split}")
     _write(result, folder, task.prediction_files(examples, answers), predictor)
     if result.analysis is not None:
         command = evaluation_command(predictor.path, split, data, data_settings=data_settings)
@@ -162,7 +162,7 @@ def _training_examples(
     try:
         own = opened or _own(predictor)
         train = list(own.read("train"))
-    except RequestError as error:
+    except (RequestError, WorkError) as error:
         if opened is not None:
             raise
         announce(f"The baselines are left out, as the training data are not there: {error}")
@@ -218,6 +218,7 @@ def _open_other(
         others["fold"] = None  # the run's own data were cut into folds, these are not
     path = Path(data)
     if path.is_file():
+        check_split_of_file(path, split)
         return open_examples(replace(own, path=None, **{**others, "test": str(path.resolve())}), base=Path()), "test"
     names = example_card_names()
     if not path.is_dir() and str(data) not in names:

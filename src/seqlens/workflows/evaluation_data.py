@@ -19,6 +19,7 @@ from seqlens.workflows.open_data import open_recipe_pairs
 from seqlens.workflows.train import RECIPE_FILE
 
 DataT = TypeVar("DataT")
+_PLACES = ("path", "train", "validation", "test", "kind")
 
 
 def run_corpus(predictor: Predictor) -> Corpus:
@@ -29,6 +30,9 @@ def run_corpus(predictor: Predictor) -> Corpus:
 
 def changed_data(own: DataT, settings: Overrides) -> DataT:
     """The run's own data as others are read: with these settings instead. RequestError where one is wrong."""
+    for item in as_items(settings):
+        if item.partition("=")[0].strip() in _PLACES:
+            raise RequestError(f"'data.{item}' is set, but where the data are is what 'data' itself says.")
     tree = apply_overrides({"data": to_plain(own)}, [f"data.{item}" for item in as_items(settings)])
     return parse_config(type(own), tree["data"], where="--set data") if settings else own
 
@@ -47,6 +51,12 @@ def refuse_settings(settings: Overrides) -> None:
             f"'data.{as_items(settings)[0]}' is set, but the run's own data are read as in training; it is for others, "
             "given by 'data'."
         )
+
+
+def check_split_of_file(path: Path, split: str) -> None:
+    """RequestError where another split of a file is wanted than the one it is."""
+    if split != "test":
+        raise RequestError(f"The split is '{split}', but the file {path} is all one, expected 'test'.")
 
 
 def open_evaluated(
@@ -73,7 +83,7 @@ def open_evaluated(
     else:
         own = changed_data(_own_pairs(predictor, tag), settings)
         if (path := Path(data)).is_file():
-            split = "test"
+            check_split_of_file(path, split)
             own = replace(own, path=None, train=None, validation=None, test=str(path.resolve()))
         else:
             own = replace(own, path=str(data), train=None, validation=None, test=None)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from seqlens.config import to_plain, write_atomically, write_json
+from seqlens.data.codecs.marks import tag_name
 from seqlens.decoding import DecodingConfig
 from seqlens.inference import describe_machine
 from seqlens.inference.predictor import Predictor
@@ -17,6 +18,8 @@ from seqlens.tasks.transduce.analysis import Analysis
 from seqlens.tasks.transduce.analysis.results import score_fields
 from seqlens.tasks.transduce.answer import Translation
 from seqlens.workflows.analyse_report import analysis_report
+
+ANALYSIS_FILE, ANALYSIS_PAGE = "analysis.json", "analysis.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,17 @@ class Evaluation(Mapping[str, Score]):
         return f"{len(self.sources):,} {'pair' if len(self.sources) == 1 else 'pairs'}"
 
 
+def evaluation_folder(
+    predictor: Predictor, split: str, data: str | Path | None, tag: str | None, *, reranked: bool
+) -> Path:
+    """Where an evaluation is written: by what was scored, and by who answered."""
+    if data is not None:
+        tagged = "" if tag is None else f"-{tag_name(tag)}"
+        split = f"{Path(data).resolve().name}{tagged}-{split}"
+    answering = [split + "-reranked" * reranked, *(other.path.name for other in predictor.others)]
+    return predictor.path / "evaluation" / "-with-".join(answering)
+
+
 def write_evaluation(
     result: Evaluation,
     folder: Path,
@@ -61,6 +75,10 @@ def write_evaluation(
     decoding: Mapping[str, object],
     reranker: Reranker | None,
 ) -> None:
+    """Writes answers and scores; an analysis of answers that were there before goes."""
+    for name in (ANALYSIS_FILE, ANALYSIS_PAGE):
+        (folder / name).unlink(missing_ok=True)
+
     def lines(texts: Sequence[str]) -> str:
         # A line break inside an answer would shift all lines after it.
         return "".join(text.replace("\r", " ").replace("\n", " ") + "\n" for text in texts)
@@ -106,6 +124,7 @@ def _prediction_lines(result: Evaluation) -> Iterator[str]:
 
 
 def write_analysis(result: Evaluation, analysis: Analysis, folder: Path, command: str) -> None:
+    """Writes an analysis as JSON and as a page; `command` makes it again."""
     machine = describe_machine()
     facts = {
         "data": f"{result.data}, split {result.split}, fingerprint {result.fingerprint}",
@@ -115,10 +134,11 @@ def write_analysis(result: Evaluation, analysis: Analysis, folder: Path, command
     }
     texts = list(zip(result.sources, result.references, [answer.text for answer in result.answers], strict=True))
     report = analysis_report(analysis, texts, title=f"Analysis of {result.run.name}", facts=facts)
-    write_json(folder / "analysis.json", analysis.to_plain())
-    write_report(report, folder / "analysis.html")
+    write_json(folder / ANALYSIS_FILE, analysis.to_plain())
+    write_report(report, folder / ANALYSIS_PAGE)
 
 
 def search_fields(predictor: Predictor, changes: Mapping[str, object]) -> dict[str, object]:
+    """The settings of the run's search with these changes."""
     config: DecodingConfig = predictor.task.config.decoding
     return {**to_plain(config), **changes}

@@ -86,6 +86,11 @@ def test_what_has_no_effect_is_told(invoke: Invoke, run: Path) -> None:
     listed = invoke("predict", run, "--set", "num_best=2", TEXT)
     assert "only --json shows more" in " ".join(listed.stderr.split())
     assert "--json" not in invoke("predict", run, "--json", "--set", "num_best=2", TEXT).stderr
+    warmer = invoke("predict", run, "--set", "temperature=2", "--set", "diversity_penalty=1", TEXT)
+    told = " ".join(warmer.stderr.split())
+    assert "'temperature' changes nothing: the method of the search is beam" in told
+    assert "'diversity_penalty' changes nothing without diversity_groups" in told
+    assert warmer.stdout == answered(invoke("predict", run, TEXT))
     record = json.loads((run / "run.json").read_text())
     record["data"] |= {"source": "de", "target": "en"}
     (run / "run.json").write_text(json.dumps(record))
@@ -107,11 +112,12 @@ def test_what_has_no_effect_is_told(invoke: Invoke, run: Path) -> None:
         (["--with", "nowhere"], "There is no run folder nowhere"),
         (["--rerank-by", ".", "--rerank-weight", "-2"], "is not a run folder"),
         (["--rerank-weight", "2"], "--rerank-weight is given without --rerank-by"),
+        (["--rerank-by", "RUN", "--set", "beam_width=1"], "'beam_width' is 1, so there is nothing to rerank"),
         (["--set", "min_length=9", "--set", "max_length=8"], "min_length is 9, expected at most max_length, 8"),
     ],
 )
 def test_bad_requests_get_a_sentence(invoke: Invoke, run: Path, arguments: list[str], sentence: str) -> None:
-    result = invoke("predict", run, *arguments, TEXT)
+    result = invoke("predict", run, *(run if one == "RUN" else one for one in arguments), TEXT)
     assert result.exit_code == 2, result.output
     assert re.search(sentence, " ".join(result.stderr.split()))
     assert result.stdout == ""

@@ -113,6 +113,9 @@ def test_one_for_all_or_one_for_each() -> None:
     [
         ({"prefix": ["a"]}, "'prefix' has 1 entries, expected one for each of the 2 inputs"),
         ({"prefix": ["a", 3]}, "'prefix' 2 is int, expected text"),
+        ({"prefix": 3}, "'prefix' is int, expected a text or a list"),
+        ({"constraints": 3}, "'constraints' is int, expected a text or a list"),
+        ({"constraints": [["a"], None]}, "'constraints' of input 2 is NoneType"),
         ({"constraints": [["a"]]}, "'constraints' has 1 entries"),
         ({"constraints": [["a"], "b"]}, "has texts and lists"),
         ({"constraints": [["a"], [4]]}, "'constraints' of input 2 has int"),
@@ -128,6 +131,12 @@ def test_one_for_all_or_one_for_each() -> None:
 def test_what_cannot_be_met_gets_a_sentence(predictor: Predictor, arguments: dict[str, object], sentence: str) -> None:
     with pytest.raises(RequestError, match=sentence):
         predictor.predict(["hund", "ein mann"], **arguments)
+
+
+@pytest.mark.parametrize("nothing", [None, 3, [None]])
+def test_an_input_that_is_no_text_gets_a_sentence(predictor: Predictor, nothing: object) -> None:
+    with pytest.raises(RequestError, match=r"nput (1 )?is (NoneType|int), expected (a )?text"):
+        predictor.predict(nothing)  # type: ignore[call-overload]
 
 
 def test_a_diverse_n_best_list_through_the_face(predictor: Predictor) -> None:

@@ -88,6 +88,13 @@ def test_a_weight_is_tuned_on_what_is_given(predictor: Predictor) -> None:
 def test_what_cannot_be_reranked_gets_a_sentence(predictor: Predictor) -> None:
     with pytest.raises(RequestError, match="Greedy search finds one answer"):
         predictor.predict("hund", method="greedy", reranker=Reranker(Shortest()))
+    for settings in ({"beam_width": 1}, {"method": "sample"}):
+        with pytest.raises(RequestError, match="is 1, so there is nothing to rerank"):
+            predictor.predict("hund", reranker=Reranker(Shortest()), **settings)
+        with pytest.raises(RequestError, match="is 1, so there is nothing to rerank"):
+            tune_weight(predictor, Shortest(), ["a"], ["c"], **settings)
+    with pytest.raises(RequestError, match="several were loaded together"):
+        ReversedRun(load([predictor.path, predictor.path], device="cpu"))
     with pytest.raises(RequestError, match="weight of reranking is -1"):
         Reranker(Shortest(), -1.0)
     with pytest.raises(RequestError, match="2 sources and 1 references"):

@@ -1,5 +1,7 @@
 """What is drawn for an input is its own, whatever it is answered with; numbers that cannot be are told."""
 
+from collections import Counter
+
 import pytest
 
 from seqlens.errors import RequestError
@@ -19,6 +21,14 @@ def test_draws_depend_neither_on_the_batch_nor_on_the_place(predictor: Predictor
     assert whole == drawn(predictor, TEXTS, batch_size=1) == drawn(predictor, TEXTS, batch_size=4)
     assert len({whole[0], whole[2], whole[4]}) > 1, "equal inputs get draws of their own"
     assert drawn(predictor, [TEXTS[3]]) == [whole[3]]
+
+
+def test_calls_that_belong_together_draw_as_one_does(predictor: Predictor) -> None:
+    whole = drawn(predictor, TEXTS)
+    seen: Counter[str] = Counter()
+    assert [text for one in TEXTS for text in drawn(predictor, [one], seen=seen)] == whole
+    assert seen == Counter(TEXTS)
+    assert drawn(predictor, TEXTS[2:3]) == whole[:1], "a call is for itself"
 
 
 def test_workers_draw_as_one_process_does(predictor: Predictor) -> None:

@@ -68,6 +68,55 @@ def test_data_of_a_run_with_tags_need_one_and_are_read_as_that_part(folder: Path
     assert found.answers[0].log_prob == seqlens.load("run").predict("the tree 3", tag="2de").log_prob
     page = (found.folder / "analysis.html").read_text()
     assert "seqlens evaluate run --split test --data new.tsv --tag &#x27;&lt;2de&gt;&#x27; --analyse" in page
+    again = seqlens.evaluate("run", data=Path("../") / folder.name / "new.tsv", tag="2de")
+    assert again.folder == found.folder == Path("run/evaluation/new.tsv-2de-test")
+    assert sorted(one.name for one in again.folder.iterdir()) == [
+        "predictions.jsonl",
+        "predictions.txt",
+        "references.txt",
+        "scores.json",
+    ]
+
+
+def test_a_tag_that_was_forgotten_is_told_wherever_sources_are_read(folder: Path) -> None:
+    seqlens.train("mixed.yaml", out="run")
+    (folder / "new.en").write_text("the tree 3\n")
+    needed = "All training data of run had a tag; give one by --tag: 2de, 2fr"
+    for command in (
+        ("predict", "run", "the tree 3"),
+        ("inspect", "run", "attention", "--input", "the tree 3"),
+        ("backtranslate", "run", "--input", "new.en", "--output", "made.tsv"),
+    ):
+        assert needed in " ".join(invoke(*command).stderr.split())
+        with_one = invoke(*command[:-1], command[-1].replace("made", "other"), "--tag", "2fr")
+        assert needed not in " ".join(with_one.stderr.split())
+    unknown = invoke("inspect", "run", "attention", "--input", "the tree 3", "--tag", "2f", code=2)
+    assert "There is no tag '2f'" in " ".join(unknown.output.split())
+    without_text = invoke("inspect", "run", "attention", "--tag", "2fr", code=2)
+    assert "the run's own inputs have their tags" in " ".join(without_text.output.split())
+    reranked = invoke("predict", "run", "--tag", "2de", "--set", "method=beam", "--rerank-by", "run", "the tree 3")
+    assert "reranking reads answers without one" in " ".join(reranked.stderr.split())
+
+
+def test_runs_with_and_without_tags_are_compared_on_the_same_data(folder: Path) -> None:
+    seqlens.train("mixed.yaml", out="many")
+    data = {"kind": "pairs", "path": str(folder / "fr.tsv")}
+    seqlens.train("mixed.yaml", out="one", overrides={"data": data})
+    (folder / "new.tsv").write_text("the tree 3\tle eert 3\nthe dog 3\tle god 3\n")
+    shutil.move("fr.tsv", "gone.tsv")  # which nothing here needs
+    compared = ("compare", "many", "one", "--data", "new.tsv", "--by", "length")
+    assert "trained on inputs that begin with a tag" in " ".join(invoke(*compared, code=2).output.split())
+    assert "There is no tag '2f', expected one of 2de, 2fr" in " ".join(
+        invoke(*compared, "--tag", "2f", code=2).output.split()
+    )
+    invoke(*compared, "--tag", "2fr")
+    for run, tag in (("many", "2fr"), ("one", None)):
+        alone = seqlens.evaluate(run, data="new.tsv", tag=tag, write=False)
+        written = (folder / run / f"evaluation/new.tsv{'-2fr' if tag else ''}-test/predictions.txt").read_text()
+        assert written.splitlines() == [answer.text for answer in alone.answers]
+    missing = invoke(*compared[:-1], "rarest", "--tag", "2fr", code=2)
+    assert "fr.tsv" in missing.output
+    assert "Evaluating" not in missing.output
 
 
 def test_other_data_have_the_sentences_of_context_that_the_run_was_trained_with(folder: Path) -> None:
@@ -117,12 +166,34 @@ def test_examples_are_scored_where_the_training_data_are_gone(folder: Path) -> N
         seqlens.evaluate("run")
 
 
+def test_other_data_are_analysed_where_the_training_data_cannot_be_downloaded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from seqlens.errors import WorkError
+    from seqlens.workflows import evaluate as module
+
+    seqlens.train("mixed.yaml", out="run")
+
+    def unreachable(predictor: object) -> None:
+        raise WorkError("The server does not answer.")
+
+    monkeypatch.setattr(module, "run_corpus", unreachable)
+    told: list[str] = []
+    (folder / "new.tsv").write_text("the tree 3\tle eert 3\n")
+    found = seqlens.evaluate("run", data="new.tsv", tag="2fr", analyse=True, announce=told.append)
+    assert found.analysis is not None
+    assert told[0].startswith("Rare words and omissions are left out")
+    assert told[0].endswith("does not answer.")
+    with pytest.raises(WorkError, match="does not answer"):
+        seqlens.evaluate("run", data=None)
+
+
 def test_other_data_may_have_other_columns(folder: Path) -> None:
     seqlens.train("mixed.yaml", out="run")
     (folder / "new.tsv").write_text("7\tthe tree 3\tle eert 3\n")
     columns = ("--set", "data.source_column=1", "--set", " data.target_column=2")
     invoke("evaluate", "run", "--data", "new.tsv", "--tag", "2fr", *columns, "--set", "beam_width=1", "--analyse")
-    answers = folder / "run/evaluation/new.tsv-test"
+    answers = folder / "run/evaluation/new.tsv-2fr-test"
     assert (answers / "references.txt").read_text() == "le eert 3\n"
     page = (answers / "analysis.html").read_text()
     assert "--set data.source_column=1 --set data.target_column=2 --set beam_width=1" in page
@@ -133,6 +204,10 @@ def test_other_data_may_have_other_columns(folder: Path) -> None:
     refused = " ".join(invoke("evaluate", "run", "--data", "new.tsv", "--tag", "2fr", *wrong, code=2).output.split())
     assert "source_colunm" in refused
     assert "did you mean 'source_column'" in refused.lower()
+    with pytest.raises(RequestError, match=r"'data\.path=.*' is set, but where the data are is what 'data'"):
+        seqlens.evaluate("run", data="new.tsv", tag="2fr", data_settings={"path": "new.tsv"})
+    with pytest.raises(RequestError, match=r"The split is 'validation', but the file new\.tsv is all one"):
+        seqlens.evaluate("run", data="new.tsv", tag="2fr", split="validation")
     refused = " ".join(invoke("evaluate", "run", *columns, code=2).output.split())
     assert "'data.source_column=1' is set, but the run's own data are read as in training" in refused
 

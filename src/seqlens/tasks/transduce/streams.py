@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from seqlens.data.codecs.marks import MarkedText
 
 
-def draw_streams(texts: Sequence[str]) -> list[int]:
+def draw_streams(texts: Sequence[str], seen: Counter[str] | None = None) -> list[int]:
     """For each text the number that its draws come from: of the text, and of which of several equal ones it is.
 
-    So what is drawn for a text depends neither on its place nor on the batch it is answered in.
+    So what is drawn for a text depends neither on its place nor on the batch it is answered in. `seen` counts the texts
+    of earlier calls, and these are added to it.
     """
-    seen: Counter[str] = Counter()
+    seen = Counter() if seen is None else seen
     streams = []
     for text in texts:
         marked = "\0".join((text.tag or "", *text.context, text)) if isinstance(text, MarkedText) else str(text)
