@@ -199,6 +199,28 @@ serve()
     assert run.result.steps == 30
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are told by Linux")
+def test_no_thread_of_the_group_is_left_when_a_process_ends(tmp_path: Path) -> None:
+    """Such a thread aborts the end of its process now and then (`terminate called without an active exception`)."""
+    program = """
+import sys
+from pathlib import Path
+import seqlens
+from seqlens.workflows import processes
+
+names = "[(task / 'comm').read_text().strip() for task in Path('/proc/self/task').iterdir()]"
+if __name__ == "__main__":
+    processes._PROGRAM += f"; from pathlib import Path; Path('other.txt').write_text(repr({names}))"
+    seqlens.train("translation/smoke", out="run", overrides={"training.max_steps": 2}, processes=2)
+    Path("first.txt").write_text(repr(eval(names)))
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=tmp_path, timeout=300)
+    for told in ("other.txt", "first.txt"):
+        names = (tmp_path / told).read_text()
+        assert "python" in names or "pytest" in names
+        assert "gloo" not in names
+
+
 def test_a_wrong_number_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RequestError, match="'processes' is 0"):
         seqlens.train("translation/smoke", out=tmp_path / "none", processes=0)

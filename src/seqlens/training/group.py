@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib import import_module
 from typing import Any, TypeVar, final
 
 import numpy as np
@@ -138,6 +139,9 @@ def joined_group(place: Place, device: torch.device, store: Any = None) -> Itera
     if device.type == "cuda":
         device = torch.device("cuda", place.local_rank)
         torch.cuda.set_device(device)
+    # The functions there have the group of the moment of the import for a default, and torch imports them some time: so
+    # the group would outlive its end, and its threads would now and then abort the end of the process.
+    import_module("torch.distributed.nn.functional")
     # What is on the CPU goes by Gloo also there, which notices at once when a process has ended.
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     told = sys.excepthook
