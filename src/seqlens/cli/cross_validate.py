@@ -29,7 +29,16 @@ def cross_validate(
     recipe: Annotated[
         str, typer.Argument(metavar="RECIPE", help="A name (see `seqlens recipes`) or a YAML file.", show_default=False)
     ],
-    folds: Annotated[int, typer.Option("--folds", metavar="K", min=3, help="Parts that are held out in turn.")] = 10,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            "--folds",
+            metavar="K",
+            min=3,
+            help="Parts that are held out in turn; by default data.num_folds, 10 if the recipe does not say.",
+            show_default=False,
+        ),
+    ] = None,
     repeats: Annotated[int, typer.Option("--repeats", metavar="N", min=1, help="How often, with other folds.")] = 1,
     out: Annotated[
         Path | None,

@@ -10,6 +10,7 @@ import typer
 from seqlens.cli.guard import guarded
 from seqlens.cli.printing import note, print_lines, print_table
 from seqlens.data.catalogue import Card, catalogue_names, read_card
+from seqlens.errors import RequestError
 from seqlens.report import Table
 
 if TYPE_CHECKING:
@@ -165,6 +166,7 @@ def show_data(
 
     data = find_example_data(name_or_path, kind=kind, settings=settings)
     if data is not None:
+        _refuse_languages(data.task, source, target)
         shown = show_examples(data, recipe=recipe, split=split, count=count, announce=note)
         print_lines(example_lines(shown))
         return
@@ -179,6 +181,12 @@ def show_data(
         announce=note,
     )
     print_lines(batch_lines(batch))
+
+
+def _refuse_languages(task: str, source: str | None, target: str | None) -> None:
+    for option, language in (("--source", source), ("--target", target)):
+        if language is not None:
+            raise RequestError(f"{option} is '{language}', but these data are for the task '{task}'.")
 
 
 @guarded
@@ -210,6 +218,7 @@ def check_data(
     found: CorpusAudit | ExampleAudit
     data = find_example_data(path, kind=kind, settings=settings)
     if data is not None:
+        _refuse_languages(data.task, source, target)
         found = audit_examples(open_examples(data.config, base=Path(), announce=note), task=data.task)
     else:
         config = pair_data_config(path, settings, source=source, target=target)

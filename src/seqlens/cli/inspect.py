@@ -34,7 +34,7 @@ def inspect(
     input: Annotated[
         str | None,
         typer.Option(
-            "--input", metavar="TEXT", help="What the model reads; by default from its test split.", show_default=False
+            "--input", metavar="TEXT", help="What the model reads; by default of its data.", show_default=False
         ),
     ] = None,
     tag: Annotated[

@@ -94,6 +94,7 @@ def predict(
     """Answer inputs: one line for each, in their order; an empty line gets an empty answer.
 
     With neither texts nor a file, lines are read from stdin; on a terminal they are typed in and answered one by one.
+    DNA is read as FASTA, or a sequence a line, and answered some millions of bases at a time.
     """
     from seqlens.cli.decoding import decoding_changes, read_reranker, refuse_options
     from seqlens.cli.lines import answer_line, output_to

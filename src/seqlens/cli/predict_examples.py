@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from seqlens.cli.lines import output_to
-from seqlens.cli.printing import note
+from seqlens.cli.printing import note, warn
 from seqlens.cli.progress import counting
 from seqlens.config import apply_overrides
 from seqlens.inference import ExamplePredictor
@@ -24,6 +24,8 @@ def predict_examples(
 ) -> None:
     """Answers lines: one line for each, or a JSON object with the input beside it."""
     changes = predictor.task.read_settings(apply_overrides({}, settings))
+    if changes.get("explain") and not as_json:
+        warn("'explain' takes time, and only --json shows what it finds.")
     if output is None and sys.stdin.isatty():
         note(f"{predictor.path} is loaded.")
     done = 0

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from seqlens.cli.lines import output_to
+from seqlens.cli.lines import output_to, stdin_chunks
 from seqlens.cli.progress import counting
 from seqlens.config import apply_overrides
 from seqlens.data.dna.fasta import parse_fasta
@@ -71,7 +71,7 @@ def _sequences(texts: Sequence[str], path: Path | None) -> Iterator[DnaRecord]:
         yield from _plain(texts)
         return
     if path is None or str(path) == "-":
-        lines, name = enumerate(iter(sys.stdin.readline, ""), 1), "stdin"
+        lines, name = enumerate((line for chunk in stdin_chunks() for line in chunk), 1), "stdin"
     else:
         lines, name = read_lines(path), str(path)  # type: ignore[assignment]
     filled = ((number, line) for number, line in lines if line.strip())

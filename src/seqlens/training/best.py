@@ -34,6 +34,8 @@ _HIGHER_IS_BETTER = (
     "f1",
     "macro_f1",
     "coding_f1",
+    "either_strand_f1",
+    "sensitivity",
     "precision",
     "recall",
     "correlation",

@@ -55,7 +55,7 @@ def cross_validate(
     recipe: str | Path,
     *,
     out: str | Path | None = None,
-    folds: int = 10,
+    folds: int | None = None,
     repeats: int = 1,
     overrides: Changes = (),
     device: str = "auto",
@@ -67,7 +67,8 @@ def cross_validate(
     Args:
         recipe: a recipe's name or file, whose data can be cut into folds.
         out: where the runs go, `runs/cross-validation/<recipe>` by default; those that are there are not trained again.
-        folds: how many; of each run one is its test split; validation takes its share of the others.
+        folds: how many, by default what the data's own `num_folds` says; of each run one is its test split, and
+            validation takes its share of the others. Splits that the data have themselves are left out, but train.
         repeats: how often, with other folds each time.
         overrides: settings that differ from the recipe's.
         announce: told, a sentence each, of what happens.
@@ -84,13 +85,15 @@ def cross_validate(
         raise RequestError(
             f"Data of kind '{config.data.kind}' cannot be cut into folds, expected {', '.join(_FOLDABLE)}."
         )
+    data: Any = config.data
+    folds, first_seed = folds or data.num_folds, data.fold_seed
     name = Path(recipe).stem if str(recipe).endswith((".yaml", ".yml")) else str(recipe)
     folder = Path(out) if out is not None else Path("runs") / "cross-validation" / name
     repeated = []
     for repeat in range(repeats):
         named = "" if repeats == 1 else f"repeat {repeat}, "
         place = folder if repeat == 0 else folder / f"repeat-{repeat}"
-        shared = {"data.num_folds": folds, "data.fold_seed": repeat}
+        shared = {"data.num_folds": folds, "data.fold_seed": first_seed + repeat}
         repeated.append(
             [
                 _hold_out(series, place / f"fold-{fold}", {"data.fold": fold, **shared}, f"{named}fold {fold}")

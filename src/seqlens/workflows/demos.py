@@ -42,8 +42,9 @@ EXAMPLE_DEMOS: tuple[Demo, ...] = (
         name="moods",
         title="Opinions, praise or blame",
         summary=(
-            "Five models read opinions that were made so that single words do not tell: each adjective is negated half "
-            "of the time, and what comes after 'but' counts. Naive Bayes on pairs of words stands beside them."
+            "Five models read opinions that were made so that single words do not tell: three adjectives of ten are "
+            "negated, what comes after 'but' counts, and a sentence at the start may turn it all round. Naive Bayes on "
+            "pairs of words stands beside them."
         ),
         recipes=(
             "sentiment/moods-rnn",

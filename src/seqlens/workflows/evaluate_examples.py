@@ -216,6 +216,8 @@ def _open_other(
     others: dict[str, object] = dict.fromkeys(("train", "validation", "test"))
     if hasattr(own, "fold"):
         others["fold"] = None  # the run's own data were cut into folds, these are not
+    if hasattr(own, "classes"):
+        others["classes"] = {}  # which name files of the training data
     path = Path(data)
     if path.is_file():
         check_split_of_file(path, split)

@@ -46,6 +46,8 @@ def find_example_data(name_or_path: str, *, kind: str | None = None, settings: S
     if is_recipe(name_or_path):
         _, recipe = resolve_recipe(name_or_path, [f"data.{setting}" for setting in settings])
         if recipe.learns_from_pairs:
+            if kind not in (None, "transduce"):
+                raise RequestError(f"{name_or_path} is for the task 'transduce', but --kind is '{kind}'.")
             return None
         return _fitting(NamedData(recipe.example_data, recipe.task.kind, recipe), kind, name_or_path)
     tree: dict[str, Any]

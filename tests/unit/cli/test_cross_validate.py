@@ -51,9 +51,12 @@ def test_finished_folds_are_taken_as_they_are_and_other_settings_refused(invoke:
 
 
 def test_repeats_cut_other_folds_and_the_mean_is_over_them(invoke: Invoke, opinions: Path) -> None:
-    result = invoke("cross-validate", opinions, "--folds", "3", "--repeats", "2", "--out", "cv", "--json")
+    own = ("--set", "data.num_folds=3", "--set", "data.fold_seed=5")
+    result = invoke("cross-validate", opinions, *own, "--repeats", "2", "--out", "cv", "--json")
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
+    for place, seed in (("fold-0", 5), ("repeat-1/fold-0", 6)):
+        assert f"fold_seed: {seed}" in (opinions.parent / "cv" / place / "recipe.yaml").read_text()
     folder = opinions.parent / "cv"
     shares = []
     for place in (folder, folder / "repeat-1"):

@@ -99,6 +99,9 @@ def test_a_recipe_and_a_broken_file_are_checked(invoke: Invoke, opinions: Path) 
         (("show", "moods", "--recipe", "ner/smoke"), "for the task 'tag', but these data are for 'classify'"),
         (("show", "moods", "--split", "dev"), "Did you mean 'validation'?"),
         (("check", "dates/smoke", "--set", "a=1"), "'data.a' is not a setting"),
+        (("check", "dates/smoke", "--kind", "classify"), "for the task 'transduce', but --kind is 'classify'"),
+        (("check", "moods", "--source", "de"), "--source is 'de', but these data are for the task 'classify'"),
+        (("show", "moods", "--target", "en"), "--target is 'en', but these data are for the task 'classify'"),
     ],
 )
 def test_wrong_requests_are_told(arguments: tuple[str, ...], sentence: str, invoke: Invoke) -> None:

@@ -1,5 +1,6 @@
 """Own sequences and genes to a model and to files of regions, by the command line, as the recipes' page says."""
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +37,7 @@ def seqlens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
     monkeypatch.delenv("SEQLENS_MIRROR", raising=False)
     monkeypatch.chdir(tmp_path)
 
-    def call(*arguments: str | Path, input: str | None = None) -> Result:
+    def call(*arguments: str | Path, input: str | bytes | None = None) -> Result:
         return CliRunner().invoke(build_app(), [str(argument) for argument in arguments], input=input)
 
     return call
@@ -103,6 +104,17 @@ def test_windows_in_fasta_are_answered_a_line_each_and_faults_told_with_file_and
     answered = seqlens("predict", "runs/mine", "--input", "new.fa", "--json")
     assert answered.exit_code == 0
     assert [json.loads(line)["input"] for line in answered.stdout.splitlines()] == ["ACGTACGT", "ACATACGT"]
+    piped = seqlens("predict", "runs/mine", "-", "--json", input="\ufeff>a\r\nACGT\r\nACGT\r\n>b\r\nACATACGT")
+    assert piped.stdout == answered.stdout
+    packed = seqlens("predict", "runs/mine", "-", input=gzip.compress(b">a\nACGT\n"))
+    assert packed.exit_code == 2
+    assert "stdin line 1 is not UTF-8" in packed.stderr
+    for name in ("yes", "no"):
+        (tmp_path / f"{name}.fa").rename(tmp_path / f"{name}-gone.fa")
+    (tmp_path / "new.csv").write_text("sequence,label\nACATACATACAT,yes\nGTCCGTCCGTCC,no\n")
+    scored = seqlens("evaluate", "runs/mine", "--data", "new.csv")
+    assert scored.exit_code == 0, scored.output
+    assert "The baselines are left out, as the training data are not there" in " ".join(scored.stderr.split())
     (tmp_path / "new.fa").write_text(">a\nACGT\nACZT\n")
     refused = seqlens("predict", "runs/mine", "--input", "new.fa")
     assert refused.exit_code != 0

@@ -81,6 +81,27 @@ def test_folders_and_class_files(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_class_files_split_already_are_in_a_folder_a_split(tmp_path: Path) -> None:
+    for split in ("train", "dev", "test"):
+        (tmp_path / "mine" / split).mkdir(parents=True)
+        for label in ("pos", "neg"):
+            (tmp_path / "mine" / split / f"reviews.{label}").write_text(f"{split} {label}\n")
+    config = LabelledData(path="mine", format="class_files")
+    corpus = open_labelled(config, base=tmp_path)
+    for split, name in (("train", "train"), ("validation", "dev"), ("test", "test")):
+        assert [(one.text, one.label) for one in corpus.read(split)] == [(f"{name} neg", "neg"), (f"{name} pos", "pos")]
+    named = LabelledData(train="mine/train", test="mine/test", format="class_files", validation_fraction=0.5)
+    assert [one.text for one in open_labelled(named, base=tmp_path).read("test")] == ["test neg", "test pos"]
+    (tmp_path / "flat").mkdir()
+    for name in ("train.pos", "train.neg", "test.pos"):
+        (tmp_path / "flat" / name).write_text("fine\n")
+    with pytest.raises(RequestError, match="twice"):
+        open_labelled(LabelledData(path="flat", format="class_files"), base=tmp_path)
+    (tmp_path / "flat" / "train.neg").unlink()
+    with pytest.raises(RequestError, match=r"flat/train\.pos is named after a split, but .* a split is a folder"):
+        open_labelled(LabelledData(path="flat", format="class_files"), base=tmp_path)
+
+
 def test_class_files_as_editors_leave_them(tmp_path: Path) -> None:
     """`.txt` is no class, a byte order mark no part of a text, and what the system hides in a folder no data."""
     for name, content in (("pos.txt", "\ufeffgood\r\nfine\r\n"), ("reviews.neg.txt", "bad\n"), (".DS_Store", "\0")):

@@ -3,6 +3,7 @@
 import gzip
 import json
 import math
+import random
 import signal
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,16 @@ def test_a_broken_file_is_named_before_anything_is_written() -> None:
 def test_a_task_that_does_not_fit_its_data_is_refused() -> None:
     with pytest.raises(RequestError, match=r"'data\.kind' is 'names', from which the task 'classify' cannot learn"):
         seqlens.train("sentiment/smoke", out="run", overrides={"data": {"kind": "names"}})
+
+
+def test_a_model_of_bases_has_a_baseline_too() -> None:
+    draw = random.Random(0)
+    Path("bases.txt").write_text("".join("".join(draw.choices("ACGT", k=30)) + "\n" for _ in range(60)))
+    own = {"data": {"kind": "text", "path": "bases.txt"}, "task.codec": {"kind": "nucleotides"}}
+    seqlens.train("language/smoke", out="run", overrides={"training.max_steps": 2, **own})
+    found = seqlens.evaluate("run")
+    assert len(found.baseline_scores) == 1
+    assert next(iter(found.baseline_scores.values()))["bits_per_character"].value < 3
 
 
 def test_models_over_other_symbols_are_compared_by_the_character() -> None:

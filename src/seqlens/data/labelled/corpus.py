@@ -148,10 +148,14 @@ def _open_path(config: LabelledData, base: Path, announce: Announce | None) -> t
 
 def _open_folder(path: Path, config: LabelledData) -> dict[str, Reader]:
     if config.format == "class_files":
-        files = visible_files(path)
-        if not files:
-            raise RequestError(f"The folder {path} has no file in it, expected one for each class.")
-        return {TRAIN: class_files_reader(files, config.encoding)}
+        splits = split_files(path)
+        for file in splits.values():
+            if not file.is_dir():
+                raise RequestError(
+                    f"{file} is named after a split, but with 'format: class_files' a split is a folder, with a file "
+                    "for each class: train/reviews.pos, train/reviews.neg, test/reviews.pos, …"
+                )
+        return {split: _reader(folder, config, split) for split, folder in (splits or {TRAIN: path}).items()}
     if config.format in ("auto", "folders") and find_class_folders(path):
         return {TRAIN: _reader(path, config, TRAIN)}
     found = split_files(path)
@@ -173,6 +177,11 @@ def _open_card(card: ExampleCard, config: LabelledData, announce: Announce | Non
 
 
 def _reader(path: Path, config: LabelledData, split: str) -> Reader:
+    if config.format == "class_files" and path.is_dir():
+        files = visible_files(path)
+        if not files:
+            raise RequestError(f"The folder {path} has no file in it, expected one for each class.")
+        return class_files_reader(files, config.encoding)
     return reader_of(
         path,
         config.format,

@@ -31,7 +31,7 @@ from seqlens.tasks.loss_sum import LossSum
 _TEXT_FILE = "text.json"
 _VALIDATION_STREAMS = 8
 _VALIDATION_TOKENS = 8192
-_LARGEST_ORDERS = {"characters": 20, "subwords": 8, "words": 6}
+_LARGEST_ORDERS = {"characters": 20, "subwords": 8, "words": 6, "nucleotides": 12}
 
 
 @final
