@@ -81,6 +81,23 @@ def test_folders_and_class_files(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("cut", [{"fold": 1, "num_folds": 3}, {}, {"test": "test.ptb"}], ids=["fold", "file", "test"])
+def test_no_phrase_of_a_sentence_that_is_held_out_is_learnt(cut: dict[str, object], tmp_path: Path) -> None:
+    for name, first, count in (("trees.ptb", 0, 60), ("test.ptb", 60, 6)):
+        numbers = range(first, first + count)
+        (tmp_path / name).write_text("".join(f"(3 (2 w{n}) (1 (2 a{n}) (0 b{n})))\n" for n in numbers))
+    corpus = open_labelled(LabelledData(path="trees.ptb", phrases=True, **cut), base=tmp_path)  # type: ignore[arg-type]
+    texts = {split: [one.text for one in corpus.read(split)] for split in corpus.splits}
+    assert set(texts) == {"train", "validation", "test"}
+    held_out = [*texts["validation"], *texts["test"]]
+    assert all(len(text.split()) == 3 for text in held_out), "a score is of whole sentences"
+    learnt = {text for text in texts["train"] if len(text.split()) == 3}
+    assert sorted([*learnt, *held_out]) == sorted(f"w{n} a{n} b{n}" for n in range(66 if "test" in cut else 60))
+    assert sorted(texts["train"]) == sorted(
+        phrase for text in learnt for w, a, b in [text.split()] for phrase in (text, w, f"{a} {b}", a, b)
+    )
+
+
 def test_class_files_split_already_are_in_a_folder_a_split(tmp_path: Path) -> None:
     for split in ("train", "dev", "test"):
         (tmp_path / "mine" / split).mkdir(parents=True)

@@ -99,18 +99,38 @@ def open_labelled(config: LabelledData, *, base: Path, announce: Announce | None
     Raises:
         RequestError: a path or a choice of files does not fit. WorkError: a download failed.
     """
+    name, readers = _open_readers(config, base, announce)
+    phrases = None
+    if config.phrases and TRAIN in readers:
+        # Splits are cut by whole sentences: a phrase of a sentence that is held out is not learnt from.
+        phrases = readers[TRAIN]
+        readers = {**readers, TRAIN: _open_readers(replace(config, phrases=False), base, None)[1][TRAIN]}
+    whole: dict[str, Part] = {split: partial(reader, ()) for split, reader in readers.items()}
+    if config.fold is not None:
+        if TRAIN not in whole:
+            raise RequestError(f"'fold' is given, but {name} has no training {_NOUN[1]} to cut into folds.")
+        parts, whole = cut_folds(whole[TRAIN], _text_of, config), {}
+    else:
+        corpus = SplitCorpus(name, whole, fingerprint_labelled, _NOUN)
+        parts = dict(complete_splits(corpus, config, key=_text_of).readers)
+    if phrases is not None:
+        cut_off = [part for split, part in parts.items() if split not in (TRAIN, *whole)]
+        parts[TRAIN] = partial(_read_rest, phrases, cut_off)
+    return SplitCorpus(name, _renamed(parts, config), fingerprint_labelled, _NOUN)
+
+
+def _open_readers(config: LabelledData, base: Path, announce: Announce | None) -> tuple[str, dict[str, Reader]]:
+    """The name of the data, and the readers of the splits that they have themselves."""
     name, readers = _open_path(config, base, announce)
     readers |= {split: _reader(path, config, split) for split, path in named_files(config, base, folders=True).items()}
     if config.drop_held_out and TRAIN in readers:
         readers[TRAIN] = without_held_out(readers)
-    whole = {split: partial(reader, ()) for split, reader in readers.items()}
-    if config.fold is not None:
-        if TRAIN not in whole:
-            raise RequestError(f"'fold' is given, but {name} has no training {_NOUN[1]} to cut into folds.")
-        parts = cut_folds(whole[TRAIN], _text_of, config)
-        return SplitCorpus(name, _renamed(parts, config), fingerprint_labelled, _NOUN)
-    completed = complete_splits(SplitCorpus(name, whole, fingerprint_labelled, _NOUN), config, key=_text_of)
-    return replace(completed, readers=_renamed(completed.readers, config))
+    return name, readers
+
+
+def _read_rest(reader: Reader, held_out: Iterable[Part]) -> Iterable[LabelledText]:
+    """What a reader has but for what is held out."""
+    return reader({example.text for part in held_out for example in part()})
 
 
 def _text_of(example: LabelledText) -> str:
