@@ -22,6 +22,10 @@ class WorkError(SeqlensError):
     exit_code = 1
 
 
+class DivergedError(WorkError):
+    """A training whose loss or gradients are no numbers any more: its settings are at fault."""
+
+
 def check_choice(name: str, found: object, choices: tuple[str, ...]) -> None:
     """Raises ValueError if an argument is none of its choices; without it a misspelt one would choose some default."""
     if found not in choices:

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -68,10 +69,10 @@ def train(
     from seqlens.training.tensorboard import TensorBoardObserver
     from seqlens.workflows.train import train as train_recipe
 
-    with show_training() as shown:
-        observers: list[Observer] = [shown]
+    with ExitStack() as opened:
+        observers: list[Observer] = [opened.enter_context(show_training())]
         if tensorboard is not None and not told_place().rank:
-            observers.append(TensorBoardObserver(tensorboard))
+            observers.append(opened.enter_context(TensorBoardObserver(tensorboard)))
         run = train_recipe(
             recipe,
             out=out,

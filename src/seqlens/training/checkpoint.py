@@ -24,6 +24,7 @@ from seqlens.errors import RequestError, WorkError
 FORMAT = 1
 """Number of the layout written here; a checkpoint with a larger one is refused."""
 
+CHECKPOINTS_FOLDER = "checkpoints"
 _NAME = re.compile(r"step-(\d{8,})")
 _WRITING, _DELETING = ".writing-", ".deleting-"
 
@@ -208,6 +209,11 @@ class CheckpointStore:
             f"that of step {steps[-1]} is whole, and training can be resumed from it" if steps else "there is no other"
         )
         return f"The checkpoint of step {step} could not be written ({reason}); {rest}."
+
+
+def has_checkpoint(run: Path) -> bool:
+    """Whether a training in this folder has come to its first checkpoint."""
+    return bool(CheckpointStore(run / CHECKPOINTS_FOLDER, every=1, keep=1).steps())
 
 
 def _write_files(folder: Path, checkpoint: Checkpoint) -> None:

@@ -1,6 +1,7 @@
 """Which weights a model is left with when training ends."""
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from seqlens.errors import WorkError
 from seqlens.models.weights import PackedWeights, load_weights, tied_names
@@ -11,9 +12,16 @@ from seqlens.training.observer import WeightsKind
 from seqlens.training.state import TrainingState
 
 
+class FinalWeights(NamedTuple):
+    """Which weights, and of which step; None for the mean of several."""
+
+    kind: WeightsKind
+    step: int | None
+
+
 def put_final_weights(
     state: TrainingState, store: CheckpointStore, config: TrainingConfig, *, warn: Callable[[str], None]
-) -> WeightsKind:
+) -> FinalWeights:
     """Puts the mean of the last checkpoints, the best weights, or else the last ones into the model, in eval mode.
 
     A checkpoint that turns out damaged is left out, and `warn` is told.
@@ -33,13 +41,13 @@ def put_final_weights(
         steps = sorted({*store.scheduled_steps(), state.step} - {0})[-config.average_last :]
         if weights := list(readable(steps, "model")):
             load_mean(model, weights)
-            return "average"
+            return FinalWeights("average", None)
     stem = "model" if state.average is None else "average"
     if state.best.step is not None:
         for best in readable([state.best.step], stem):
             load_weights(model, best.tensors, best.aliases)
-            return "best" if state.average is None else "ema"
+            return FinalWeights("best" if state.average is None else "ema", state.best.step)
     if state.average is not None:
         load_weights(model, state.average.state_tensors(), aliases)
-        return "ema"
-    return "last"
+        return FinalWeights("ema", state.step)
+    return FinalWeights("last", state.step)

@@ -123,6 +123,14 @@ def told_place() -> Place:
     return Place(int(rank), int(size), int(local_rank or rank))
 
 
+def take_device(place: Place, device: torch.device) -> torch.device:
+    """The process's own device: on CUDA that of its local rank."""
+    if device.type == "cuda":
+        device = torch.device("cuda", place.local_rank)
+        torch.cuda.set_device(device)
+    return device
+
+
 @contextmanager
 def joined_group(place: Place, device: torch.device, store: Any = None) -> Iterator[Group]:
     """The group of all processes while inside. Each waits here for the others.
@@ -136,9 +144,7 @@ def joined_group(place: Place, device: torch.device, store: Any = None) -> Itera
     if place.size == 1:
         yield Group(device=device)
         return
-    if device.type == "cuda":
-        device = torch.device("cuda", place.local_rank)
-        torch.cuda.set_device(device)
+    device = take_device(place, device)
     # The functions there have the group of the moment of the import for a default, and torch imports them some time: so
     # the group would outlive its end, and its threads would now and then abort the end of the process.
     import_module("torch.distributed.nn.functional")

@@ -12,16 +12,16 @@ from typing import Any, final
 import torch
 from torch import nn
 
-from seqlens.errors import WorkError
+from seqlens.errors import DivergedError
 from seqlens.tasks.loss_sum import LossSum
 from seqlens.training.best import doubt_mode, finite
-from seqlens.training.checkpoint import CheckpointStore
+from seqlens.training.checkpoint import CHECKPOINTS_FOLDER, CheckpointStore
 from seqlens.training.config import TrainingConfig
-from seqlens.training.final_weights import put_final_weights
+from seqlens.training.final_weights import FinalWeights, put_final_weights
 from seqlens.training.group import ALONE, Group
 from seqlens.training.interruption import Interruption, noticing_interruption
 from seqlens.training.journal import Journal
-from seqlens.training.observer import FitResult, Observer, Observers, Progress, StopReason, Validation, WeightsKind
+from seqlens.training.observer import FitResult, Observer, Observers, Progress, StopReason, Validation
 from seqlens.training.precision import Precision, choose_precision
 from seqlens.training.randomness import seed_everything, seed_for, undisturbed_randomness
 from seqlens.training.restoring import restore
@@ -84,7 +84,7 @@ def fit(
     device = torch.device(device)
     observer = observer if observer is not None and group.is_first else Observers()
     keep = max(config.keep_checkpoints, config.average_last)
-    store = CheckpointStore(folder / "checkpoints", every=config.steps_between_checkpoints, keep=keep)
+    store = CheckpointStore(folder / CHECKPOINTS_FOLDER, every=config.steps_between_checkpoints, keep=keep)
     if doubt := doubt_mode(config.metric, config.mode):
         observer.on_warning(doubt)
     model.to(device)
@@ -165,11 +165,11 @@ class _Training:
                 return reason
             self.step()
 
-    def result(self, reason: StopReason, weights: WeightsKind) -> FitResult:
+    def result(self, reason: StopReason, weights: FinalWeights) -> FitResult:
         """How it ended, with the weights that were put into the model."""
         best = self.state.best
         final = best.metrics
-        if weights == "average":  # no validation has seen this mean yet; who interrupts is not kept waiting for one
+        if weights.step != best.step:  # no validation has seen these yet; who interrupts is not kept waiting for one
             final = {} if reason == "interrupted" else finite(self._validated())
         return FitResult(
             steps=self.state.step,
@@ -178,7 +178,8 @@ class _Training:
             best_step=best.step,
             best_metrics=best.metrics,
             stop_reason=reason,
-            weights=weights,
+            weights=weights.kind,
+            weights_step=weights.step,
             final_metrics=final,
             processes=self.group.size,
         )
@@ -238,10 +239,10 @@ class _Training:
             group=self.group,
         )
         if not math.isfinite(result.total):
-            raise WorkError(f"The loss became {result.total} at step {state.step + 1}. {self._advice()}")
+            raise DivergedError(f"The loss became {result.total} at step {state.step + 1}. {self._advice()}")
         state.take(result)
         if state.skipped_in_row == MAX_SKIPPED_IN_ROW:
-            raise WorkError(
+            raise DivergedError(
                 f"The gradient was not finite in {MAX_SKIPPED_IN_ROW} steps in a row, up to step {state.step}. "
                 f"{self._advice()}"
             )

@@ -57,6 +57,8 @@ class FitResult:
     """Those of the weights that the model is left with; none where they were not validated."""
     processes: int = 1
     """How many trained together, at the end."""
+    weights_step: int | None = None
+    """The step of the weights that the model is left with; None for the mean of several."""
 
 
 @runtime_checkable

@@ -122,11 +122,17 @@ class TrainingState:
         """Goes back to where `checkpoint` was taken.
 
         Raises:
-            ValueError: it was taken of another model, or without the moving average or carried state that is kept now.
+            ValueError: it was taken of another model, without the carried state that is kept now, or with a moving
+                average where none is kept now, or the other way round.
         """
         state, tensors = checkpoint.state, checkpoint.tensors
         if self.average is not None and "average" not in tensors:
             raise ValueError("it holds no moving average of the weights, but 'training.ema_decay' is set")
+        if self.average is None and "average" in tensors:
+            raise ValueError(
+                "it holds a moving average of the weights, by which the best were chosen, but 'training.ema_decay' is "
+                "not set"
+            )
         if self.carried is not None and "carried" not in tensors:
             raise ValueError("it holds nothing carried from batch to batch, which this training does")
         load_weights(self.model, tensors["model"], state["aliases"])

@@ -21,11 +21,17 @@ class TensorBoardObserver:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
-            message = "TensorBoard is not installed here; install it with: pip install seqlens[tensorboard]"
+            message = "TensorBoard is not installed here; from a clone: pip install -c constraints.txt '.[tensorboard]'"
             raise RequestError(message) from error
         self._writer: Any = SummaryWriter(str(folder))
         self._every = every
         self._step = 0
+
+    def __enter__(self) -> "TensorBoardObserver":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._writer.close()
 
     def on_step(self, progress: Progress) -> None:
         """Writes the training scalars."""

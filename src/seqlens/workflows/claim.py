@@ -6,6 +6,7 @@ from pathlib import Path
 
 from seqlens.config import load_config, read_json, to_plain, write_json
 from seqlens.config.files import is_temporary
+from seqlens.config.locking import LOCK_FILE
 from seqlens.errors import RequestError
 from seqlens.inference.run_folder import CODEC_FOLDER, RUN_FILE
 from seqlens.training.run_config import RunConfig
@@ -15,7 +16,7 @@ from seqlens.workflows.preparation import Announce
 RECIPE_FILE = "recipe.yaml"
 DATA_FILE = "data.json"
 # What a training that was killed early leaves; without the recipe it is written anew.
-_BEFORE_THE_RECIPE = {CODEC_FOLDER, INIT_FILE, INIT_WEIGHTS_FILE, DATA_FILE}
+_BEFORE_THE_RECIPE = {CODEC_FOLDER, INIT_FILE, INIT_WEIGHTS_FILE, DATA_FILE, LOCK_FILE}
 
 
 def claim_folder(folder: Path, config: RunConfig, *, resume: bool, announce: Announce) -> RunConfig:
@@ -26,8 +27,6 @@ def claim_folder(folder: Path, config: RunConfig, *, resume: bool, announce: Ann
     Raises:
         RequestError: the folder is taken, or its training is not one of these settings.
     """
-    if folder.exists() and not folder.is_dir():
-        raise RequestError(f"{folder} is a file, expected a new folder for the run.")
     stored = folder / RECIPE_FILE
     if resume and stored.is_file():
         earlier = load_config(RunConfig, stored)

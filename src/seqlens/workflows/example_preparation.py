@@ -1,6 +1,6 @@
 """From a recipe that learns from examples to what the loop needs: a fitted task, encoded splits, batches."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,8 +73,16 @@ class PreparedExamples:
         }
 
 
-def prepare_examples(config: RunConfig, *, codec_folder: Path | None, announce: Announce) -> PreparedExamples:
+def prepare_examples(
+    config: RunConfig,
+    *,
+    codec_folder: Path | None,
+    announce: Announce,
+    check_data: Callable[[Mapping[str, str]], None] | None = None,
+) -> PreparedExamples:
     """Opens the data, fits the task or loads it from `codec_folder`, encodes, plans batches.
+
+    `check_data` is given the fingerprints of the splits before any work is done with them.
 
     Raises:
         RequestError: the data are not as they must be.
@@ -84,6 +92,8 @@ def prepare_examples(config: RunConfig, *, codec_folder: Path | None, announce: 
     if missing:
         raise RequestError(f"{corpus.name} has no split '{missing[0]}', only {', '.join(corpus.splits)}.")
     fingerprints = {split: corpus.fingerprint(split) for split in LEAST_SPLITS}
+    if check_data is not None:
+        check_data(fingerprints)
     if codec_folder is not None:
         task = load_example_task(config.example_task, codec_folder)
     else:

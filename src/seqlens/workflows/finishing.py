@@ -67,7 +67,7 @@ def _write(
     folder: Path,
 ) -> None:
     model.to("cpu")
-    step = None if result.weights == "average" else result.best_step
+    step = result.weights_step
     facts = {
         "recipe": name,
         "seed": config.seed,

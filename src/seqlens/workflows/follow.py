@@ -10,7 +10,7 @@ import torch
 
 from seqlens.config import load_config
 from seqlens.inference.run_folder import CODEC_FOLDER
-from seqlens.training.group import LostProcessError, Place, joined_group, told_place
+from seqlens.training.group import LostProcessError, Place, joined_group, take_device, told_place
 from seqlens.training.observer import FitResult
 from seqlens.training.run_config import RunConfig
 from seqlens.workflows.claim import RECIPE_FILE
@@ -46,10 +46,12 @@ def serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the first
     folder, device = sys.argv[1:]
     place = told_place()
+    # Who has failed at this is told of before the first waits for it.
+    own_device = take_device(place, torch.device(device))
     store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), place.size, is_master=False)
     store.set(here(place.rank), "")
     try:
-        follow(Path(folder), place, torch.device(device), store)
+        follow(Path(folder), place, own_device, store)
     except LostProcessError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(LOST)

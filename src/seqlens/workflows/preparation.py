@@ -1,6 +1,6 @@
 """From a recipe to what the loop needs: a fitted task, encoded splits, batches."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,12 +46,17 @@ def prepare(
     codec_folder: Path | None,
     announce: Announce,
     fit: Callable[[Corpus], Task] | None = None,
+    check_data: Callable[[Mapping[str, str]], None] | None = None,
 ) -> Prepared:
     """Opens the data, fits the task (by `fit`, where it is given; or loads it from `codec_folder`), encodes, plans
     batches.
+
+    `check_data` is given the fingerprints of the splits before any work is done with them.
     """
     corpus = open_recipe_pairs(config, base=Path(), announce=announce)
     fingerprints = {split: corpus.fingerprint(split) for split in ("train", "validation")}
+    if check_data is not None:
+        check_data(fingerprints)
     if codec_folder is not None:
         task = load_task(config.transduce, codec_folder)
     elif fit is not None:

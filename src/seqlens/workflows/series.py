@@ -42,11 +42,12 @@ class Series:
             RequestError: the folder holds a run with other settings, or something else.
             KeyboardInterrupt: the training was interrupted; called again, it goes on.
         """
-        if has_ended(folder):
+        there = (folder / RECIPE_FILE).is_file()
+        if there:
             check_settings(folder, resolve_recipe(self.recipe, overrides)[1])
+        if has_ended(folder):
             self.announce(f"{label}: {folder} is trained already.")
             return load(folder, device=self.device)
-        there = (folder / RECIPE_FILE).is_file()
         self.announce(f"{label}: {'going on' if there else 'training'} in {folder}.")
         trained = train(
             self.recipe,

@@ -7,9 +7,11 @@ from pathlib import Path
 import torch
 
 from seqlens.config import dump_config, load_config, write_atomically
+from seqlens.config.locking import locked
 from seqlens.errors import RequestError
 from seqlens.inference import ExamplePredictor, Predictor, choose_device, load
 from seqlens.inference.run_folder import CODEC_FOLDER
+from seqlens.training.checkpoint import has_checkpoint
 from seqlens.training.group import told_place
 from seqlens.training.observer import FitResult, Observer
 from seqlens.training.run_config import RunConfig
@@ -79,14 +81,17 @@ def train(
     if place.rank:
         result = follow(folder, place, target_device)
         return TrainedRun(folder, result, load(folder, device=target_device))
-    config = claim_folder(folder, config, resume=resume, announce=announce)
-    start = _Start(name, config, folder, resume, observer, announce, target_device, processes)
-    if config.learns_from_pairs:
-        result = _train_on_pairs(start, init, init_vocabulary)
-    else:
-        if init is not None:
-            raise RequestError(f"--init is for runs of the task 'transduce', but the task is '{config.task.kind}'.")
-        result = _train_on_examples(start)
+    if folder.exists() and not folder.is_dir():
+        raise RequestError(f"{folder} is a file, expected a new folder for the run.")
+    with locked(folder, "training"):
+        config = claim_folder(folder, config, resume=resume, announce=announce)
+        start = _Start(name, config, folder, resume, observer, announce, target_device, processes)
+        if config.learns_from_pairs:
+            result = _train_on_pairs(start, init, init_vocabulary)
+        else:
+            if init is not None:
+                raise RequestError(f"--init is for runs of the task 'transduce', but the task is '{config.task.kind}'.")
+            result = _train_on_examples(start)
     return TrainedRun(folder, result, load(folder, device=target_device))
 
 
@@ -121,10 +126,14 @@ class _Start:
 def _train_on_examples(start: _Start) -> FitResult:
     config, folder = start.config, start.folder
     codec_folder = folder / CODEC_FOLDER
+    # Only a model has all that a task was fitted to, such as counts: without a checkpoint it is fitted again.
+    fitted = start.is_resumed and has_checkpoint(folder)
     prepared = prepare_examples(
-        config, codec_folder=codec_folder if start.is_resumed else None, announce=start.announce
+        config,
+        codec_folder=codec_folder if fitted else None,
+        announce=start.announce,
+        check_data=start.check_data,
     )
-    start.check_data(prepared.fingerprints)
     start.announce(prepared.summary)
     check_carried(prepared.task, max(start.processes, told_place().size))
     model = fresh_model(prepared.task, config.seed)
@@ -160,8 +169,8 @@ def _train_on_pairs(start: _Start, init: str | Path | None, init_vocabulary: str
         codec_folder=codec_folder if resumed else None,
         announce=announce,
         fit=None if initial is None else lambda corpus: initial.fit_task(config, corpus),
+        check_data=start.check_data,
     )
-    start.check_data(prepared.fingerprints)
     announce(_summary(prepared))
     model = fresh_model(prepared.task, config.seed)
     prepared.task.save(codec_folder)

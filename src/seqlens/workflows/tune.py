@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, final
 
 from seqlens.config import dump_config, read_json, to_plain, write_atomically, write_json
-from seqlens.errors import RequestError, SeqlensError, WorkError
+from seqlens.config.locking import locked
+from seqlens.errors import DivergedError, RequestError, WorkError
 from seqlens.inference import describe_machine, read_record
 from seqlens.report import LineChart, Report, Series, Table, write_report
 from seqlens.report.sections import TableCell
@@ -19,6 +20,7 @@ from seqlens.training.observer import Observer
 from seqlens.training.run_config import RunConfig
 from seqlens.workflows import series as trainings
 from seqlens.workflows.initial import first_difference
+from seqlens.workflows.open_data import open_recipe_examples, open_recipe_pairs
 from seqlens.workflows.preparation import Announce
 from seqlens.workflows.recipe_config import Changes, join_changes, resolve_recipe
 from seqlens.workflows.search_space import Parameter, read_parameters
@@ -89,7 +91,7 @@ def tune(
     name = Path(recipe).stem if str(recipe).endswith((".yaml", ".yml")) else str(recipe)
     folder = Path(out) if out is not None else Path("runs") / "tune" / name
     _claim(folder, config, params, seed)
-    with _locked(folder), _quiet(optuna):
+    with locked(folder, "searching"), _quiet(optuna):
         study = _open_study(optuna, folder, config)
         while (trial := _next_trial(optuna, study, space, seed, trials)) is not None:
             number, settings = trial
@@ -104,7 +106,9 @@ def _import_optuna() -> Any:
     try:
         import optuna
     except ImportError as error:
-        raise RequestError("Optuna is not installed, which searches for tune: pip install 'seqlens[tune]'.") from error
+        raise RequestError(
+            "Optuna is not installed, which searches for tune: from a clone: pip install -c constraints.txt '.[tune]'."
+        ) from error
     return optuna
 
 
@@ -129,22 +133,6 @@ def _claim(folder: Path, config: RunConfig, params: Sequence[str], seed: int) ->
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RequestError(f"{folder} holds other files than a search; give another --out.")
     write_json(stored, settings)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Holds the folder for one process; the lock ends with it, however that ends."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: two searches in one folder are the user's own doing
-        yield
-        return
-    with open(folder / "lock", "a", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RequestError(f"Another process is searching in {folder}; give another --out, or wait.") from error
-        yield
 
 
 @contextmanager
@@ -198,7 +186,9 @@ def _train_trial(
     runs.announce(f"{label}: {written}.")
     try:
         run = runs.run(trial_folder(folder, number), join_changes(runs.overrides, settings), label)
-    except SeqlensError as error:
+    except (RequestError, DivergedError) as error:
+        if isinstance(error, RequestError):
+            _check_data(runs.config())  # which no setting of the search is to blame for
         runs.announce(f"{label} failed: {error}")
         return None
     if (other := _validated_otherwise(folder, number, run.record)) is not None:
@@ -207,6 +197,14 @@ def _train_trial(
     value = run.record["weights"]["validation"].get(metric)
     runs.announce(f"{label}: {metric} {'is not a number' if value is None else _short(value)}.")
     return None if value is None else float(value)
+
+
+def _check_data(config: RunConfig) -> None:
+    """RequestError or WorkError where the recipe's data are not to be had, now."""
+    if config.learns_from_pairs:
+        open_recipe_pairs(config, base=Path()).fingerprint("train")
+    else:
+        open_recipe_examples(config, base=Path()).fingerprint("train")
 
 
 def _validated_otherwise(folder: Path, number: int, record: Mapping[str, Any]) -> str | None:

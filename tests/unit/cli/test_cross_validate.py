@@ -48,6 +48,11 @@ def test_finished_folds_are_taken_as_they_are_and_other_settings_refused(invoke:
     other = invoke(*arguments, "--set", "training.max_steps=5")
     assert other.exit_code == 2
     assert "another 'training.max_steps'; give another --out" in other.stderr
+    (opinions.parent / "cv" / "fold-0" / "run.json").unlink()  # as if it had been killed
+    unfinished = invoke(*arguments, "--set", "training.optimizer.learning_rate=0.5")
+    assert unfinished.exit_code == 2
+    assert "another 'training.optimizer.learning_rate'; give another --out" in unfinished.stderr
+    assert invoke(*arguments).stdout == first.stdout
 
 
 def test_repeats_cut_other_folds_and_the_mean_is_over_them(invoke: Invoke, opinions: Path) -> None:

@@ -101,6 +101,19 @@ def test_a_trial_that_fails_is_told_and_the_others_go_on(tmp_path: Path) -> None
     assert search.trials[0].settings == {"task.model.embedding_dim": 16}
 
 
+def test_data_that_are_away_use_up_no_trial(opinions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(opinions.parent)
+    arguments = (str(opinions), ["task.model.embedding_dim=8|12|16"])
+    settings = {"trials": 2, "out": opinions.parent / "found", "overrides": {"training.max_steps": 2}}
+    table = opinions.with_suffix(".tsv")
+    table.rename("away.tsv")
+    with pytest.raises(RequestError, match=r"opinions\.tsv"):
+        tune(*arguments, **settings)
+    Path("away.tsv").rename(table)
+    search = tune(*arguments, **settings)
+    assert [trial.value is None for trial in search.trials] == [False, False]
+
+
 def test_settings_of_data_may_be_searched_over_but_validation_stays_the_same(tmp_path: Path) -> None:
     overrides = {"training.max_steps": 2}
     sizes = tune("sentiment/smoke", ["data.num_train=60|120"], trials=3, out=tmp_path / "sizes", overrides=overrides)
@@ -126,7 +139,7 @@ def test_without_optuna_a_sentence_says_what_to_install(
     result = invoke(*ARGUMENTS, "--param", PARAMS[0])
     assert result.exit_code == 2
     assert "Optuna is not installed" in result.stderr
-    assert "pip install 'seqlens[tune]'" in result.stderr
+    assert "pip install -c constraints.txt '.[tune]'" in " ".join(result.stderr.split())
     assert not (tmp_path / "found").exists()
 
 

@@ -313,6 +313,13 @@ def test_a_training_of_another_model_is_not_resumed(train: Train) -> None:
         train(TrainingConfig(max_steps=5, ema_decay=0.9), resume=True)
 
 
+def test_a_training_that_kept_an_average_goes_on_with_one(train: Train) -> None:
+    train(TrainingConfig(max_steps=3, ema_decay=0.9))
+    with pytest.raises(RequestError, match=r"holds a moving average .* but 'training\.ema_decay' is not set"):
+        train(TrainingConfig(max_steps=5), resume=True)
+    assert train(TrainingConfig(max_steps=5, ema_decay=0.5), resume=True).weights == "ema"
+
+
 def test_a_longer_training_goes_on_where_a_shorter_one_ended(train: Train, tmp_path: Path) -> None:
     train(TrainingConfig(max_steps=4, validate_every=2, log_every=1))
     result = train(TrainingConfig(max_steps=6, validate_every=2, log_every=1), resume=True)
@@ -338,8 +345,9 @@ def test_damaged_best_weights_are_told_and_the_last_ones_stay(
     train(config, validate=scripted([1.0, 2.0, 3.0]))
     path = tmp_path / "run/checkpoints/step-00000002/model.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
-    result = train(config, resume=True)
-    assert (result.weights, result.best_step) == ("last", 2)
+    result = train(config, resume=True, validate=lambda model: {"loss": 7.0})
+    assert (result.weights, result.best_step, result.weights_step) == ("last", 2, 6)
+    assert (result.best_metrics, result.final_metrics) == ({"loss": 1.0}, {"loss": 7.0})
     assert "The weights of step 2 are left out" in recorder.warnings[-1]
 
 

@@ -20,7 +20,7 @@ def test_without_the_package_a_sentence_says_how_to_install_it(tmp_path: Path, m
         return real(name, *arguments, **named)
 
     monkeypatch.setattr(builtins, "__import__", missing)
-    with pytest.raises(RequestError, match=r"pip install seqlens\[tensorboard\]"):
+    with pytest.raises(RequestError, match=r"pip install -c constraints\.txt .\.\[tensorboard\]"):
         TensorBoardObserver(tmp_path)
 
 

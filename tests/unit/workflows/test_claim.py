@@ -1,6 +1,7 @@
 """Whether a folder may be trained in: what a kill left behind, data that changed meanwhile, context that is new."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 import seqlens
 from seqlens.config import load_config, write_atomically
+from seqlens.config.locking import locked
 from seqlens.errors import RequestError, WorkError
 from seqlens.inference import run_folder
 from seqlens.training.run_config import RunConfig
@@ -39,6 +41,38 @@ def test_what_a_killed_write_leaves_stands_in_nobodys_way(folder: Path) -> None:
     (folder / "other" / "notes.txt").write_text("mine")
     with pytest.raises(RequestError, match="other holds other files already"):
         claim_folder(Path("other"), load_config(RunConfig, Path("run/recipe.yaml")), resume=True, announce=print)
+
+
+@pytest.mark.parametrize("recipe", ["dna/smoke", "ner/smoke", "sentiment/smoke"])
+def test_a_training_killed_before_its_first_checkpoint_begins_anew(recipe: str, folder: Path) -> None:
+    """Counts and word vectors that a task was fitted to are in its model alone."""
+    whole = seqlens.train(recipe, out="whole", overrides=SHORT)
+    seqlens.train(recipe, out="killed", overrides=SHORT)
+    for name in ("run.json", "model.safetensors", "log.jsonl", "times.jsonl", "metrics.json"):
+        (folder / "killed" / name).unlink()
+    shutil.rmtree("killed/checkpoints")
+    resumed = seqlens.train(recipe, out="killed", overrides=SHORT, resume=True)
+    assert resumed.result.steps == whole.result.steps == 2
+    assert resumed.result.final_metrics == whole.result.final_metrics
+    assert (folder / "killed/model.safetensors").read_bytes() == (folder / "whole/model.safetensors").read_bytes()
+
+
+def test_one_training_at_a_time_is_in_a_folder(folder: Path) -> None:
+    with locked(Path("run"), "training"):
+        with pytest.raises(RequestError, match=r"Another process is training in run; give another --out, or wait\."):
+            seqlens.train("dates/smoke", out="run", overrides=SHORT)
+        assert [path.name for path in Path("run").iterdir()] == [".lock"]
+    assert not Path("run").exists(), "what was made for the lock alone"
+    seqlens.train("dates/smoke", out="run", overrides=SHORT)
+    assert not Path("run/.lock").exists()
+    Path("run/.lock").touch()  # as a kill leaves it
+    longer = {"training.max_steps": 3}
+    assert seqlens.train(out="run", overrides=longer, resume=True).result.steps == 3
+    Path("file").touch()
+    with pytest.raises(RequestError, match="file is a file, expected a new folder"):
+        seqlens.train("dates/smoke", out="file", overrides=SHORT)
+    with pytest.raises(WorkError, match=r"file/run cannot be written to: "):
+        seqlens.train("dates/smoke", out="file/run", overrides=SHORT)
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
