@@ -21,7 +21,7 @@ def locked(folder: Path, what: str) -> Iterator[None]:
         RequestError: another process holds it; `what` says what that is doing there, such as "training".
         WorkError: nothing can be written there.
     """
-    made, path = not folder.exists(), folder / LOCK_FILE
+    made, path = [place for place in (folder, *folder.parents) if not place.exists()], folder / LOCK_FILE
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = _taken(path, f"Another process is {what} in {folder}; give another --out, or wait.")
@@ -34,9 +34,9 @@ def locked(folder: Path, what: str) -> Iterator[None]:
             path.unlink()
         if descriptor is not None:
             os.close(descriptor)
-        if made:
-            with suppress(OSError):  # what was refused leaves no empty folder behind
-                folder.rmdir()
+        with suppress(OSError):  # what was refused leaves no empty folders behind
+            for place in made:
+                place.rmdir()
 
 
 def _taken(path: Path, refusal: str) -> int | None:
