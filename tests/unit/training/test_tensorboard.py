@@ -28,8 +28,8 @@ def test_scalars_are_written_under_their_names(tmp_path: Path, monkeypatch: pyte
     written: list[tuple[Any, ...]] = []
 
     class Writer:
-        def __init__(self, folder: str) -> None:
-            written.append(("open", folder))
+        def __init__(self, folder: str, purge_step: int) -> None:
+            written.append(("open", folder, purge_step))
 
         def add_scalar(self, *arguments: Any) -> None:
             written.append(arguments)
@@ -50,7 +50,7 @@ def test_scalars_are_written_under_their_names(tmp_path: Path, monkeypatch: pyte
     observer.on_warning("The gate is closed.")
     observer.on_end(FitResult(2, 0.1, 1.0, 2, {"bleu": 12.5}, "max_steps", "best"))
     assert written == [
-        ("open", str(tmp_path)),
+        ("open", str(tmp_path), 1),
         ("train/loss", 3.5, 2),
         ("train/learning_rate", 0.01, 2),
         ("train/tokens_per_second", 100.0, 2),
@@ -58,3 +58,9 @@ def test_scalars_are_written_under_their_names(tmp_path: Path, monkeypatch: pyte
         ("warning", "The gate is closed.", 2),
         ("close",),
     ]
+    written.clear()
+    with TensorBoardObserver(tmp_path) as resumed:
+        resumed.on_warning("A checkpoint is damaged.")
+        resumed.on_step(Progress(7, 9, 0.1, 3.5, 100.0, None, 0.01, 1.0))
+    warning = ("warning", "A checkpoint is damaged.", 7)
+    assert written == [("open", str(tmp_path), 7), warning, ("close",)], "closed without an end, as after a fault"
