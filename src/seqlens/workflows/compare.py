@@ -18,7 +18,9 @@ from seqlens.workflows.contest import Comparison, Contestant, comparison_report,
 from seqlens.workflows.evaluate import evaluate_pairs
 from seqlens.workflows.evaluation_data import run_corpus
 from seqlens.workflows.evaluation_files import Evaluation
+from seqlens.workflows.open_data import check_split
 from seqlens.workflows.preparation import Announce
+from seqlens.workflows.recipe_config import resolve_recipe
 from seqlens.workflows.recipes import find_recipe
 from seqlens.workflows.train import RECIPE_FILE, train
 
@@ -61,6 +63,10 @@ def compare(
     if overrides and runs:
         raise RequestError(f"{runs[0]} is trained already, so its settings cannot be changed; leave --set for recipes.")
     folder = Path(out) if out is not None else Path("runs") / "compare"
+    if data is None:
+        for name in names:
+            if name not in runs:
+                check_split(resolve_recipe(name, overrides)[1], split)
     predictors: dict[str, Predictor | ExamplePredictor] = {}
     for name in names:
         if name in runs:

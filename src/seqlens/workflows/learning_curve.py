@@ -18,6 +18,7 @@ from seqlens.workflows.baseline_names import common_names
 from seqlens.workflows.evaluate import evaluate_pairs
 from seqlens.workflows.evaluate_examples import ExampleEvaluation, evaluate_examples
 from seqlens.workflows.evaluation_files import Evaluation
+from seqlens.workflows.open_data import check_split
 from seqlens.workflows.preparation import Announce
 from seqlens.workflows.recipe_config import Changes, join_changes
 
@@ -79,7 +80,7 @@ def learning_curve(
         written = ", ".join(f"{fraction:g}" for fraction in fractions) or "none"
         raise RequestError(f"The fractions are {written}, expected different numbers above 0 and at most 1.")
     runs = trainings.Series(recipe, overrides, device, announce, observe or (lambda label: None))
-    runs.config()
+    check_split(runs.config(), split)
     name = Path(recipe).stem if str(recipe).endswith((".yaml", ".yml")) else str(recipe)
     folder = Path(out) if out is not None else Path("runs") / "learning-curve" / name
     found = [_measure(runs, folder / f"fraction-{one:g}", one, split) for one in sorted(fractions)]

@@ -21,3 +21,15 @@ def open_recipe_examples(config: RunConfig, *, base: Path, announce: Announce | 
     """Opens the examples of a recipe; errors are those of `open_examples`."""
     corpus = open_examples(config.example_data, base=base, announce=announce)
     return corpus if config.train_fraction == 1 else PartOfExamples(corpus, config.train_fraction, config.seed)
+
+
+def check_split(config: RunConfig, split: str) -> None:
+    """Refuses a split that a recipe's data do not have, before anything is trained for it.
+
+    Raises:
+        RequestError: it is none of them; or as for opening the data.
+    """
+    opened = open_recipe_pairs if config.learns_from_pairs else open_recipe_examples
+    corpus = opened(config, base=Path())
+    if split not in corpus.splits:
+        next(iter(corpus.read(split)), None)  # which refuses it, and names the nearest

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from seqlens.workflows.recipes import find_recipe
 from tests.unit.cli.conftest import Invoke
 
 
@@ -28,3 +31,17 @@ def test_wrong_fractions_are_told(invoke: Invoke) -> None:
         result = invoke("learning-curve", "sentiment/smoke", "--fractions", fractions)
         assert result.exit_code == 2
         assert sentence in result.stderr
+
+
+@pytest.mark.parametrize("recipe", ["dates/smoke", "sentiment/smoke"])
+@pytest.mark.parametrize("command", ["learning-curve", "compare"])
+def test_a_split_that_is_not_there_is_told_before_anything_trains(command: str, recipe: str, invoke: Invoke) -> None:
+    names = [recipe]
+    if command == "compare":
+        other = Path("other.yaml")
+        other.write_text(find_recipe(recipe).path.read_text(encoding="utf-8"), encoding="utf-8")
+        names = [recipe, str(other)]
+    result = invoke(command, *names, "--split", "tset")
+    assert result.exit_code == 2, result.output
+    assert "Did you mean 'test'?" in result.stderr
+    assert not Path("runs").exists()
