@@ -215,6 +215,17 @@ PLAN: tuple[Entry, ...] = (
             "training.schedule.follow_time": True,
         },
     ),
+    narrow(
+        *FROM_ENGLISH[0],
+        ending="-post-norm",
+        words=", norm after each sum",
+        # As the published one has it; it needs a longer rise of the rate.
+        changes={
+            "task.model.encoder.norm": "post",
+            "task.model.decoder.norm": "post",
+            "training.schedule.warmup_steps": 1000,
+        },
+    ),
     *(
         Entry(
             name=f"tatoeba-{source}-{target}-gru-attention",
