@@ -2,7 +2,7 @@
 
 from seqlens.cli.printing import warn
 from seqlens.config import load_config
-from seqlens.data.codecs.marks import BREAK
+from seqlens.data.codecs.marks import chosen_tags
 from seqlens.data.mixture import MixtureData
 from seqlens.inference import Predictor
 from seqlens.training.run_config import RunConfig
@@ -11,7 +11,7 @@ from seqlens.workflows.train import RECIPE_FILE
 
 def needed_tags(predictor: Predictor) -> list[str]:
     """The run's tags, if all that it was trained on had one, so far as its folder tells."""
-    tags = [tag for tag in predictor.task.source_codec.tags if tag != BREAK]
+    tags = chosen_tags(predictor.task.source_codec.tags)
     recipe = predictor.path / RECIPE_FILE
     if not tags or not recipe.is_file():
         return []

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from seqlens.data.codecs.marks import BREAK, unknown_tag
+from seqlens.data.codecs.marks import chosen_tags, unknown_tag, without_brackets
 from seqlens.errors import RequestError
 from seqlens.inference import ExamplePredictor, Predictor, load
 from seqlens.inference.run_folder import RUN_FILE
@@ -230,10 +230,10 @@ def _own_tags(predictors: Mapping[str, Predictor], tag: str | None) -> dict[str,
     """
     if tag is None:
         return dict.fromkeys(predictors)
-    name = tag.removeprefix("<").removesuffix(">")
-    known = {run: [one for one in each.task.source_codec.tags if one != BREAK] for run, each in predictors.items()}
+    name = without_brackets(tag)
+    known = {run: chosen_tags(each.task.source_codec.tags) for run, each in predictors.items()}
     if not any(name in tags for tags in known.values()):
-        raise RequestError(unknown_tag(name, [one for tags in known.values() for one in tags]))
+        raise RequestError(unknown_tag(name, list(dict.fromkeys(one for tags in known.values() for one in tags))))
     return {run: name if name in tags else None for run, tags in known.items()}
 
 

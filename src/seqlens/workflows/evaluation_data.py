@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from seqlens.config import Overrides, apply_overrides, load_config, parse_config, to_plain
-from seqlens.data.codecs.marks import BREAK, tag_name, with_tag
+from seqlens.data.codecs.marks import chosen_tags, tag_name, with_tag
 from seqlens.data.corpus import Corpus, PairsData, open_corpus
 from seqlens.data.documents import ContextConfig
 from seqlens.data.mixture import MixtureCorpus, MixtureData, PartCorpus
@@ -127,7 +127,7 @@ def _own_pairs(predictor: Predictor, tag: str | None) -> PairsData:
         if not found:
             raise RequestError(
                 f"{predictor.path} was trained on inputs that begin with a tag, so other data need one: give `--tag`, "
-                f"one of {', '.join(one for one in known if one != BREAK)}."
+                f"one of {', '.join(chosen_tags(known))}."
             )
         own = found[0]
     if isinstance(own, PairsData):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from seqlens.config import read_json, to_plain, write_atomically, write_json
-from seqlens.data.codecs.marks import BREAK, unknown_tag
+from seqlens.data.codecs.marks import BREAK, chosen_tags, unknown_tag
 from seqlens.data.corpus import Corpus
 from seqlens.data.examples import Pair
 from seqlens.data.mixture import MixtureData
@@ -71,7 +71,7 @@ class Initial:
         for name in (part.tag_name for part in parts):
             if name is not None and name not in known:
                 raise RequestError(
-                    f"{unknown_tag(name, [tag for tag in known if tag != BREAK])} That is the vocabulary of "
+                    f"{unknown_tag(name, chosen_tags(known))} That is the vocabulary of "
                     f"{self.run.path}; with --init-vocabulary extended new tags are added."
                 )
         has_context = any(getattr(data, "context", None) for data in (config.pair_data, *(part.data for part in parts)))

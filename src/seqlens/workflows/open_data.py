@@ -23,13 +23,17 @@ def open_recipe_examples(config: RunConfig, *, base: Path, announce: Announce | 
     return corpus if config.train_fraction == 1 else PartOfExamples(corpus, config.train_fraction, config.seed)
 
 
+def open_recipe_data(config: RunConfig, *, base: Path) -> Corpus | ExampleCorpus[Any]:
+    """Opens the data of a recipe, whatever it learns from."""
+    return open_recipe_pairs(config, base=base) if config.learns_from_pairs else open_recipe_examples(config, base=base)
+
+
 def check_split(config: RunConfig, split: str) -> None:
     """Refuses a split that a recipe's data do not have, before anything is trained for it.
 
     Raises:
         RequestError: it is none of them; or as for opening the data.
     """
-    opened = open_recipe_pairs if config.learns_from_pairs else open_recipe_examples
-    corpus = opened(config, base=Path())
+    corpus = open_recipe_data(config, base=Path())
     if split not in corpus.splits:
         next(iter(corpus.read(split)), None)  # which refuses it, and names the nearest

@@ -20,7 +20,7 @@ from seqlens.training.observer import Observer
 from seqlens.training.run_config import RunConfig
 from seqlens.workflows import series as trainings
 from seqlens.workflows.initial import first_difference
-from seqlens.workflows.open_data import open_recipe_examples, open_recipe_pairs
+from seqlens.workflows.open_data import open_recipe_data
 from seqlens.workflows.preparation import Announce
 from seqlens.workflows.recipe_config import Changes, join_changes, resolve_recipe
 from seqlens.workflows.search_space import Parameter, read_parameters
@@ -201,10 +201,7 @@ def _train_trial(
 
 def _check_data(config: RunConfig) -> None:
     """RequestError or WorkError where the recipe's data are not to be had, now."""
-    if config.learns_from_pairs:
-        open_recipe_pairs(config, base=Path()).fingerprint("train")
-    else:
-        open_recipe_examples(config, base=Path()).fingerprint("train")
+    open_recipe_data(config, base=Path()).fingerprint("train")
 
 
 def _validated_otherwise(folder: Path, number: int, record: Mapping[str, Any]) -> str | None:

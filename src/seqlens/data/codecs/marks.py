@@ -52,7 +52,7 @@ def tag_name(written: str) -> str:
     Raises:
         ValueError: it is no name of 1 to 64 letters, digits, `_`, `.` and `-`.
     """
-    name = written[1:-1] if written.startswith("<") and written.endswith(">") else written
+    name = without_brackets(written)
     if not _NAME.fullmatch(name):
         raise ValueError(
             f"the tag is '{written}', expected 1 to 64 letters, digits, '_', '.' or '-', such as '2fr' or '<2fr>'"
@@ -62,14 +62,23 @@ def tag_name(written: str) -> str:
     return name
 
 
+def without_brackets(written: str) -> str:
+    """Returns what stands between the brackets of `<2fr>`; what has none is a name already."""
+    return written[1:-1] if written.startswith("<") and written.endswith(">") else written
+
+
+def chosen_tags(known: Iterable[str]) -> list[str]:
+    """Returns those tags of a vocabulary that somebody gives; the one between sentences of context is put by itself."""
+    return [tag for tag in known if tag != BREAK]
+
+
 def with_tag(texts: Iterable[str], tag: str, known: Sequence[str]) -> list[str]:
     """Puts a tag, written with brackets or without, before texts; context that they have stays.
 
     Raises:
         RequestError: the tag is none of `known`.
     """
-    name = tag[1:-1] if tag.startswith("<") and tag.endswith(">") else tag
-    choices = [other for other in known if other != BREAK]
+    name, choices = without_brackets(tag), chosen_tags(known)
     if name not in choices:
         raise RequestError(unknown_tag(name, choices))
     return [MarkedText(text, tag=name, context=text.context if isinstance(text, MarkedText) else ()) for text in texts]
