@@ -198,7 +198,7 @@ PLAN: tuple[Entry, ...] = (
             changes={
                 "task.r_drop_weight": 5.0,
                 "batches.max_tokens": 2048,
-                "training.max_epochs": 34,
+                "training.validate_every": 440,
                 "training.optimizer.learning_rate": 0.002,
             },
         )
