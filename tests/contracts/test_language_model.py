@@ -185,6 +185,12 @@ def test_a_shorter_sequence_cannot_go_on() -> None:
     model(random_ids(2, 4), torch.tensor([4, 0]), state)
     with pytest.raises(ValueError, match="has ended: it cannot go on"):
         model(random_ids(2, 4), torch.tensor([4, 1]), state)
+    with pytest.raises(ValueError, match="has ended: it cannot go on"):
+        model(random_ids(2, 4), None, state)
+    with pytest.raises(ValueError, match="has ended: it cannot go on"):
+        model.step(random_ids(2, 1)[:, 0], state)
+    first = state.select(torch.tensor([0]))
+    model.step(random_ids(1, 1)[:, 0], first)
 
 
 def test_what_cannot_be_a_language_model_is_refused() -> None:

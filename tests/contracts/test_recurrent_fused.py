@@ -6,6 +6,7 @@ import torch
 from seqlens.cells import CellKind
 from seqlens.layers import GRU, LSTM, MinGRU
 from seqlens.layers.build import build_recurrent
+from seqlens.layers.executors.fused import exact_products
 from tests.contracts.recurrent import (
     FUSED,
     INPUT_DIM,
@@ -129,3 +130,17 @@ def test_no_cell_is_left_to_the_reference(kind: CellKind) -> None:
     layer = build_recurrent(kind, 2, 2)
     assert "reference" not in layer.explain()
     assert "reference" not in layer.explain(torch.zeros(2, 3, 2), torch.tensor([3, 1]))
+
+
+def test_on_a_gpu_float32_is_not_rounded_unless_all_products_are() -> None:
+    own = torch.backends.cudnn.rnn
+    before = own.fp32_precision
+    with exact_products("cuda"):
+        assert own.fp32_precision == "ieee"
+    assert own.fp32_precision == before
+    torch.set_float32_matmul_precision("high")
+    try:
+        with exact_products("cuda"):
+            assert own.fp32_precision == before
+    finally:
+        torch.set_float32_matmul_precision("highest")

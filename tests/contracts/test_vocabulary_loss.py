@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from seqlens.layers.vocabulary_blocks import LOW_BLOCK_ROWS, MIN_BLOCK_ROWS, NUM_BLOCKS, SLICE_ROWS
+from seqlens.layers.vocabulary_blocks import LOW_BLOCK_ROWS, MIN_BLOCK_ROWS, NUM_BLOCKS, SLICE_ROWS, ScoreBlocks
 from seqlens.layers.vocabulary_loss import vocabulary_loss
 from seqlens.testing import assert_same_function
 from tests.draws import draws
@@ -119,3 +119,12 @@ def test_a_second_derivative_is_an_error_not_a_missing_term() -> None:
     features.requires_grad_()
     with pytest.raises(RuntimeError, match="no second derivative"):
         torch.autograd.grad(vocabulary_loss(features, weight, bias, targets).total, features, create_graph=True)
+
+
+def test_means_for_smoothing_are_not_rounded_under_autocast() -> None:
+    features, weight, _, bias = random_case(40, torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        blocks = ScoreBlocks(features, weight, bias, torch.bfloat16)
+    assert blocks.mean_scores.dtype == torch.float32
+    rounded = blocks.features[:40].float() @ blocks.weight.float().mean(0) + blocks.bias.float().mean()
+    torch.testing.assert_close(blocks.mean_scores[:40], rounded, rtol=1e-2, atol=2e-3)

@@ -20,14 +20,14 @@ _CHUNK_BYTES = 1 << 16
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def file_chunks(path: Path) -> Iterator[list[str]]:
-    """The lines of a file (gzipped or not), some at a time.
+def file_chunks(path: Path, at_least: int = 1) -> Iterator[list[str]]:
+    """The lines of a file (gzipped or not), some at a time, `at_least` so many.
 
     Raises:
         RequestError: the file cannot be read, or a line is not UTF-8.
     """
     lines = (text for _, text in read_lines(path))
-    while chunk := list(islice(lines, CHUNK_LINES)):
+    while chunk := list(islice(lines, max(CHUNK_LINES, at_least))):
         yield chunk
 
 

@@ -106,7 +106,8 @@ def predict(
     from seqlens.inference import ExamplePredictor, load
     from seqlens.tasks.classify.task import ClassifyTask
 
-    chunks = _chunks(texts, input)
+    # So many that every worker has batches for a while.
+    chunks = _chunks(texts, input, at_least=8 * workers * batch_size)
     beginning = read_argument(prefix, "The prefix")
     constraints = [read_argument(phrase, "A required phrase") for phrase in require]
     predictor = load([run, *others], device=device)
@@ -167,7 +168,7 @@ def predict(
         warn(f"{truncated:,} of {done:,} inputs {verb} longer than the model's positions reach, and cut there.")
 
 
-def _chunks(texts: list[str], path: Path | None) -> Iterable[list[str]]:
+def _chunks(texts: list[str], path: Path | None, *, at_least: int) -> Iterable[list[str]]:
     from seqlens.cli.lines import file_chunks, stdin_chunks, typed_chunks
 
     if texts and path is not None:
@@ -177,7 +178,7 @@ def _chunks(texts: list[str], path: Path | None) -> Iterable[list[str]]:
     if path is not None:
         if not path.exists():  # a named pipe will do
             raise RequestError(f"There is no input file {path}.")
-        return file_chunks(path)
+        return file_chunks(path, at_least)
     if texts:
         return [[read_argument(text, f"Text {number}") for number, text in enumerate(texts, start=1)]]
     return typed_chunks() if sys.stdin.isatty() else stdin_chunks()

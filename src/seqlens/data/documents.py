@@ -62,7 +62,7 @@ def document_chunks(chunks: Iterable[Sequence[str]], num_sentences: int) -> Iter
     for chunk in chunks:
         marked: list[str] = []
         for line in chunk:
-            marked.append(MarkedText(line, context=before))
+            marked.append(MarkedText(line, tag=line.tag if isinstance(line, MarkedText) else None, context=before))
             before = [*before, str(line)][-num_sentences:] if line.strip() else []
         yield marked
 

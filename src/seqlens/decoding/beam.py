@@ -85,6 +85,7 @@ def beam_search(
         state: the state with one row for each input of the request.
         diversity_groups: parts of the beam that are kept apart by `diversity_penalty` (see `expand_apart`), so that
             an n-best list differs in more than a word: it takes the best of each part before the second best of one.
+            Parts that find the same outputs still do, so parts of width 1 may together give fewer than `num_best`.
 
     Raises:
         RequestError: an argument or the request is wrong, or phrases do not fit in the maximum length.
@@ -104,7 +105,7 @@ def beam_search(
     live = _Live(groups, torch.zeros(len(groups), 1, device=device), torch.zeros_like(groups)[:, None])
     kept = _nothing_kept(groups, num_best)
     tokens = torch.full_like(groups, request.start_id)
-    done_when = _DoneWhen(-(-num_best // parts), width if stopping == "full" or width == 1 else None)
+    done_when = _DoneWhen(num_best, width if stopping == "full" or width == 1 else None)
     length = 0
     while len(live.groups):
         logits, state, alignment = step(tokens, state)

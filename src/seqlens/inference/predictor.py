@@ -11,7 +11,7 @@ import torch
 
 from seqlens.config import parse_config, to_plain
 from seqlens.data.codecs.marks import with_tag
-from seqlens.data.documents import check_context, in_document
+from seqlens.data.documents import check_context, document_chunks
 from seqlens.decoding import DecodingConfig
 from seqlens.errors import RequestError
 from seqlens.inference.checks import check_at_least_one
@@ -135,7 +135,8 @@ class Predictor:
             if not isinstance(text, str):
                 raise RequestError(f"Input {number} is {type(text).__name__}, expected text.")
         if tag is not None:
-            texts = with_tag(texts, tag, self.task.source_codec.tags)
+            own = dict.fromkeys(tag for one in (self, *self.others) for tag in one.task.source_codec.tags)
+            texts = with_tag(texts, tag, list(own))
         demands = read_demands(prefix, constraints, len(texts))
         asked = self.search_settings(decoding)
         config = asked if reranker is None else widened(asked)
@@ -213,14 +214,17 @@ class Predictor:
     def predict_document(
         self, sentences: Sequence[str], *, batch_size: int = 64, tag: str | None = None, **decoding: Any
     ) -> list[Translation]:
-        """Answers the sentences of one document, each with as many before it as the run was trained with.
+        """Answers the sentences of a document, each with as many before it as the run was trained with.
+
+        An empty sentence ends a document, as an empty line does for `seqlens predict --document`.
 
         Raises:
             RequestError: as `predict`, or the run was trained on single sentences.
         """
-        return self.predict(
-            in_document(sentences, self.context_sentences()), batch_size=batch_size, tag=tag, **decoding
-        )
+        if isinstance(sentences, str):
+            raise RequestError("The document is one text, expected a list of its sentences.")
+        (marked,) = document_chunks([sentences], self.context_sentences())
+        return self.predict(marked, batch_size=batch_size, tag=tag, **decoding)
 
     def context_sentences(self) -> int:
         """How many sentences of context the run was trained with.

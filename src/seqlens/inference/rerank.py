@@ -176,7 +176,12 @@ def _opinions(scorer: Scorer, sources: Sequence[str], answers: Sequence[Translat
     """Of every answer that has alternatives, the scores of all; one call, so that batches fill."""
     several = [number for number, answer in enumerate(answers) if answer.alternatives]
     asked = [(sources[number], one.text) for number in several for one in _candidates(answers[number])]
-    found = iter(scorer.score([source for source, _ in asked], [text for _, text in asked]))
+    scores = scorer.score([source for source, _ in asked], [text for _, text in asked])
+    if len(scores) != len(asked):
+        raise RequestError(
+            f"{type(scorer).__name__} gave {len(scores)} scores for {len(asked)} pairs, expected as many."
+        )
+    found = iter(scores)
     opinions: list[list[TextScore]] = [[] for _ in answers]
     for number in several:
         opinions[number] = [next(found) for _ in range(1 + len(answers[number].alternatives))]

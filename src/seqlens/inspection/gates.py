@@ -29,7 +29,7 @@ def encoder_gates(task: TransduceTask, model: Transducer, source: str) -> GateTr
         RequestError: the encoder is not recurrent.
     """
     if not isinstance(model.encoder, RecurrentEncoder):
-        raise RequestError("This model's encoder is a Transformer, which has no gates; 'attention' can be looked at.")
+        raise RequestError("This model's encoder is not recurrent, so it has no gates; 'attention' can be looked at.")
     ids = [*task.source_codec.encode(source), END_ID]
     batch = pad([ids]).to(model.output.weight.device)
     with torch.no_grad():

@@ -3,6 +3,7 @@
 Vanishing and exploding gradients: Hochreiter 1991; Bengio, Simard & Frasconi 1994; Pascanu, Mikolov & Bengio 2013.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -30,11 +31,16 @@ class GradientThroughTime:
 
     @property
     def ratio(self) -> float:
-        """The farthest eighth's mean norm over the nearest eighth's: near 1 where time is no obstacle."""
+        """The farthest eighth's mean norm over the nearest eighth's: near 1 where time is no obstacle.
+
+        Infinite where only the far end has a gradient, not a number where a norm is neither.
+        """
         eighth = max(1, len(self.norms) // 8)
         near = sum(self.norms[:eighth]) / eighth
         far = sum(self.norms[-eighth:]) / eighth
-        return far / near if near > 0 else 0.0
+        if near == 0:
+            return 0.0 if far == 0 else far * math.inf
+        return far / near
 
 
 def gradient_through_time(model: Transducer, batch: PairBatch) -> GradientThroughTime:
@@ -74,6 +80,11 @@ def gradient_warning(result: GradientThroughTime) -> str | None:
     if len(result.norms) < MIN_LAG:
         return None
     lag = len(result.norms) - 1
+    if not all(map(math.isfinite, result.norms)):
+        return (
+            "The gradient explodes through time: it is not finite. "
+            "Set 'training.gradient_clip' (1.0, say) or lower 'training.optimizer.learning_rate'."
+        )
     if result.ratio < VANISHED:
         return (
             f"The gradient vanishes through time: {lag} steps back it has {result.ratio:.0e} of its norm at the end. "

@@ -20,17 +20,20 @@ _LARGEST_POSITION = 4096
 class CausalState(NamedTuple):
     """The keys and values that later positions see, layer by layer; `ended [batch]` is True for a row that was padded.
 
-    `position` is that of the next step. With a window the state is bounded by it.
+    `position` is that of the next step; `some_ended`: one of `ended` is True, known without asking the device. With a
+    window the state is bounded by it.
     """
 
     layers: tuple[KeyValues, ...]
     ended: Bool[Tensor, " batch"]
     position: int
+    some_ended: bool = False
 
     def select(self, rows: Int[Tensor, " rows"]) -> "CausalState":
         """Takes rows of the batch, in any order and number."""
         layers = tuple(layer.select(rows) for layer in self.layers)
-        return self._replace(layers=layers, ended=self.ended.index_select(0, rows))
+        ended = self.ended.index_select(0, rows)
+        return self._replace(layers=layers, ended=ended, some_ended=self.some_ended and bool(ended.any()))
 
     def detach(self) -> "CausalState":
         """Cuts the graph here: what came before is seen, but not learnt through (Dai et al. 2019)."""
@@ -118,15 +121,16 @@ class CausalTransformer(nn.Module):
         """
         if state is None:
             state = self.initial_state(len(inputs), device=inputs.device)
-        mask, ended = None, state.ended
+        mask, ended, some_ended = None, state.ended, state.some_ended
+        goes_on = some_ended and inputs.shape[1] > 0
         if lengths is not None:
             mask = length_mask(lengths, inputs.shape[1], inputs.device)
             on_device = lengths.to(inputs.device)
-            if bool((ended & (on_device > 0)).any()):
-                raise ValueError(
-                    "a sequence that was shorter than its chunk has ended: it cannot go on in the next one"
-                )
+            goes_on = some_ended and bool((ended & (on_device > 0)).any())
             ended = ended | (on_device < inputs.shape[1])
+            some_ended = bool(ended.any())
+        if goes_on:
+            raise ValueError("a sequence that was shorter than its chunk has ended: it cannot go on in the next one")
         hidden = inputs if mask is None else zero_padding(inputs, mask)
         keys = []
         for layer, earlier in zip(self.layers, state.layers, strict=True):
@@ -135,12 +139,16 @@ class CausalTransformer(nn.Module):
             keys.append(self._bounded(own))
         hidden = self.final_norm(hidden)
         outputs = hidden if mask is None else zero_padding(hidden, mask)
-        return outputs, self._nearer(CausalState(tuple(keys), ended, state.position + inputs.shape[1]))
+        return outputs, self._nearer(CausalState(tuple(keys), ended, state.position + inputs.shape[1], some_ended))
 
     def step(
         self, x_t: Float[Tensor, "batch dim"], state: CausalState
     ) -> tuple[Float[Tensor, "batch dim"], CausalState]:
-        """One step, equal to that of the whole."""
+        """One step, equal to that of the whole.
+
+        Raises:
+            ValueError: a sequence goes on that ended before the end of an earlier chunk.
+        """
         outputs, state = self(x_t[:, None, :], None, state)
         return outputs[:, 0], state
 

@@ -89,7 +89,9 @@ class LinearChainCRF(nn.Module):
     ) -> Float64[Tensor, " batch"]:
         """The negative log-likelihood of each sequence's tags; infinite for tags that are not allowed."""
         scores = self.scores()
-        return log_partition(emissions, lengths, scores) - path_score(emissions, lengths, tags, scores)
+        total, own = log_partition(emissions, lengths, scores), path_score(emissions, lengths, tags, scores)
+        # Where no path at all is allowed, both are minus infinity.
+        return torch.where(own == -torch.inf, torch.inf, total - own)
 
     def log_partition(
         self, emissions: Float[Tensor, "batch time tags"], lengths: Int[Tensor, " batch"]

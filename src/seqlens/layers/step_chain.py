@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, final
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float64, Int, Int64
+from jaxtyping import Bool, Float, Float64, Int, UInt
 from torch import Tensor, nn
 
 from seqlens.layers.masks import check_lengths
@@ -138,7 +138,8 @@ class StepChain(nn.Module):
         scores, runs = steps.cpu().numpy(), running.cpu().numpy()
         before = self.before.cpu().numpy()
         num_steps, batch = scores.shape[:2]
-        chosen: Int64[np.ndarray, "time batch states"] = np.zeros((num_steps, batch, self.num_states), dtype=np.int8)
+        slot_type = np.min_scalar_type(max(self.num_slots - 1, 0))
+        chosen: UInt[np.ndarray, "time batch states"] = np.zeros((num_steps, batch, self.num_states), dtype=slot_type)
         best: Float64[np.ndarray, "batch states"] = scores[0, :, :, 0]
         for step in range(1, num_steps):
             reached = best[:, before] + scores[step]

@@ -92,8 +92,9 @@ class ScoreBlocks:
         self.weight = weight.to(dtype)
         self.bias = None if bias is None else bias.to(dtype)
         self.mean_weight = self.weight.mean(0, dtype=self.wide)
-        # A row's mean score, which smoothing needs, is a narrow product.
-        self.mean_scores = self.features.to(self.wide) @ self.mean_weight
+        # A row's mean score, which smoothing needs, is a narrow product. Autocast would round it.
+        with torch.autocast(features.device.type, enabled=False):
+            self.mean_scores = self.features.to(self.wide) @ self.mean_weight
         if bias is not None:
             self.mean_scores += bias.mean()
         size = block_size(len(features), narrow=dtype != self.wide)

@@ -49,7 +49,8 @@ def paired_bootstrap(
     """Compares two systems by a metric on the same resamples of the same examples.
 
     The p-value shifts the resampled differences to mean 0, as if the systems were equally good, and counts those
-    at least as far from 0 as the difference found, on both sides: `(1 + count) / (1 + num_resamples)`.
+    at least as far from 0 as the difference found, on both sides: `(1 + count) / (1 + num_resamples)`. It is never
+    below `2 ** (1 - num_examples)`, how often fair coins, one an example, all fall on one side.
     (sacrebleu's paired bootstrap counts absolute differences above their mean, hence about half of this when
     one system is clearly better; its approximate randomisation is two-sided like ours.)
 
@@ -64,6 +65,7 @@ def paired_bootstrap(
     difference = system.value() - baseline.value()
     low, high = interval(differences)
     as_far = np.abs(differences - differences.mean()) >= abs(difference)
+    p_value = (1 + int(as_far.sum())) / (1 + num_resamples)
     return PairedResult(
         name=system.name,
         system=system.value(),
@@ -71,7 +73,8 @@ def paired_bootstrap(
         difference=difference,
         low=low,
         high=high,
-        p_value=(1 + int(as_far.sum())) / (1 + num_resamples),
+        # Of few examples resamples are too much alike: chance alone lets all of them agree so often.
+        p_value=max(p_value, 2.0 ** (1 - system.num_examples)),
         share_higher=float((differences > 0).mean()),
         num_examples=system.num_examples,
         signature=f"{system.signature}|pairedbs:{num_resamples}|seed:{seed}",

@@ -143,9 +143,9 @@ class RecurrentDecoder(nn.Module):
         layers = []
         for number in range(self.layer.num_layers):
             own = parts[number * len(names) : (number + 1) * len(names)]
-            # An LSTM's cell is not bounded, every hidden state is; states stay in float32 under autocast.
+            # An LSTM's cell is not bounded, every hidden state is. Under autocast states stay in the weights' dtype.
             state: CellState = {
-                name: _widened(torch.tanh(part) if name == "hidden" else part)
+                name: (torch.tanh(part) if name == "hidden" else part).to(self.bridge.weight.dtype)
                 for name, part in zip(names, own, strict=True)
             }
             layers.append(LayerState(state))
@@ -154,7 +154,7 @@ class RecurrentDecoder(nn.Module):
         if self.input_feeding:
             fed = source.memory.new_zeros(len(source.memory), self.output_dim)
         if self.coverage:
-            coverage = _widened(source.memory.new_zeros(source.memory.shape[:2]))
+            coverage = source.memory.new_zeros(source.memory.shape[:2], dtype=self.bridge.weight.dtype)
         return RecurrentDecoderState(RecurrentState(tuple(layers)), fed, source.summary, memory, coverage)
 
     def step(
@@ -226,10 +226,6 @@ def _build_attention(
         return MultiHeadAttention(query_dim, num_heads, memory_dim=memory_dim)
     score = AdditiveScore(query_dim, memory_dim, coverage=True) if coverage else kind
     return Attention(query_dim, memory_dim, score=score)
-
-
-def _widened(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.dtype == torch.bfloat16 else tensor
 
 
 @final

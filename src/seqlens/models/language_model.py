@@ -192,4 +192,4 @@ def unpack_state(model: LanguageModel, tensors: dict[str, Tensor]) -> LanguageSt
         )
         for number, layer in enumerate(template.layers)
     )
-    return CausalState(keys, given["ended"], int(given["position"]))
+    return CausalState(keys, given["ended"], int(given["position"]), bool(given["ended"].any()))

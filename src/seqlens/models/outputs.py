@@ -78,9 +78,9 @@ class CopyOutput(NamedTuple):
         copied = torch.zeros_like(written).scatter_add(-1, self.source.expand(attention.shape), attention)
         # The smallest number instead of 0, whose logarithm has no gradient.
         floored = copied.clamp(min=torch.finfo(copied.dtype).tiny).log() + nn.functional.logsigmoid(-gate)
-        absent = copied == 0
-        absent[..., :vocab_size] = False
-        return torch.logaddexp(written, floored).masked_fill(absent, float("-inf"))
+        there = torch.zeros_like(written, dtype=torch.bool).scatter(-1, self.source.expand(attention.shape), True)
+        there[..., :vocab_size] = True
+        return torch.logaddexp(written, floored).masked_fill(~there, float("-inf"))
 
     def select(self, places: Int[Tensor, " places"]) -> "CopyOutput":
         """The output at places of the flattened `[batch * time]`: features `[places, dim]`."""

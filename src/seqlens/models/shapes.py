@@ -193,7 +193,8 @@ class SequenceGenerator(nn.Module):
         if self.condition is None:
             raise ValueError("this generator has no `condition_dim`, so it cannot start from a vector")
         state = self.layer.initial_state(len(condition), device=condition.device)
-        hidden = torch.tanh(self.condition(condition))
+        # States stay in the dtype of the weights under autocast.
+        hidden = torch.tanh(self.condition(condition)).to(self.condition.weight.dtype)
         layers = tuple(layer._replace(forward={**layer.forward, "hidden": hidden}) for layer in state.layers)
         return RecurrentState(layers)
 

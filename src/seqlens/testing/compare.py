@@ -19,6 +19,25 @@ def tensors_of(result: object) -> dict[str, Tensor]:
     return {pytree.keystr(path) or "the output": leaf for path, leaf in leaves if isinstance(leaf, Tensor)}
 
 
+def results_of(result: object) -> dict[str, Tensor]:
+    """The tensors of what a module returned, all of which are to be compared.
+
+    Raises:
+        ValueError: it holds none, or an object that cannot be looked into.
+    """
+    leaves, _ = pytree.tree_flatten_with_path(result)
+    for path, leaf in leaves:
+        if leaf is not None and not isinstance(leaf, Tensor | bool | int | float | str):
+            place = pytree.keystr(path) or "the output"
+            raise ValueError(
+                f"{place} is a {type(leaf).__name__}, which cannot be looked into: return tensors in tuples, named"
+                " tuples, lists or dicts, or wrap the module so that it does"
+            )
+    if not any(isinstance(leaf, Tensor) for _, leaf in leaves):
+        raise ValueError("there is no tensor in what is returned, so nothing to compare")
+    return tensors_of(result)
+
+
 @contextmanager
 def running(what: str) -> Iterator[None]:
     """Turns whatever the module raises on `what` into an AssertionError that says so, the error itself behind it."""
@@ -71,10 +90,10 @@ def check_close(actual: Tensor, expected: Tensor, tolerance: float | None, what:
 
 
 def _tolerance(dtype: torch.dtype, tolerance: float | None) -> float:
+    if not dtype.is_floating_point and not dtype.is_complex:
+        return 0.0
     if tolerance is not None:
         return tolerance
-    if not dtype.is_floating_point:
-        return 0.0
     if dtype not in TOLERANCES:
         raise ValueError(f"{dtype} has no tolerance of its own: give `tolerance`")
     return TOLERANCES[dtype]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seqlens.testing.compare import check_close, check_names, running, tensors_of
+from seqlens.testing.compare import check_close, check_names, results_of, running
 from seqlens.testing.gradients import evaluating, gradients_of, trainable, weighted_sum
 
 PaddedInput = tuple[Tensor, Tensor]
@@ -88,7 +88,8 @@ class _Run:
         values = [given.clone().requires_grad_(self.gradients and given.is_floating_point()) for given, _ in pairs]
         arguments = [part for value, (_, lengths) in zip(values, pairs, strict=True) for part in (value, lengths)]
         with running(what):
-            tensors = tensors_of(self.call(*arguments))
+            result = self.call(*arguments)
+        tensors = results_of(result)
         _check_batch_axis(tensors, len(seeds))
         if alone is None:
             rows = [tensors]

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqlens.testing.compare import check_close, check_names, running, tensors_of
+from seqlens.testing.compare import check_close, check_names, results_of, running
 from seqlens.testing.gradients import evaluating, gradients_of, trainable, weighted_sum
 
 
@@ -116,4 +116,5 @@ def assert_steps_equal_whole(
 
 
 def _state_tensors(state: Any) -> dict[str, Tensor]:
-    return {f"the final state at {path}": tensor for path, tensor in tensors_of(state).items()}
+    found = {} if state is None else results_of(state)
+    return {f"the final state at {path}": tensor for path, tensor in found.items()}

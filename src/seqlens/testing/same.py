@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
-from seqlens.testing.compare import check_close, check_names, tensors_of
+from seqlens.testing.compare import check_close, check_names, results_of, tensors_of
 from seqlens.testing.gradients import as_leaves, evaluating, gradients_of, trainable, weighted_sum
 
 
@@ -36,7 +36,7 @@ def assert_same_function(
     results, found = [], []
     with evaluating(actual, expected):
         for function in (actual, expected):
-            result = tensors_of(function(*given))
+            result = results_of(function(*given))
             leaves = {} if gradients == "none" else dict(inputs)
             if gradients == "all":
                 leaves.update({f"`{name}`": tensor for name, tensor in trainable(function).items()})

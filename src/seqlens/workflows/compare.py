@@ -14,7 +14,7 @@ from seqlens.tasks.transduce.config import ScoreName
 from seqlens.training.observer import Observer
 from seqlens.workflows.compare_by import PairedTest, compare_by, paired_test
 from seqlens.workflows.compare_examples import compare_examples
-from seqlens.workflows.contest import Comparison, Contestant, comparison_report, comparison_table
+from seqlens.workflows.contest import Comparison, Contestant, comparison_command, comparison_report, comparison_table
 from seqlens.workflows.evaluate import evaluate_pairs
 from seqlens.workflows.evaluation_data import run_corpus
 from seqlens.workflows.evaluation_files import Evaluation
@@ -74,12 +74,13 @@ def compare(
         else:
             observer = observe(str(name)) if observe is not None else None
             predictors[str(name)] = _train(name, folder, overrides, device, announce, observer)
+    command = comparison_command(names, out=out, split=split, data=data, tag=tag, by=by, overrides=overrides)
     pairs, others = _by_kind(predictors)
     if others:
         if by is not None or tag is not None:
             what = "Buckets of sentences (--by) are" if tag is None else "A tag is"
             raise RequestError(f"{what} for runs of the task 'transduce'.")
-        return compare_examples(others, split=split, data=data, announce=announce)
+        return compare_examples(others, command, split=split, data=data, announce=announce)
     tags = _own_tags(pairs, tag)
     # What is lacking is told before the long work.
     training_sources = _training_sources(pairs) if by in ("rarest", "unknown") else None
@@ -100,7 +101,7 @@ def compare(
             training_sources=training_sources,
             language=str(next(iter(pairs.values())).record.get("data", {}).get("source", "")),
         )
-    return Comparison(contestants, table, comparison_report(contestants, table, by_buckets), by_buckets)
+    return Comparison(contestants, table, comparison_report(contestants, table, command, by_buckets), by_buckets)
 
 
 def _by_kind(

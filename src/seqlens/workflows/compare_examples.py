@@ -13,7 +13,7 @@ from seqlens.workflows.example_preparation import Announce
 
 
 def compare_examples(
-    predictors: Mapping[str, ExamplePredictor], *, split: str, data: str | Path | None, announce: Announce
+    predictors: Mapping[str, ExamplePredictor], command: str, *, split: str, data: str | Path | None, announce: Announce
 ) -> Comparison:
     """Evaluates runs, and tests each against the first by all measures that both have.
 
@@ -55,4 +55,4 @@ def compare_examples(
             )
         )
     table = comparison_table(contestants)
-    return Comparison(tuple(contestants), table, comparison_report(contestants, table))
+    return Comparison(tuple(contestants), table, comparison_report(contestants, table, command))

@@ -1,10 +1,11 @@
 """Models beside each other: one table, a report, and files of them."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seqlens.config import write_atomically
+from seqlens.config import Overrides, write_atomically
 from seqlens.errors import RequestError
 from seqlens.inference import describe_machine
 from seqlens.metrics import PairedResult, Score
@@ -23,6 +24,7 @@ from seqlens.report import (
 from seqlens.report.sections import TableCell
 from seqlens.workflows.compare_by import BucketComparison, difference
 from seqlens.workflows.evaluate_examples import ExampleEvaluation
+from seqlens.workflows.evaluation_data import as_items
 from seqlens.workflows.evaluation_files import Evaluation
 from seqlens.workflows.shown_answers import asked_text, expected_text
 
@@ -101,8 +103,29 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
         write_report(comparison.report, path)
 
 
-def comparison_report(contestants: Sequence[Contestant], table: Table, by: BucketComparison | None = None) -> Report:
-    """The table, paired tests, a chart a score, and some answers beside each other."""
+def comparison_command(
+    names: Sequence[str | Path],
+    *,
+    out: str | Path | None,
+    split: str,
+    data: str | Path | None,
+    tag: str | None,
+    by: str | None,
+    overrides: Overrides,
+) -> str:
+    """What a person types for a comparison."""
+    words = ["seqlens", "compare", *map(str, names), "--split", split]
+    for option, value in (("--out", out), ("--data", data), ("--tag", tag), ("--by", by)):
+        words += [] if value is None else [option, str(value)]
+    for item in as_items(overrides):
+        words += ["--set", item]
+    return shlex.join(words)
+
+
+def comparison_report(
+    contestants: Sequence[Contestant], table: Table, command: str, by: BucketComparison | None = None
+) -> Report:
+    """The table, paired tests, a chart a score, and some answers beside each other; `command` made it."""
     first = contestants[0]
     sections: list[Section] = [table]
     if by is not None:
@@ -134,7 +157,7 @@ def comparison_report(contestants: Sequence[Contestant], table: Table, by: Bucke
     machine = describe_machine()
     facts = {
         "data": f"{first.evaluation.data}, split {first.evaluation.split}, fingerprint {first.evaluation.fingerprint}",
-        "command": f"seqlens compare {' '.join(names)}",
+        "command": command,
         "machine": f"{machine['processor']}, {machine['cores']} cores",
         "versions": f"torch {machine['torch']}, Python {machine['python']}",
     }

@@ -68,6 +68,10 @@ def evaluation_folder(
     return predictor.path / "evaluation" / "-with-".join(answering)
 
 
+def _holds(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_bytes() == text.encode()
+
+
 def write_evaluation(
     result: Evaluation,
     folder: Path,
@@ -75,17 +79,22 @@ def write_evaluation(
     decoding: Mapping[str, object],
     reranker: Reranker | None,
 ) -> None:
-    """Writes answers and scores; an analysis of answers that were there before goes."""
-    for name in (ANALYSIS_FILE, ANALYSIS_PAGE):
-        (folder / name).unlink(missing_ok=True)
+    """Writes answers and scores; an analysis goes if it is of other answers."""
 
     def lines(texts: Sequence[str]) -> str:
         # A line break inside an answer would shift all lines after it.
         return "".join(text.replace("\r", " ").replace("\n", " ") + "\n" for text in texts)
 
-    write_atomically(folder / "predictions.txt", lines([answer.text for answer in result.answers]))
-    write_atomically(folder / "references.txt", lines(result.references))
-    write_atomically(folder / "predictions.jsonl", "".join(_prediction_lines(result)))
+    written = {
+        "predictions.txt": lines([answer.text for answer in result.answers]),
+        "references.txt": lines(result.references),
+        "predictions.jsonl": "".join(_prediction_lines(result)),
+    }
+    if not all(_holds(folder / name, text) for name, text in written.items()):
+        for name in (ANALYSIS_FILE, ANALYSIS_PAGE):
+            (folder / name).unlink(missing_ok=True)
+    for name, text in written.items():
+        write_atomically(folder / name, text)
     write_json(
         folder / "scores.json",
         {

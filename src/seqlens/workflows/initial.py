@@ -153,6 +153,23 @@ def read_init_record(folder: Path) -> dict[str, Any] | None:
     return record
 
 
+def check_resumed(run: str | Path, vocabulary: str, folder: Path) -> None:
+    """Raises RequestError where the training in a folder was not started from this run, or in another way."""
+    record = read_init_record(folder)
+    if record is None:
+        raise RequestError(f"{folder} was not started from another run, so it cannot be resumed with --init.")
+    if not Path(run).exists() and (str(run), vocabulary) == (record.get("run"), record.get("vocabulary")):
+        return  # its weights are no longer needed
+    initial = read_initial(run, vocabulary)
+    given = {"weights_sha256": initial.run.record["files"][WEIGHTS_FILE], "vocabulary": initial.vocabulary}
+    for name, what in (("weights_sha256", "weights"), ("vocabulary", "vocabulary")):
+        if record.get(name) != given[name]:
+            raise RequestError(
+                f"{folder} was started from {record.get('name')} with the {what} {str(record.get(name))[:12]}, but "
+                f"--init {run} has {given[name][:12]}; leave --init out to go on."
+            )
+
+
 def put_stored_weights(model: Transducer, folder: Path) -> None:
     """Puts the first weights of an interrupted training into `model`, where it has its own."""
     path = folder / INIT_WEIGHTS_FILE

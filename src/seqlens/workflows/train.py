@@ -22,7 +22,13 @@ from seqlens.workflows.example_preparation import prepare_examples
 from seqlens.workflows.finishing import finish_example_run, finish_run
 from seqlens.workflows.fitting import check_carried, fit_examples, fresh_model, run_fit
 from seqlens.workflows.follow import follow
-from seqlens.workflows.initial import Initial, forget_initial, put_stored_weights, read_init_record, read_initial
+from seqlens.workflows.initial import (
+    Initial,
+    check_resumed,
+    forget_initial,
+    put_stored_weights,
+    read_initial,
+)
 from seqlens.workflows.preparation import Announce, Prepared, prepare
 from seqlens.workflows.processes import check_processes, training_group
 from seqlens.workflows.recipe_config import resolve_recipe
@@ -203,8 +209,7 @@ def _find_initial(init: str | Path | None, vocabulary: str, folder: Path, *, res
         return None
     if not resumed:
         return read_initial(init, vocabulary)
-    if read_init_record(folder) is None:
-        raise RequestError(f"{folder} was not started from another run, so it cannot be resumed with --init.")
+    check_resumed(init, vocabulary, folder)
     return None
 
 

@@ -50,3 +50,9 @@ def test_a_list_takes_the_best_of_each_group_first(num_best, expected):
     second = [hypothesis(B, score=-2.0), hypothesis(A, score=-2.5)]
     (merged,) = merge_parts([first, second], 2, num_best)
     assert [one.tokens for one in merged] == expected
+
+
+def test_groups_that_agree_give_their_second_best(chain, state):
+    table = {START: {A: 0.7, B: 0.2, C: 0.1}, A: {END: 1.0}, B: {END: 1.0}, C: {END: 1.0}}
+    found = search(chain, state, table, width=9, groups=3, num_best=3, penalty=0.1)
+    assert found == [(A,), (B,), (C,)]

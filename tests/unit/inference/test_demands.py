@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqlens.data.text import UNKNOWN_ID, TextCodec, fit_codec
+from seqlens.data.text import UNKNOWN_ID, SubwordsConfig, TextCodec, WordsConfig, fit_codec
 from seqlens.errors import RequestError
 from seqlens.inference import Predictor, load
 from seqlens.inference.demands import read_demands
@@ -145,3 +145,26 @@ def test_a_diverse_n_best_list_through_the_face(predictor: Predictor) -> None:
     )
     first_words = {one.text.split(" ")[0].rstrip(",") for one in (answer, *answer.alternatives)}
     assert len(first_words) == 3
+
+
+CHINESE = ["我爱雪。", "狗在雪里跑。", "猫、狗和人在跑。"]
+
+
+def test_phrases_of_a_script_without_spaces_stand_within_the_text() -> None:
+    words = fit_codec(WordsConfig(), CHINESE)
+    (snow,) = encode_demand(words, Demand(phrases=("雪",))).phrases
+    assert words.decode([*words.encode("我爱"), *snow]) == "我爱雪"
+    subwords = fit_codec(SubwordsConfig(vocab_size=300), CHINESE)
+    (snow,) = encode_demand(subwords, Demand(phrases=("雪",))).phrases
+    assert subwords.decode([*subwords.encode("狗在"), *snow]) == "狗在雪"
+
+
+def test_a_symbol_may_be_joined_to_what_stands_beside_it() -> None:
+    codec = fit_codec(WordsConfig(), ["the man (old), a dog"])
+    assert codec.decode(encode_demand(codec, Demand("the man (")).prefix) == "the man ("
+    comma, bracket, both = encode_demand(codec, Demand(phrases=(",", "(", "), a"))).phrases
+    assert codec.decode([*codec.encode("dog"), *comma, *codec.encode("man")]) == "dog, man"
+    assert codec.decode([*codec.encode("dog"), *bracket, *codec.encode("man")]) == "dog (man"
+    assert codec.decode([*codec.encode("dog"), *both]) == "dog), a"
+    with pytest.raises(RequestError, match="A phrase of input 1, ';', has ';', which the target vocabulary does not"):
+        encode_demand(codec, Demand(phrases=(";",)))

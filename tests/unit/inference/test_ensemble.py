@@ -1,14 +1,16 @@
 """Several runs that answer as one."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from seqlens.data.text import END_ID, START_ID
+from seqlens.data.text import END_ID, START_ID, MarkedText
 from seqlens.decoding.ensemble import mean_log_probs
 from seqlens.errors import RequestError
 from seqlens.inference import Predictor, load
+from seqlens.models.config import TransducerConfig, TransformerEncoderConfig
 from seqlens.tasks.transduce.answer import Translation
 
 from .conftest import PAIRS, MakeRun, transformer
@@ -108,3 +110,30 @@ def test_a_run_that_copies_and_one_that_cannot(make_run: MakeRun) -> None:
         assert "und" in answer.text
     assert answers[1].text == answers[2].text
     assert answers[1].log_prob == pytest.approx(answers[2].log_prob, abs=1e-4)
+
+
+def test_an_alignment_does_not_depend_on_other_texts_of_the_call(make_run: MakeRun) -> None:
+    def reaching(length: int) -> TransducerConfig:
+        encoder = TransformerEncoderConfig(num_layers=1, num_heads=2, positions="learned", max_length=length)
+        return replace(transformer(), encoder=encoder)
+
+    model = load([make_run(1, model=reaching(6)), make_run(2, model=reaching(30))], device="cpu")
+    long = "ein hund rennt im schnee und der mann rennt"
+    alone, beside, cut = model.predict("ein hund"), *model.predict(["ein hund", long])
+    assert_same([beside], [alone])
+    assert_same([cut], [model.predict(long)])
+
+
+def test_a_run_without_tags_or_context_reads_the_text_alone(make_run: MakeRun) -> None:
+    plain = make_run(3)
+    tagged = make_run(4, pairs=[(MarkedText(source, tag="2en", context=["hund"]), target) for source, target in PAIRS])
+    model = load([tagged, plain], device="cpu")
+    turned = load([plain, tagged], device="cpu")
+    answer = model.predict("ein hund", tag="2en")
+    assert answer.log_prob == pytest.approx(turned.predict("ein hund", tag="2en").log_prob, abs=1e-4)
+    marked = MarkedText("ein hund", tag="2en", context=["hund"])
+    assert model.predict(marked).log_prob == pytest.approx(turned.predict(marked).log_prob, abs=1e-4)
+    with pytest.raises(RequestError, match="There is no tag '2fr', expected one of 2en"):
+        turned.predict("ein hund", tag="2fr")
+    with pytest.raises(RequestError, match="this vocabulary has no tags"):
+        load(plain, device="cpu").predict("ein hund", tag="2en")

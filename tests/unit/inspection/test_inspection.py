@@ -1,5 +1,7 @@
 """Inspections of small models whose answer is known beforehand."""
 
+import math
+
 import pytest
 import torch
 
@@ -66,7 +68,16 @@ def test_with_two_directions_the_nearer_end_counts() -> None:
 
 @pytest.mark.parametrize(
     ("norms", "word"),
-    [((1.0,) * 8 + (1e-7,) * 2, "vanishes"), ((1e-4,) * 8 + (10.0,) * 2, "explodes"), ((1.0,) * 10, "")],
+    [
+        ((1.0,) * 8 + (1e-7,) * 2, "vanishes"),
+        ((1.0,) * 8 + (0.0,) * 2, "vanishes"),
+        ((1e-4,) * 8 + (10.0,) * 2, "explodes"),
+        ((0.0,) * 8 + (1.0,) * 2, "explodes"),
+        ((math.nan,) * 10, "explodes"),
+        ((math.inf,) * 10, "explodes"),
+        ((1.0,) * 9 + (math.nan,), "explodes"),
+        ((1.0,) * 10, ""),
+    ],
 )
 def test_a_warning_says_what_is_wrong_and_what_to_do(norms: tuple[float, ...], word: str) -> None:
     warning = gradient_warning(GradientThroughTime(norms, (1,) * len(norms)))

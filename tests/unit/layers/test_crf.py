@@ -222,3 +222,11 @@ def test_a_mask_of_another_size_is_refused() -> None:
 
 def test_the_masks_are_no_weights() -> None:
     assert set(LinearChainCRF(2).state_dict()) == {"transitions", "start", "end"}
+
+
+def test_without_an_allowed_path_the_loss_is_infinite() -> None:
+    crf = LinearChainCRF(2, allowed_start=torch.tensor([True, False]), allowed_end=torch.tensor([False, True]))
+    tags = torch.tensor([[0, 0], [0, 1]])
+    loss = crf(draw(0, 2, 2, 2), torch.tensor([1, 2]), tags)
+    assert loss[0] == INFINITY
+    assert float(loss[1].detach()) == pytest.approx(0.0), "there is only one path"

@@ -93,3 +93,19 @@ def test_a_path_that_is_not_allowed() -> None:
         StepChain([[0, 3]])
     with pytest.raises(ValueError, match=r"\[batch, time, 3, 3\]"):
         CHAIN.log_partition(torch.zeros(1, 2, 3, 2))
+
+
+def test_a_state_may_have_many_predecessors() -> None:
+    num_states = 200
+    chain = StepChain([list(range(num_states))] * num_states)
+    edges = torch.randn(1, 6, num_states, num_states, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    best, into = edges[0, 0, :, 0], []
+    for step in range(1, 6):
+        reached = (edges[0, step] + best).max(1)
+        best = reached.values
+        into.append(reached.indices)
+    path = [int(best.argmax())]
+    for indices in reversed(into):
+        path.append(int(indices[path[-1]]))
+    assert chain.best_path(edges)[0].tolist() == path[::-1]
+    assert max(path) > 127

@@ -139,3 +139,13 @@ def test_each_baseline_is_compared_by_the_first_measure_if_it_has_it():
     assert (
         against_baselines({"accuracy": own["accuracy"].select([0])}, {"worse": {"accuracy": other.select([0])}}) == {}
     )
+
+
+@pytest.mark.parametrize("num_examples", [1, 2, 3, 8])
+def test_few_examples_prove_little(num_examples):
+    right = [f"a {number}" for number in range(num_examples)]
+    result = paired_bootstrap(
+        statistics(ExactMatch(), right, right), statistics(ExactMatch(), ["b"] * num_examples, right)
+    )
+    assert result.difference == 1.0
+    assert result.p_value == 2.0 ** (1 - num_examples)

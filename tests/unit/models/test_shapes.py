@@ -142,3 +142,14 @@ def test_a_generator_starts_from_its_vector() -> None:
 def test_a_generator_must_not_see_what_it_predicts() -> None:
     with pytest.raises(ValueError, match="one direction"):
         SequenceGenerator(GRU(DIM, 3, bidirectional=True), vocab_size=7)
+
+
+@pytest.mark.parametrize("layer", [GRU(DIM, 3), LSTM(DIM, 3), LSTM(DIM, 3, variant="layer_norm")])
+def test_a_generator_that_starts_under_autocast_keeps_its_state_wide(layer: GRU | LSTM) -> None:
+    model = SequenceGenerator(layer, vocab_size=5, condition_dim=2).eval()
+    tokens = torch.tensor([[1, 2, 3]])
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        state = model.start(torch.randn(1, 2))
+        assert {part.dtype for part in state.layers[0].forward.values()} == {torch.float32}
+        final = model(tokens, None, state).state
+        assert {part.dtype for part in final.layers[0].forward.values()} == {torch.float32}

@@ -9,13 +9,14 @@ import torch
 
 from seqlens.data.batch import PairBatch, pad
 from seqlens.data.examples import Pair
-from seqlens.data.text import END_ID, START_ID, CharactersConfig, WordsConfig
+from seqlens.data.text import END_ID, START_ID, CharactersConfig, MarkedText, WordsConfig, fit_codec
 from seqlens.decoding import DecodingConfig
 from seqlens.errors import WorkError
 from seqlens.models.config import TransducerConfig, TransformerDecoderConfig, TransformerEncoderConfig
 from seqlens.tasks.transduce.baselines import baselines, nearest_targets
 from seqlens.tasks.transduce.config import BleuTokens, SeparateCodecs, SharedCodec, TransduceConfig
 from seqlens.tasks.transduce.pair_loss import shift_right
+from seqlens.tasks.transduce.positions import cut_source, shortened_context
 from seqlens.tasks.transduce.task import OutputLimit, TransduceTask
 from seqlens.tasks.transduce.validation import compute_score
 
@@ -155,3 +156,32 @@ def test_bleu_counts_tokens_that_the_references_have(tokens: BleuTokens, referen
     score = compute_score("bleu", answers, references, lowercase=False, tokens=tokens)
     assert signature in score.signature
     assert (score.value > 10) == (signature != "tok:13a" or references[0][0] == "d"), "one sign is wrong in each"
+
+
+MARKED = [
+    MarkedText("a b c", tag="2en", context=["d e", "b a"]),
+    MarkedText("a b c", context=["d e d e", "b a"]),
+    MarkedText("a b c d e", context=["b"]),
+    MarkedText("a b"),
+]
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        (12, ["<2en> d e <break> b a <break> a b c <end>", "d e d e <break> b a <break> a b c <end>"]),
+        (8, ["<2en> b a <break> a b c <end>", "b a <break> a b c <end>", "b <break> a b c d e <end>", "a b <end>"]),
+        (6, ["<2en> a b c <end>", "a b c <end>", "a b c d e <end>", "a b <end>"]),
+        (4, ["<2en> a b <end>", "a b c <end>", "a b c <end>", "a b <end>"]),
+    ],
+)
+def test_context_that_does_not_fit_goes_before_the_text(limit: int, expected: list[str]) -> None:
+    codec = fit_codec(WordsConfig(), [*MARKED, "d e"])
+    encoded = [[*codec.encode(text), END_ID] for text in MARKED]
+    found = [shortened_context(ids, limit, codec) for ids in encoded]
+    found = [ids if len(ids) <= limit else [*ids[: limit - 1], END_ID] for ids in found]
+    assert [" ".join(codec.token(id) for id in ids) for ids in found][: len(expected)] == expected
+    batch = cut_source(pad(encoded), limit, codec)
+    rows = [row[:length].tolist() for row, length in zip(batch.ids, batch.lengths, strict=True)]
+    assert [row[:-1] for row in rows if len(row) < limit] == [ids[:-1] for ids in found if len(ids) < limit]
+    assert all(row[: limit - 1] == ids[: limit - 1] for row, ids in zip(rows, found, strict=True))

@@ -1,5 +1,7 @@
 """The public assertions: they work on anybody's module, and they find what is wrong and say where."""
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -304,3 +306,29 @@ def test_gradients_of_parameters_are_compared_by_name() -> None:
         assert_same_function(
             nn.Linear(DIM, DIM).double(), nn.Identity(), random_inputs(), gradients="all", tolerance=99.0
         )
+
+
+@dataclass
+class Sealed:
+    """What torch cannot look into."""
+
+    outputs: Tensor
+
+
+def test_what_cannot_be_looked_into_is_refused() -> None:
+    inputs = random_inputs()
+    with pytest.raises(ValueError, match="the output is a Sealed, which cannot be looked into: return tensors in"):
+        assert_same_function(lambda given: Sealed(given), lambda given: Sealed(5 * given), inputs)
+    with pytest.raises(ValueError, match="which cannot be looked into"):
+        assert_padding_invariant(
+            nn.Identity(), (inputs, torch.tensor([5, 2, 1])), call=lambda given, _: (given, Sealed(given))
+        )
+    with pytest.raises(ValueError, match="no tensor in what is returned"):
+        assert_same_function(lambda _: None, lambda _: None, inputs)
+
+
+def test_a_tolerance_is_for_numbers_with_a_fraction() -> None:
+    with pytest.raises(AssertionError, match="off by 2"):
+        check_close(torch.tensor([100, 7]), torch.tensor([100, 5]), 0.03, "the ids")
+    with pytest.raises(AssertionError, match="off by 1"):
+        check_close(torch.tensor([True]), torch.tensor([False]), 0.03, "the mask")

@@ -84,6 +84,18 @@ def with_tag(texts: Iterable[str], tag: str, known: Sequence[str]) -> list[str]:
     return [MarkedText(text, tag=name, context=text.context if isinstance(text, MarkedText) else ()) for text in texts]
 
 
+def readable_marks(texts: Sequence[str], known: Iterable[str]) -> list[str]:
+    """Takes off texts what a vocabulary without tags, or one without context, has no symbols for."""
+    names = list(known)
+    with_tags, with_context = bool(chosen_tags(names)), BREAK in names
+    return [
+        MarkedText(text, tag=text.tag if with_tags else None, context=text.context if with_context else ())
+        if isinstance(text, MarkedText)
+        else text
+        for text in texts
+    ]
+
+
 def unknown_tag(name: str, known: Sequence[str]) -> str:
     """The sentence for a tag that a vocabulary does not have."""
     if not known:

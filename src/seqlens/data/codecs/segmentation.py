@@ -20,11 +20,21 @@ JOINED_BOTH = 3
 MAX_CHUNK_LENGTH = 64
 
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+# Kana, Thai, Lao, Burmese and Khmer; like Han, written without spaces between words.
+_OTHERS_WITHOUT_SPACES = "\u3040-\u30ff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
 # What changes the look of the symbol before it: variation selectors, the keycap frame, skin tones, tags
 # (flags).
 _MODIFIERS = "\ufe0e\ufe0f\u20e3\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f\U000e0100-\U000e01ef"
 _JOINER = "\u200d"
 _REGIONAL = "\U0001f1e6-\U0001f1ff"
+
+
+_WITHOUT_SPACES = re.compile(f"[{_HAN}{_OTHERS_WITHOUT_SPACES}]")
+
+
+def is_written_without_spaces(character: str) -> bool:
+    """Whether a character is of a script that has no spaces between words."""
+    return _WITHOUT_SPACES.match(character) is not None
 
 
 class Piece(NamedTuple):

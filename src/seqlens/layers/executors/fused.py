@@ -4,6 +4,9 @@ They know no lengths that end early, no randomness inside and no state in anothe
 where all sequences of a batch are equally long. (Given packed sequences, on a CPU they lose their speed.)
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -37,16 +40,39 @@ def run_fused(
     rest = (cell.bias is not None, 1, 0.0, torch.is_grad_enabled(), False, False)
     # A learned state is one row for all sequences, and kernels read rows.
     hidden, *memory = (state[name][None].contiguous() for name in cell.state_names)
-    match cell:
-        case LSTMCell():
-            outputs, *ends = torch._VF.lstm(inputs, (hidden, *memory), weights, *rest)
-        case GRUCell():
-            outputs, *ends = torch._VF.gru(inputs, hidden, [_turned(weight) for weight in weights], *rest)
-        case RNNCell(activation="relu"):
-            outputs, *ends = torch._VF.rnn_relu(inputs, hidden, weights, *rest)
-        case _:
-            outputs, *ends = torch._VF.rnn_tanh(inputs, hidden, weights, *rest)
+    with exact_products(packed.device.type):
+        match cell:
+            case LSTMCell():
+                outputs, *ends = torch._VF.lstm(inputs, (hidden, *memory), weights, *rest)
+            case GRUCell():
+                outputs, *ends = torch._VF.gru(inputs, hidden, [_turned(weight) for weight in weights], *rest)
+            case RNNCell(activation="relu"):
+                outputs, *ends = torch._VF.rnn_relu(inputs, hidden, weights, *rest)
+            case _:
+                outputs, *ends = torch._VF.rnn_tanh(inputs, hidden, weights, *rest)
     return outputs.flatten(0, 1), {name: end[0] for name, end in zip(cell.state_names, ends, strict=True)}
+
+
+@contextmanager
+def exact_products(device_type: str) -> Iterator[None]:
+    """Keeps cuDNN from rounding float32 to TF32, where torch's other products do not either.
+
+    It would by default, and then a sequence had other outputs alone than in a batch of several lengths, which the
+    generic executor runs.
+    """
+    if device_type != "cuda" or torch.get_float32_matmul_precision() != "highest":
+        yield
+        return
+    cudnn = torch.backends.cudnn
+    # The flag of recurrent layers alone came after torch 2.8.
+    own = hasattr(cudnn.rnn, "fp32_precision")
+    place, name, exact = (cudnn.rnn, "fp32_precision", "ieee") if own else (cudnn, "allow_tf32", False)
+    before = getattr(place, name)
+    setattr(place, name, exact)
+    try:
+        yield
+    finally:
+        setattr(place, name, before)
 
 
 def _turned(rows: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, final
 
@@ -122,7 +123,7 @@ class MarkTask:
     def loss(self, model: nn.Module, batch: MarkBatch) -> LossSum:
         lengths = batch.bases.lengths
         scores = model(batch.bases.ids, lengths, batch.log_odds).scores
-        total = _CHAIN.to(scores.device).loss(scores.float(), batch.signals, batch.states, lengths).sum()
+        total = _chain(scores.device).loss(scores.float(), batch.signals, batch.states, lengths).sum()
         count = int(lengths.sum())
         return LossSum(total, count, {"nll": float(total.detach())})
 
@@ -135,8 +136,8 @@ class MarkTask:
             rows, batch = self._chain_batch(data.records, scores, indices, [data.states(int(i)) for i in indices])
             lengths = batch.bases.lengths
             with torch.no_grad():
-                loss += float(_CHAIN.loss(rows, batch.signals, batch.states, lengths).sum())
-            path = _CHAIN.decode(
+                loss += float(_chain(rows.device).loss(rows, batch.signals, batch.states, lengths).sum())
+            path = _chain(rows.device).decode(
                 rows, batch.signals, lengths, coding_weight=self._weight(self.config.decoding), confidence=False
             )
             for row, index in enumerate(indices):
@@ -184,7 +185,7 @@ class MarkTask:
         found: list[Marking | None] = [None] * len(given)
         for indices in length_batches(np.array([len(one) for one in scores]), _STEPS_A_BATCH):
             rows, batch = self._chain_batch(given, scores, indices, [])
-            path = _CHAIN.decode(
+            path = _chain(rows.device).decode(
                 rows, batch.signals, batch.bases.lengths, coding_weight=weight, confidence=asked["confidence"]
             )
             for row, index in enumerate(indices):
@@ -255,5 +256,7 @@ class MarkTask:
         return rows, batch
 
 
-# It has no weights and keeps nothing, so there is one.
-_CHAIN = GeneChain()
+@cache
+def _chain(device: torch.device) -> GeneChain:
+    """It has no weights and keeps nothing, so there is one on each device."""
+    return GeneChain().to(device)

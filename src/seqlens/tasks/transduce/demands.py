@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from seqlens.data.codecs.segmentation import is_written_without_spaces
 from seqlens.data.copying import number_target
 from seqlens.data.text import UNKNOWN_ID, TextCodec, UnknownPiece
 from seqlens.decoding import symbols_needed
@@ -15,7 +16,8 @@ class Demand:
 
     The answer's text begins with `codec.normalise(prefix)` less the white space at its end, letter for letter. It
     may go on with the same word: a prefix `Two do` may become `Two dogs`. Each phrase stands in it as the codec
-    writes it between words; here too a longer word may begin with its end.
+    writes it between words, or where it has no such word, or none in this script, as it writes it joined to what stands
+    beside it (`,` after a word); here too a longer word may begin with its end.
     """
 
     prefix: str = ""
@@ -47,17 +49,45 @@ def encode_demand(
         if not phrase.strip():
             raise RequestError(f"Input {number} has an empty phrase among its constraints; leave it out.")
     return EncodedDemand(
-        _encode(codec, demand.prefix, unknown, f"The prefix of input {number}"),
-        tuple(_encode(codec, phrase.strip(), unknown, f"A phrase of input {number}") for phrase in demand.phrases),
+        _encode(codec, demand.prefix, unknown, f"The prefix of input {number}", is_inside=False),
+        tuple(
+            _encode(codec, phrase.strip(), unknown, f"A phrase of input {number}", is_inside=True)
+            for phrase in demand.phrases
+        ),
     )
 
 
-def _encode(codec: TextCodec, text: str, unknown: Sequence[UnknownPiece], name: str) -> tuple[int, ...]:
+def _encode(
+    codec: TextCodec, text: str, unknown: Sequence[UnknownPiece], name: str, *, is_inside: bool
+) -> tuple[int, ...]:
     # White space at the end would be a token of its own, and the next word would bring its space besides.
     text = codec.normalise(text).rstrip()
-    ids = number_target(codec, text, codec.encode(text), unknown)
-    if UNKNOWN_ID in ids:
-        known = {piece.text for piece in unknown}
-        lacking = next((piece.text for piece in codec.unknown_pieces(text) if piece.text not in known), "")
-        raise RequestError(f"{name}, '{text}', has '{lacking}', which the target vocabulary does not have.")
-    return tuple(ids)
+    for before, after in _neighbours(text, is_inside=is_inside):
+        ids = _ids_between(codec, before, text, after, unknown)
+        if UNKNOWN_ID not in ids:
+            return ids
+    known = {piece.text for piece in unknown}
+    lacking = next((piece.text for piece in codec.unknown_pieces(text) if piece.text not in known), "")
+    raise RequestError(f"{name}, '{text}', has '{lacking}', which the target vocabulary does not have.")
+
+
+def _neighbours(text: str, *, is_inside: bool) -> list[tuple[str, str]]:
+    """What may be joined to a text on its left and right, the likeliest first."""
+    apart, word = ("", ""), "x"
+    if not is_inside or not text:
+        return [apart, ("", word)]
+    # Beside its like it could become one piece with it.
+    other = "." if text[0].isalnum() else word
+    first = [(other, ""), apart] if is_written_without_spaces(text[0]) else [apart, (other, "")]
+    return [*first, ("", word), (other, word)]
+
+
+def _ids_between(
+    codec: TextCodec, before: str, text: str, after: str, unknown: Sequence[UnknownPiece]
+) -> tuple[int, ...]:
+    """The ids of a text that stands between two others without a space."""
+    whole = before + text + after
+    ids = number_target(codec, whole, codec.encode(whole), unknown)
+    start, end = len(before), len(before) + len(text)
+    spans = codec.spans(whole)
+    return tuple(id for id, span in zip(ids, spans, strict=True) if span[0] < end and (span[1] > start or not before))

@@ -52,7 +52,7 @@ class Search:
     def __init__(self, members: Sequence[Member], decoding: DecodingConfig, *, align: bool = True) -> None:
         """Makes a search; without `align` answers have no alignment.
 
-        Members that read other ids than the first take no part in the alignment.
+        Members that read other ids of an input than the first take no part in its alignment.
 
         Raises:
             RequestError: answers are to be longer than the positions of a member reach.
@@ -67,13 +67,21 @@ class Search:
         self._steppers = [
             build_stepper(member.model, choose_precision(decoding.precision, member.device)) for member in members
         ]
-        first = members[0]
-        aligned = [align and (member is first or member.encoded == first.encoded) for member in members]
-        copying = any(member.model.pointer is not None for member in members)
-        self._steps = [
-            _step_of(member, stepper, align=own_align, copying=copying)
-            for member, stepper, own_align in zip(members, self._steppers, aligned, strict=True)
-        ]
+        self._align = align
+        self._copying = any(member.model.pointer is not None for member in members)
+
+    def aligned_alike(self, numbers: Sequence[int]) -> list[list[int]]:
+        """Parts the inputs of these numbers by the members that can be aligned with the first."""
+        if not self._align or len(self._members) == 1:
+            return [list(numbers)]
+        parts: dict[tuple[bool, ...], list[int]] = {}
+        for number in numbers:
+            parts.setdefault(self._reads_alike(number), []).append(number)
+        return list(parts.values())
+
+    def _reads_alike(self, number: int) -> tuple[bool, ...]:
+        first = self._members[0].encoded[number]
+        return tuple(member.encoded[number] == first for member in self._members)
 
     def batch(
         self,
@@ -81,7 +89,7 @@ class Search:
         demands: Sequence[EncodedDemand] | None = None,
         streams: Sequence[int] | None = None,
     ) -> list[list[Hypothesis]]:
-        """Hypotheses for the inputs of these numbers, best first.
+        """Hypotheses for the inputs of these numbers, which are `aligned_alike`, best first.
 
         `demands` and `streams` (of random numbers) are theirs, where there are any.
         """
@@ -104,9 +112,15 @@ class Search:
                 self._start(member, stepper, numbers)
                 for member, stepper in zip(self._members, self._steppers, strict=True)
             ]
+            steps = [
+                _step_of(member, stepper, align=self._align and alike, copying=self._copying)
+                for member, stepper, alike in zip(
+                    self._members, self._steppers, self._reads_alike(numbers[0]), strict=True
+                )
+            ]
             if len(states) == 1:
-                return decode(self._steps[0], states[0], self._decoding, request)
-            return decode(average(self._steps), EnsembleState(tuple(states)), self._decoding, request)
+                return decode(steps[0], states[0], self._decoding, request)
+            return decode(average(steps), EnsembleState(tuple(states)), self._decoding, request)
 
     def check(self, number: int, demand: EncodedDemand) -> None:
         """Raises a RequestError where no answer to the input of this number is long enough for what it must hold."""

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Int
 
 from seqlens.config.files import read_json, write_json
-from seqlens.data.batch import PairBatch, Sequences
+from seqlens.data.batch import PairBatch
+from seqlens.data.codecs.marks import readable_marks
 from seqlens.data.copying import number_source, number_target
 from seqlens.data.examples import Pair
 from seqlens.data.text import END_ID, UNKNOWN_ID, TextCodec, UnknownPiece, fit_codec, load_codec
@@ -23,6 +24,7 @@ from seqlens.tasks.transduce.answer import Alignment, Translation
 from seqlens.tasks.transduce.config import SeparateCodecs, SharedCodec, TransduceConfig
 from seqlens.tasks.transduce.demands import Demand, EncodedDemand, encode_demand
 from seqlens.tasks.transduce.pair_loss import pair_loss, shift_right
+from seqlens.tasks.transduce.positions import cut, cut_source, shortened_context
 from seqlens.tasks.transduce.search import Member, Search
 from seqlens.tasks.transduce.streams import draw_streams
 
@@ -139,8 +141,8 @@ class TransduceTask:
 
     def fit_positions(self, model: Transducer, batch: PairBatch) -> PairBatch:
         """The batch cut where the model's learned positions end; the same batch where they do not matter."""
-        source = _cut(batch.source, model.max_source_length)
-        target = None if batch.target is None else _cut(batch.target, model.max_target_length)
+        source = cut_source(batch.source, model.max_source_length, self.source_codec)
+        target = None if batch.target is None else cut(batch.target, model.max_target_length)
         if self.copies and target is not None and source is not batch.source:
             # A word that was cut off the source cannot be copied.
             lost = (target.ids[:, :, None] == source.ids[:, None]).any(2).logical_not_()
@@ -162,12 +164,24 @@ class TransduceTask:
             return ()
         return number_source(self.source_codec, source, self.source_codec.encode(source))[1]
 
+    def words_to_copy(self, source: str, ids: Sequence[int]) -> tuple[UnknownPiece, ...]:
+        """Those of `unknown_words` that are among the ids read of a source; in place of others nothing."""
+        there = set(ids)
+        words = enumerate(self.unknown_words(source), self.source_codec.size)
+        # A word that was cut off cannot be copied.
+        return tuple(word if id in there else UnknownPiece("") for id, word in words)
+
     def encode_sources(self, model: Transducer, texts: Sequence[str]) -> tuple[list[list[int]], list[bool]]:
-        """Ids of every text with its `<end>`, cut where learned positions end, and which were cut."""
+        """Ids of every text with its `<end>`, cut where learned positions end, and which were cut.
+
+        Context that does not fit is left out, the farthest sentence first, and is no cut.
+        """
         encoded = [[*ids, END_ID] for ids in self.source_codec.encode_batch(list(texts))]
         if self.copies:
             encoded = [number_source(self.source_codec, text, ids)[0] for text, ids in zip(texts, encoded, strict=True)]
         limit = model.max_source_length
+        if limit is not None:
+            encoded = [shortened_context(ids, limit, self.source_codec) for ids in encoded]
         truncated = [limit is not None and len(ids) > limit for ids in encoded]
         cut = [[*ids[: limit - 1], END_ID] if too_long and limit else ids for ids, too_long in zip(encoded, truncated)]
         return cut, truncated
@@ -199,7 +213,9 @@ class TransduceTask:
         """
         tasks = [self, *(task for task, _ in others)]
         models = [model, *(other for _, other in others)]
-        read = [task.encode_sources(own, texts) for task, own in zip(tasks, models, strict=True)]
+        # Together with one that reads them, a model without tags or context reads the text alone.
+        seen_by = [readable_marks(texts, task.source_codec.tags) if others else texts for task in tasks]
+        read = [task.encode_sources(own, seen) for task, own, seen in zip(tasks, models, seen_by, strict=True)]
         members = [
             Member(own, encoded, [task.output_limit.of_length(len(ids)) for ids in encoded])
             for task, own, (encoded, _) in zip(tasks, models, read, strict=True)
@@ -207,16 +223,14 @@ class TransduceTask:
         decoding = decoding or self.config.decoding
         search = Search(members, decoding, align=align)
         copying = next((task for task in tasks if task.copies), self)
-        source_ids = read[tasks.index(copying)][0]
+        source_ids, copied_texts = read[tasks.index(copying)][0], seen_by[tasks.index(copying)]
         encoded = read[0][0]
         answers: list[Translation] = [Translation("", 0.0, 0.0) for _ in texts]
-        plan = _plan(texts, encoded, batch_size)
+        plan = [part for numbers in _plan(texts, encoded, batch_size) for part in search.aligned_alike(numbers)]
         wanted: dict[int, EncodedDemand] = {}
         if demands is not None:
             for number in sorted(number for numbers in plan for number in numbers):
-                # A word that was cut off the source cannot be copied.
-                there = max(source_ids[number]) + 1 - copying.source_codec.size
-                unknown = copying.unknown_words(texts[number])[: max(0, there)]
+                unknown = copying.words_to_copy(copied_texts[number], source_ids[number])
                 wanted[number] = encode_demand(self.target_codec, demands[number], unknown, number=number + 1)
                 search.check(number, wanted[number])
         if streams is None and decoding.method == "sample":
@@ -228,7 +242,7 @@ class TransduceTask:
                 None if streams is None else [streams[number] for number in numbers],
             )
             for number, hypotheses in zip(numbers, found, strict=True):
-                unknown = copying.unknown_words(texts[number])
+                unknown = copying.unknown_words(copied_texts[number])
                 truncated = any(cut[number] for _, cut in read)
                 answers[number] = self._answer(encoded[number], hypotheses, truncated, unknown)
         return answers
@@ -270,9 +284,3 @@ def _plan(texts: Sequence[str], encoded: Sequence[Sequence[int]], batch_size: in
     asked = [number for number, text in enumerate(texts) if text.strip()]
     asked.sort(key=lambda number: -len(encoded[number]))
     return [asked[first : first + batch_size] for first in range(0, len(asked), batch_size)]
-
-
-def _cut(sequences: Sequences, limit: int | None) -> Sequences:
-    if limit is None or sequences.ids.shape[1] <= limit:
-        return sequences
-    return Sequences(sequences.ids[:, :limit], sequences.lengths.clamp(max=limit))

@@ -26,7 +26,7 @@ from seqlens.tasks.mark.dataset import MarkDataset
 from seqlens.tasks.mark.grammar import GeneGrammar
 from seqlens.tasks.mark.measures import marking_measures
 from seqlens.tasks.mark.states import EDGES, PREDECESSORS, genes_of, paint, turned
-from seqlens.tasks.mark.task import MarkTask
+from seqlens.tasks.mark.task import MarkTask, _chain
 from seqlens.tasks.mark.windows import plan_windows, score_windows
 from seqlens.tasks.mark.words import count_words, word_log_odds
 
@@ -275,3 +275,11 @@ def test_short_sequences_have_an_answer(sequence: str) -> None:
 def test_a_fitted_task_is_saved(tmp_path: Path) -> None:
     TASK.save(tmp_path)
     assert MarkTask.load(CONFIG, tmp_path) == MarkTask(CONFIG, TASK.grammar)
+
+
+def test_each_device_has_a_chain_of_its_own() -> None:
+    elsewhere = torch.device("meta")
+    assert _chain(elsewhere).kinds.device == elsewhere
+    here = torch.device("cpu")
+    assert _chain(here).kinds.device == here
+    assert _chain(here) is _chain(here)
