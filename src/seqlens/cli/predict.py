@@ -91,10 +91,10 @@ def predict(
     workers: WorkersOption = 1,
     device: DeviceOption = "auto",
 ) -> None:
-    """Answer inputs: one line for each, in their order; an empty line gets an empty answer.
+    """Answer inputs: one line for each, in their order; an empty line gets an empty translation.
 
     With neither texts nor a file, lines are read from stdin; on a terminal they are typed in and answered one by one.
-    DNA is read as FASTA, or a sequence a line, and answered some millions of bases at a time.
+    DNA is read as FASTA, or a sequence a line (blank lines are none), and answered some millions of bases at a time.
     """
     from seqlens.cli.decoding import decoding_changes, read_reranker, refuse_options
     from seqlens.cli.lines import answer_line, output_to

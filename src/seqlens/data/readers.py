@@ -10,6 +10,7 @@ instead, and reading goes on as well as it can: bad bytes become U+FFFD, a recor
 passed over.
 """
 
+import csv
 import gzip
 import json
 import zipfile
@@ -77,6 +78,16 @@ def read_lines(
             place = Place(_shown(path, member), number)
             _report(ReadFault("invalid-utf8", place, _undecodable(place, raw, error)), on_fault)
             yield number, raw.decode("utf-8", errors="replace")
+
+
+def read_row(reader: Iterator[list[str]]) -> list[str] | None:
+    """The next row of a `csv.reader`, whose fields may be of any length; None at the end."""
+    # The limit is that of the whole process, so it is what it was as soon as the row is read.
+    before = csv.field_size_limit(2**31 - 1)
+    try:
+        return next(reader, None)
+    finally:
+        csv.field_size_limit(before)
 
 
 def read_paired_text(source_path: Path, target_path: Path, *, on_fault: FaultHandler | None = None) -> Iterator[Pair]:
@@ -221,6 +232,15 @@ def _raw_lines(path: Path, member: str | None, on_fault: FaultHandler | None) ->
         _report(ReadFault("unreadable-file", place, describe_damage(path, error, number)), on_fault)
     except OSError as error:
         raise RequestError(f"Cannot read {path} after line {number}: {_reason(path, error)}.") from error
+
+
+@contextmanager
+def telling_damage(path: Path) -> Iterator[None]:
+    """Turns what is raised where a compressed file is damaged into a RequestError."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise RequestError(describe_damage(path, error, 0)) from error
 
 
 def describe_damage(path: Path, error: Exception, num_lines: int) -> str:

@@ -46,6 +46,12 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         check_task_fits(self.data, self.task.kind)
+        if self.batches.subword_dropout_p and not self.learns_from_pairs:
+            raise ValueError(
+                f"'batches.subword_dropout_p' is for the task 'transduce', but the task is '{self.task.kind}'"
+            )
+        if self.batches.max_length is not None and self.task.kind == "mark":
+            raise ValueError("'batches.max_length' is not for the task 'mark', whose 'crop_length' is its own limit")
 
     @property
     def learns_from_pairs(self) -> bool:

@@ -22,6 +22,7 @@ from seqlens.workflows.open_data import check_split
 from seqlens.workflows.preparation import Announce
 from seqlens.workflows.recipe_config import resolve_recipe
 from seqlens.workflows.recipes import find_recipe
+from seqlens.workflows.series import check_settings
 from seqlens.workflows.train import RECIPE_FILE, train
 
 
@@ -43,7 +44,7 @@ def compare(
     Args:
         names: two or more run folders, recipes' names or files.
         out: where recipes are trained, each in a folder of its name, `runs/compare` by default; a training found there
-            is resumed, which for one that has ended changes nothing.
+            is resumed, which for one that has ended changes nothing, and refused where its settings were others.
         split: the split of the runs' own data; `data`: other data, as for `evaluate`.
         tag: put before each input of other data, for those runs that were trained with this tag.
         by: sort the sentences into buckets and compare in each: by source `length`, by the training count of the
@@ -59,6 +60,7 @@ def compare(
     """
     announce = announce or (lambda text: None)
     _check_names(names)
+    _check_folders([name for name in names if not _is_run(name)])
     runs = [name for name in names if _is_run(name)]
     if overrides and runs:
         raise RequestError(f"{runs[0]} is trained already, so its settings cannot be changed; leave --set for recipes.")
@@ -152,6 +154,8 @@ def _train(
     recipe = find_recipe(name)
     folder = out / recipe.name
     there = (folder / RECIPE_FILE).is_file()
+    if there:
+        check_settings(folder, resolve_recipe(name, overrides)[1])
     announce(f"{'Going on with' if there else 'Training'} {recipe.name} in {folder}.")
     run = train(
         name, out=folder, overrides=overrides, resume=there, observer=observer, announce=announce, device=device
@@ -159,6 +163,19 @@ def _train(
     if run.result.stop_reason == "interrupted":
         raise KeyboardInterrupt  # half a comparison is none; the same call goes on with this training
     return run.predictor
+
+
+def _check_folders(recipes: Sequence[str | Path]) -> None:
+    """Refuses recipes that would be trained in one folder."""
+    places: dict[str, str | Path] = {}
+    for recipe in recipes:
+        own = find_recipe(recipe).name
+        if own in places:
+            raise RequestError(
+                f"{places[own]} and {recipe} would both be trained in a folder '{own}', expected recipes of different "
+                "names."
+            )
+        places[own] = recipe
 
 
 def _check_same_data(evaluations: Mapping[str, Evaluation]) -> None:

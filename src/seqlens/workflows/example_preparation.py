@@ -16,7 +16,7 @@ from seqlens.tasks.dataset import Dataset, Sampler
 from seqlens.tasks.example_task import ExampleTask
 from seqlens.training.group import ALONE, Group
 from seqlens.training.run_config import RunConfig
-from seqlens.workflows.open_data import open_recipe_examples
+from seqlens.workflows.open_data import open_recipe_examples, without_test
 from seqlens.workflows.training_batches import TrainingBatches
 
 Announce = Callable[[str], None]
@@ -59,6 +59,7 @@ class PreparedExamples:
         return (
             f"{self.corpus.name}: {len(self.train):,} training {several} in {self.batches_per_epoch:,} batches an "
             f"epoch, padding waste {self.sampler.padding_waste(0):.1%}.{left_out}"
+            f"{without_test(self.corpus.splits, several)}"
         )
 
     @property

@@ -1,5 +1,6 @@
 """The data of a recipe, opened: all of them, or the part of train that it asks for."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,3 +38,10 @@ def check_split(config: RunConfig, split: str) -> None:
     corpus = open_recipe_data(config, base=Path())
     if split not in corpus.splits:
         next(iter(corpus.read(split)), None)  # which refuses it, and names the nearest
+
+
+def without_test(splits: Sequence[str], noun: str) -> str:
+    """What somebody should know before an hour of training, not after it: that there is no test split."""
+    if any(split.startswith("test") for split in splits):
+        return ""
+    return f" There is no test split: score it with `seqlens evaluate --data` on {noun} that it was not trained on."

@@ -29,6 +29,7 @@ from seqlens.workflows.initial import (
     put_stored_weights,
     read_initial,
 )
+from seqlens.workflows.open_data import without_test
 from seqlens.workflows.preparation import Announce, Prepared, prepare
 from seqlens.workflows.processes import check_processes, training_group
 from seqlens.workflows.recipe_config import resolve_recipe
@@ -261,12 +262,6 @@ def _summary(prepared: Prepared) -> str:
     return (
         f"{prepared.corpus.name} {prepared.corpus.source_name} to {prepared.corpus.target_name}: "
         f"{len(prepared.train):,} training pairs in {prepared.batches_per_epoch:,} batches an epoch, "
-        f"padding waste {waste:.1%}.{left_out}{_without_test(prepared.corpus.splits)}"
+        f"padding waste {waste:.1%}.{left_out}"
+        f"{without_test(prepared.corpus.splits, 'pairs')}"
     )
-
-
-def _without_test(splits: Sequence[str]) -> str:
-    """What somebody should know before an hour of training, not after it."""
-    if any(split.startswith("test") for split in splits):
-        return ""
-    return " There is no test split: score it with `seqlens evaluate --data` on pairs that it was not trained on."

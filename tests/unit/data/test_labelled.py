@@ -307,3 +307,40 @@ def test_sst_is_what_its_card_says_and_is_split_as_published() -> None:
     assert (len(texts["validation"]), len(texts["test"])) == (872, 1821)
     assert 6850 <= len(texts["train"]) <= 6920, "the published ones, but for those that stand in another split, too"
     assert not {*texts["validation"], *texts["test"]} & set(texts["train"])
+
+
+def test_a_label_ends_at_a_tab_too(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("pos\tgreat movie here\n__label__neg bad\tmovie\n", encoding="utf-8")
+    assert read(tmp_path / "a.txt") == [("great movie here", "pos"), ("bad\tmovie", "neg")]
+
+
+def test_beside_a_training_file_a_folder_of_texts_is_no_class(tmp_path: Path) -> None:
+    for split in ("train", "dev", "test"):
+        (tmp_path / f"{split}.tsv").write_text(f"{split} a\tpos\n{split} b\tneg\n")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "note.txt").write_text("a note\n")
+    assert corpus_texts(tmp_path, "train", path=".") == [("train a", "pos"), ("train b", "neg")]
+    assert corpus_texts(tmp_path, "validation", path=".") == [("dev a", "pos"), ("dev b", "neg")]
+
+
+def test_what_counts_as_equal_is_dropped_from_train(tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_text("Great film!\tpos\nBad film.\tneg\nfine\tpos\n")
+    (tmp_path / "dev.tsv").write_text("great film!\tpos\n")
+    (tmp_path / "test.tsv").write_text("bad  film.\tneg\n")
+    assert corpus_texts(tmp_path, "train", path=".", drop_held_out=True) == [("fine", "pos")]
+
+
+def test_a_damaged_archive_is_told_of_and_a_long_field_is_read(tmp_path: Path) -> None:
+    (tmp_path / "mine" / "pos").mkdir(parents=True)
+    whole = gzip.compress(os.urandom(4000))
+    (tmp_path / "mine" / "pos" / "a.txt.gz").write_bytes(whole[:2000])
+    with pytest.raises(RequestError, match=r"a.txt.gz ends too early: the compressed file was cut short"):
+        read(tmp_path / "mine")
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "reviews.pos.gz").write_bytes(whole[:2000])
+    with pytest.raises(RequestError, match=r"reviews.pos.gz ends too early|reviews.pos.gz line 1 is not UTF-8"):
+        corpus_texts(tmp_path, "train", path="files", format="class_files")
+    limit = csv.field_size_limit()
+    (tmp_path / "long.csv").write_text(f'"{"a word " * 30000}",pos\n')
+    assert [len(text) for text, _ in read(tmp_path / "long.csv")] == [210000]
+    assert csv.field_size_limit() == limit

@@ -269,3 +269,20 @@ def test_what_cannot_be_learned_or_asked_is_said() -> None:
     task = TagTask.fit(TagConfig(), lambda: people("train"))
     with pytest.raises(RequestError, match="There is no setting 'explain' of predict"):
         task.read_settings({"explain": True})
+
+
+def test_validation_misses_entities_whose_label_training_has_not() -> None:
+    known = of_words(["Ann", "sings"], [(0, 1, "A")])
+    task = TagTask.fit(CONFIGS["bioes, crf"], lambda: [known])
+    model = task.build_model().eval()
+    unknown = of_words(["Ann", "sings"], [(0, 1, "A"), (1, 2, "B")])
+    data = task.encode([unknown], training=False, seed=0)
+    with torch.no_grad():
+        model.crf.start.zero_()
+        model.output.bias.zero_()
+        model.output.weight.zero_()
+        model.crf.transitions.masked_fill_(torch.isfinite(model.crf.transitions), 0.0)
+    found = task.validate(model, data, "cpu")
+    expected = task.statistics([unknown], task.predict(model, [task.input_of(unknown)]))
+    assert found["f1"] == pytest.approx(expected["f1"].value())
+    assert found["recall"] <= 0.5

@@ -13,6 +13,7 @@ from seqlens.data.readers import read_lines
 from seqlens.errors import RequestError, did_you_mean
 
 _COLUMNS = 9
+_PROTEINS = ("protein", "polypeptide")
 
 
 class _Line(NamedTuple):
@@ -32,6 +33,7 @@ class _Transcript:
     place: Place
     sequence: str
     strand: Strand
+    both_strands: bool = False
     stretches: list[tuple[Interval, int, Place]] = field(default_factory=list)
 
     @property
@@ -42,11 +44,14 @@ class _Transcript:
 @final
 @dataclass(slots=True)
 class Annotation:
-    """The transcripts of a GFF3 file and, where it has them after `##FASTA`, the sequences."""
+    """The CDS lines of a GFF3 file, what it says of their parents and, where it has them, the sequences."""
 
     file: str
-    transcripts: dict[str, _Transcript] = field(default_factory=dict)
     parents: dict[str, str] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
+    pseudo: set[str] = field(default_factory=set)
+    circular: set[str] = field(default_factory=set)
+    coding: list[_Line] = field(default_factory=list)
     records: list[DnaRecord] = field(default_factory=list)
 
     def add_to(self, records: Iterable[DnaRecord], sequences: str) -> Iterator[DnaRecord]:
@@ -60,14 +65,17 @@ class Annotation:
         for record in records:
             seen.append(record.name)
             own = genes.pop(record.name, [])
+            num_bases = len(record.sequence)
+            furthest = 2 * num_bases if record.name in self.circular else num_bases
             for gene, places in own:
                 for (_, end), place in zip(gene.exons, places, strict=True):
-                    if end > len(record.sequence):
+                    if end > furthest:
                         raise RequestError(
                             f"{place}: the CDS ends at base {end:,}, outside '{record.name}', which has "
-                            f"{len(record.sequence):,} bases in {sequences}."
+                            f"{num_bases:,} bases in {sequences}."
                         )
-            ordered = tuple(sorted((gene for gene, _ in own), key=lambda gene: (gene.start, gene.end)))
+            placed = (part for gene, _ in own for part in _within(gene, num_bases))
+            ordered = tuple(sorted(placed, key=lambda gene: (gene.start, gene.end)))
             yield DnaRecord(record.name, record.sequence, ordered, record.place)
         for name, left in genes.items():
             shown = ", ".join(f"'{one}'" for one in seen[:8]) + (", …" if len(seen) > 8 else "")
@@ -78,8 +86,10 @@ class Annotation:
     def _genes(self) -> dict[str, list[tuple[Gene, list[Place]]]]:
         """By sequence: of each gene the transcript with most coding bases, the first of equals."""
         best: dict[str, tuple[str, _Transcript]] = {}
-        for name, transcript in self.transcripts.items():
+        for name, transcript in self._transcripts().items():
             gene = self.parents.get(name, name)
+            if transcript.both_strands or self.pseudo & {name, gene}:
+                continue
             if gene not in best or transcript.num_coding > best[gene][1].num_coding:
                 best[gene] = (name, transcript)
         found: dict[str, list[tuple[Gene, list[Place]]]] = {}
@@ -91,11 +101,43 @@ class Annotation:
             found.setdefault(transcript.sequence, []).append((gene_of, [place for _, _, place in ordered]))
         return found
 
+    def _transcripts(self) -> dict[str, _Transcript]:
+        """The transcripts that the CDS lines name; known only when all lines are read, as parents may come last."""
+        found: dict[str, _Transcript] = {}
+        for line in self.coding:
+            first, *others = line.attributes.get("Parent", "").split(",")
+            names = [first or line.attributes.get("ID", "") or f"CDS at {line.place}"]
+            # An exon may be shared by transcripts; a parent may also be no transcript (a protein, as in TAIR).
+            names += [name for name in others if self.kinds.get(name, _PROTEINS[0]) not in _PROTEINS]
+            for name in names:
+                _extend(found, name, line)
+        return found
+
+
+def _within(gene: Gene, num_bases: int) -> list[Gene]:
+    """The gene; two, which are parts of one, where it goes over the origin of a circular sequence."""
+    before: list[Interval] = []
+    after: list[Interval] = []
+    for start, end in gene.exons:
+        if start < num_bases:
+            before.append((start, min(end, num_bases)))
+        if end > num_bases:
+            after.append((max(start - num_bases, 0), end - num_bases))
+    if not after:
+        return [gene]
+    parts, phase = [], gene.phase
+    for exons in (before, after) if gene.strand == "+" else (after, before):
+        if exons:
+            parts.append(Gene(gene.strand, tuple(exons), phase, gene.name))
+            phase = (phase - sum(end - start for start, end in exons)) % 3
+    return parts
+
 
 def read_annotation(path: Path) -> Annotation:
     """Reads the coding transcripts of a GFF3 file, gzipped or not.
 
-    CDS lines are joined by their `Parent`, or else their `ID`; of a gene's transcripts the longest counts.
+    CDS lines are joined by their `Parent`, or else their `ID`; of a gene's transcripts the longest counts. Pseudogenes
+    and trans-spliced genes that lie on both strands are left out, as of a GenBank file.
 
     Raises:
         RequestError: as `read_lines`; a line with other than nine columns, positions that are none, a CDS without
@@ -140,22 +182,39 @@ def _parse_line(line: str, place: Place) -> _Line:
 
 
 def _add(annotation: Annotation, line: _Line) -> None:
-    parents = line.attributes.get("Parent", "").split(",")
+    name = line.attributes.get("ID", "")
+    if line.attributes.get("Is_circular", "").lower() == "true":
+        annotation.circular.add(line.sequence)
+    is_pseudo = line.attributes.get("pseudo", "").lower() == "true" or "pseudogene" in line.attributes
     if line.kind != "CDS":
-        if "ID" in line.attributes and parents[0]:
-            annotation.parents[line.attributes["ID"]] = parents[0]
+        if name:
+            annotation.kinds[name] = line.kind
+            if parent := line.attributes.get("Parent", "").split(",")[0]:
+                annotation.parents[name] = parent
+            if is_pseudo or line.kind == "pseudogene":
+                annotation.pseudo.add(name)
         return
     if line.strand not in ("+", "-"):
         raise RequestError(f"{line.place} is a CDS with strand '{line.strand}', expected '+' or '-'.")
     if line.phase not in ("0", "1", "2"):
         raise RequestError(f"{line.place} is a CDS with phase '{line.phase}', expected 0, 1 or 2.")
-    # A parent that is no transcript (a protein, as in TAIR) comes after the transcript.
-    name = parents[0] or line.attributes.get("ID", "") or f"CDS at {line.place}"
+    if not is_pseudo:
+        annotation.coding.append(line)
+
+
+def _extend(transcripts: dict[str, _Transcript], name: str, line: _Line) -> None:
     strand: Strand = "+" if line.strand == "+" else "-"
-    transcript = annotation.transcripts.setdefault(name, _Transcript(line.place, line.sequence, strand))
-    if (transcript.sequence, transcript.strand) != (line.sequence, strand):
+    transcript = transcripts.setdefault(name, _Transcript(line.place, line.sequence, strand))
+    if transcript.sequence != line.sequence:
         raise RequestError(
-            f"{line.place} gives '{name}' a CDS on '{line.sequence}' {strand}, but {transcript.place} has it on "
-            f"'{transcript.sequence}' {transcript.strand}, expected one strand of one sequence."
+            f"{line.place} gives '{name}' a CDS on '{line.sequence}', but {transcript.place} has it on "
+            f"'{transcript.sequence}', expected one sequence."
         )
+    if transcript.strand != strand:
+        if line.attributes.get("exception", "").replace("_", "-") != "trans-splicing":
+            raise RequestError(
+                f"{line.place} gives '{name}' a CDS on strand {strand}, but {transcript.place} has it on "
+                f"{transcript.strand}, expected one strand; 'exception=trans-splicing' says that it lies on both."
+            )
+        transcript.both_strands = True
     transcript.stretches.append(((line.start - 1, line.end), int(line.phase), line.place))

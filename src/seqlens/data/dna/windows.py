@@ -9,7 +9,7 @@ from seqlens.data.dna.fasta import read_fasta
 from seqlens.data.dna.letters import clean_letters
 from seqlens.data.examples import Place
 from seqlens.data.labelled.records import LabelledText
-from seqlens.data.readers import read_lines
+from seqlens.data.readers import read_lines, read_row
 from seqlens.errors import RequestError, did_you_mean
 
 Column = int | str
@@ -40,7 +40,7 @@ def read_windows(path: Path, *, sequence_column: Column, label_column: Column) -
     number = 0
     for number, line in read_lines(path):
         place = Place(str(path), number)
-        row = [field.strip() for field in next(csv.reader([line], delimiter=separator), [])]
+        row = [field.strip() for field in read_row(csv.reader([line], delimiter=separator)) or []]
         if columns is None:
             columns = _place_of(sequence_column, row, place), _place_of(label_column, row, place)
             if isinstance(sequence_column, str) or isinstance(label_column, str):

@@ -39,8 +39,8 @@ class LabelledData:
     """Texts with a label each.
 
     `path` is a name of the catalogue, a file, or a folder with `train`, `validation` (or `dev`, `valid`) and `test` as
-    files or as folders of class folders; or the files are named one by one. What has no validation or test split is
-    split by a hash of its texts.
+    files or as folders of class folders; or the files are named one by one. Without validation that is held out
+    from train by a hash of the texts, and test, too, if it is missing.
 
     `format`: `lines` (the label, a space, the text), `tsv` and `csv` (`text_column` and `label_column`, counted from 0
     or by the name in the header), `jsonl` (`text_key`, `label_key`), `trees` (phrase trees in brackets), `folders` (a
@@ -176,9 +176,11 @@ def _open_folder(path: Path, config: LabelledData) -> dict[str, Reader]:
                     "for each class: train/reviews.pos, train/reviews.neg, test/reviews.pos, …"
                 )
         return {split: _reader(folder, config, split) for split, folder in (splits or {TRAIN: path}).items()}
-    if config.format in ("auto", "folders") and find_class_folders(path):
+    found = {} if config.format == "folders" else split_files(path)
+    # Beside a file with the training texts, a folder of texts is no class.
+    if TRAIN not in found and config.format in ("auto", "folders") and find_class_folders(path):
         return {TRAIN: _reader(path, config, TRAIN)}
-    found = split_files(path)
+    found = found or split_files(path)
     if not found:
         there = ", ".join(sorted(entry.name for entry in path.iterdir())[:12]) or "nothing"
         raise RequestError(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from seqlens.data.examples import Place
 from seqlens.data.labelled.records import LabelledText
-from seqlens.data.readers import open_bytes
+from seqlens.data.readers import open_bytes, telling_damage
 from seqlens.data.splitting import TEST, TRAIN, VALIDATION
 from seqlens.errors import RequestError
 
@@ -41,7 +41,7 @@ def read_class_folder(path: Path) -> Iterator[LabelledText]:
         raise RequestError(f"{path} has no folder with text files (.txt) in it, expected one for each class.")
     for label, folder in classes.items():
         for file in _text_files(folder):
-            with open_bytes(file) as handle:
+            with telling_damage(file), open_bytes(file) as handle:
                 raw = handle.read()
             try:
                 yield LabelledText(raw.decode("utf-8-sig").strip(), label, Place(str(file), 1))
@@ -65,7 +65,7 @@ def read_class_file(path: Path, encoding: str) -> Iterator[LabelledText]:
     label = path.name.removesuffix(".gz").removesuffix(".txt").rpartition(".")[2]
     utf_8 = encoding == "utf-8"
     number = 0
-    with open_bytes(path) as handle:
+    with telling_damage(path), open_bytes(path) as handle:
         for number, raw in enumerate(handle, start=1):
             place = Place(str(path), number)
             try:

@@ -8,11 +8,12 @@ from seqlens.data.labelled.folders import read_class_file, read_class_folder
 from seqlens.data.labelled.records import LabelledText
 from seqlens.data.labelled.tables import Column, read_columns, read_labelled_jsonl, read_labelled_lines
 from seqlens.data.labelled.trees import read_trees
+from seqlens.data.splitting import normalise_sentence
 from seqlens.errors import RequestError
 
 Format = Literal["auto", "lines", "tsv", "csv", "jsonl", "trees", "folders", "class_files"]
 Reader = Callable[[Collection[str]], Iterable[LabelledText]]
-"""Reads a split anew, without the texts it is given."""
+"""Reads a split anew, without the texts it is given: all that count as equal to them, but of trees these alone."""
 
 _BY_ENDING: dict[str, Format] = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".txt": "lines", ".ptb": "trees"}
 
@@ -52,7 +53,13 @@ def class_files_reader(files: Sequence[Path], encoding: str) -> Reader:
 
 
 def _filtered(read: Callable[[], Iterable[LabelledText]]) -> Reader:
-    return lambda left_out: (example for example in read() if not left_out or example.text not in left_out)
+    def rest(left_out: Collection[str]) -> Iterable[LabelledText]:
+        if not left_out:
+            return read()
+        unwanted = set(map(normalise_sentence, left_out))
+        return (example for example in read() if normalise_sentence(example.text) not in unwanted)
+
+    return rest
 
 
 def _tree_texts(path: Path, phrases: bool, left_out: Collection[str]) -> Iterator[LabelledText]:

@@ -1,16 +1,18 @@
 """Labelled texts with one a line: `label text`, columns, JSON objects. Lazy, gzipped or not."""
 
 import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from seqlens.data.examples import Place
 from seqlens.data.labelled.records import LabelledText
-from seqlens.data.readers import read_jsonl, read_lines
+from seqlens.data.readers import read_jsonl, read_lines, read_row
 from seqlens.errors import RequestError, did_you_mean
 
 Column = int | str
 _FASTTEXT = "__label__"
+_BLANK = re.compile(r"[ \t]")
 # What a header calls the two columns; no example is made of one of each.
 _TEXT_NAMES = frozenset({"text", "texts", "sentence", "review", "comment", "content", "message", "tweet", "sequence"})
 _LABEL_NAMES = frozenset({"label", "labels", "class", "category", "sentiment", "target", "rating", "stars"})
@@ -19,12 +21,15 @@ _LABEL_NAMES = frozenset({"label", "labels", "class", "category", "sentiment", "
 def read_labelled_lines(path: Path) -> Iterator[LabelledText]:
     """Yields the lines of a file whose first word is the label; fastText's `__label__` before it is dropped.
 
+    The word ends at a space or a tab.
+
     Raises:
         RequestError: as `read_lines`; a line that has no text after its label; an empty file.
     """
     number = 0
     for number, line in read_lines(path):
-        label, _, text = line.strip().partition(" ")
+        label, *rest = _BLANK.split(line.strip(), maxsplit=1)
+        text = rest[0] if rest else ""
         place = Place(str(path), number)
         if not text.strip():
             raise RequestError(f"{place} has {_found(line)}, expected a label, a space and a text.")
@@ -84,7 +89,7 @@ def _quoted_rows(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader((f"{line}\n" for _, line in read_lines(path)), delimiter=separator, strict=True)
     first = 1
     try:
-        for row in reader:
+        while (row := read_row(reader)) is not None:
             if row:
                 yield first, row
             first = reader.line_num + 1

@@ -29,9 +29,9 @@ class TextData:
 
     `path` is a file, or a folder with `train.txt`, `validation.txt` (or `dev`, `valid`) and `test.txt`; or the files
     are named one by one. `unit: line` makes each line a document, such as a name a line; `unit: document` reads a file
-    as one running text. What has no validation or test split is split: lines by a hash of what they say, so that equal
-    lines stay together; a running text by its order, the last `test_fraction` of it for test and what is before it for
-    validation.
+    as one running text. Without validation that is held out from train, and test, too, if it is missing: of lines by a
+    hash of what they say, so that equal lines stay together; of a running text by its order, the last `test_fraction`
+    for test and what is before it for validation.
 
     A running text is measured in blocks of about `block_size` characters: intervals are over blocks.
     """

@@ -36,7 +36,8 @@ class SpansData:
     """Sentences whose entities are marked.
 
     `path` is a name of the catalogue, a file, or a folder with the files `train`, `validation` (or `dev`, `valid`) and
-    `test`; or the files are named one by one. What has no validation or test split is split by a hash of its texts.
+    `test`; or the files are named one by one. Without validation that is held out from train by a hash of the texts,
+    and test, too, if it is missing.
 
     `format`: `conll` (columns: a token a line with its tag, a blank line between sentences) or `jsonl` (a text a line
     with character spans); `auto` goes by the ending: `.jsonl`, and columns for all others.

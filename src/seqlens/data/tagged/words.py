@@ -13,7 +13,10 @@ them.
 """
 
 _ASCII = re.compile(r"[A-Za-z0-9]+|[^\sA-Za-z0-9]")
-_WHOLE = re.compile(r"https?://\S+|[@#]\w+|(?<=\w)['’](?:s|m|re|ve|ll|d|t)\b", re.IGNORECASE)
+# Letters are spelt with marks and joiners in many scripts; of these `\w` matches none.
+_MARKS = "".join(chr(code) for code in range(0x300, 0x20000) if unicodedata.category(chr(code))[0] == "M")
+_NAME = rf"\w[\w{re.escape(_MARKS)}\u200c\u200d]*"
+_WHOLE = re.compile(rf"https?://\S+|[@#]{_NAME}|(?<=\w)['’](?:s|m|re|ve|ll|d|t)\b", re.IGNORECASE)
 _SPACES = re.compile(r"\S+")
 # First words of the names of letters whose scripts put no spaces between words.
 _UNSPACED = frozenset({"CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR"})

@@ -75,9 +75,9 @@ class StreamDataset:
 
     def __init__(self, blocks: Sequence[Sequence[int]], sizes: Sequence[TextSize], *, window: int) -> None:
         self.lengths: Ids = np.array([len(block) for block in blocks], dtype=np.int64)
-        self.tokens: Ids = (
-            np.concatenate([np.asarray(block, dtype=np.int64) for block in blocks]) if blocks else _none()
-        )
+        # As it is read: one place to the right.
+        self._shifted: Ids = np.concatenate([[START_ID], *blocks]).astype(np.int64)
+        self.tokens = self._shifted[1:]
         self.sizes = tuple(sizes)
         self.window = window
         self.num_windows = -(-len(self.tokens) // window)
@@ -95,7 +95,7 @@ class StreamDataset:
         lengths = np.minimum(len(self.tokens) - firsts, self.window)
         targets = pad_slices(self.tokens, firsts, lengths)
         # One place to the right: every token is predicted from those before it.
-        inputs = pad_slices(np.concatenate(([START_ID], self.tokens)), firsts, lengths)
+        inputs = pad_slices(self._shifted, firsts, lengths)
         begins = bool(len(numbers)) and int(numbers[0]) == 0
         if begins:
             inputs.ids[:, :1] = START_ID

@@ -85,6 +85,7 @@ class TagDataset:
     def __init__(self, table: FormTable, tags: TagSet, examples: Sequence[TaggedText]) -> None:
         self._table = table
         self.sentences = [_sentences(table, tags, example) for example in examples]
+        self.spans = [example.token_spans() for example in examples]
         counts = [sum(len(sentence.forms) for sentence in of) for of in self.sentences]
         self.lengths: Int64[np.ndarray, "examples"] = np.array(counts, dtype=np.int64)
 

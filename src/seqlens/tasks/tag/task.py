@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, final
 
@@ -156,7 +157,8 @@ class TagTask:
         """`loss` a token, and `f1`, `precision` and `recall` of entities, as seqeval counts them."""
         assert isinstance(model, WordTagger)
         total, count = 0.0, 0
-        truth: list[list[TokenSpan]] = []
+        # Of labels that training has not, too: nothing can find them, and they are missed all the same.
+        truth: list[Sequence[TokenSpan]] = []
         found: list[list[TokenSpan]] = []
         with torch.no_grad():
             for indices in length_batches(data.lengths, _TOKENS_A_BATCH):
@@ -165,8 +167,15 @@ class TagTask:
                 total, count = total + loss.parts["nll"], count + loss.count
                 emissions, lengths = _emissions(model, batch)
                 paths = viterbi(emissions, lengths, model.scores()).tags.tolist()
-                found += [self.tags.spans(path[:end]) for path, end in zip(paths, lengths.tolist(), strict=True)]
-                truth += [self.tags.spans(one.tags.tolist()) for number in indices for one in data.sentences[number]]
+                sentences = iter(path[:end] for path, end in zip(paths, lengths.tolist(), strict=True))
+                for number in indices:
+                    own: list[TokenSpan] = []
+                    start = 0
+                    for tags in islice(sentences, len(data.sentences[number])):
+                        own += [(first + start, end + start, label) for first, end, label in self.tags.spans(tags)]
+                        start += len(tags)
+                    found.append(own)
+                    truth.append(data.spans[number])
         measures = measure(truth, found)
         return {"loss": total / max(count, 1), **{name: of.value() for name, of in measures.items()}}
 

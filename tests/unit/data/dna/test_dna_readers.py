@@ -12,6 +12,7 @@ from seqlens.data.dna.genbank import read_genbank
 from seqlens.data.dna.gff3 import read_annotation
 from seqlens.data.dna.letters import LETTERS, MEANINGS, reverse_complement
 from seqlens.data.dna.records import DnaRecord, Gene
+from seqlens.data.dna.windows import read_windows
 from seqlens.errors import RequestError
 
 GENBANK = """\
@@ -204,3 +205,48 @@ def test_gff3_with_its_own_sequences(tmp_path: Path) -> None:
 def test_broken_gff3(tmp_path: Path, old: str, new: str, parts: tuple[str, ...]) -> None:
     assert old in GFF3
     refused(lambda: read_both(tmp_path, GFF3.replace(old, new, 1)), "two.gff3", *parts)
+
+
+def test_a_cds_of_two_transcripts_is_in_both(tmp_path: Path) -> None:
+    lines = GFF3.replace("\tParent=t2\n", "\tParent=t1,t2\n").replace(
+        "chr2\t", "chr1\tmade\tCDS\t22\t30\t.\t+\t0\tParent=t2\nchr2\t"
+    )
+    first, _ = read_both(tmp_path, lines.replace("chr1\tmade\tCDS\t4\t9\t.\t+\t0\tParent=t1,t1-protein\n", ""))
+    assert first.genes == (Gene("+", ((3, 9), (21, 30)), 0, "t2"),)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("ID=lonely%20gene", "ID=lonely;pseudo=true"),
+        ("ID=lonely%20gene", "Parent=dead\nchr2\tmade\tpseudogene\t2\t7\t.\t-\t.\tID=dead"),
+        ("ID=lonely%20gene", "ID=a\nchr2\tmade\tCDS\t8\t10\t.\t+\t0\tID=a;exception=trans-splicing"),
+    ],
+)
+def test_pseudogenes_and_genes_on_both_strands_are_left_out_of_gff3_too(tmp_path: Path, old: str, new: str) -> None:
+    first, second = read_both(tmp_path, GFF3.replace(old, new))
+    assert len(first.genes) == 1
+    assert second.genes == ()
+
+
+@pytest.mark.parametrize(
+    ("strand", "expected"),
+    [
+        ("+", (Gene("+", ((0, 4),), 2, "over"), Gene("+", ((5, 10),), 1, "over"))),
+        ("-", (Gene("-", ((0, 4),), 1, "over"), Gene("-", ((5, 10),), 0, "over"))),
+    ],
+)
+def test_a_gene_over_the_origin_of_a_circle_is_two_parts(
+    tmp_path: Path, strand: str, expected: tuple[Gene, ...]
+) -> None:
+    line = f"chr2\tmade\tCDS\t6\t14\t.\t{strand}\t1\tID=over\n"
+    circle = "chr2\tmade\tregion\t1\t10\t.\t+\t.\tID=chr2;Is_circular=true\n"
+    _, second = read_both(tmp_path, f"##gff-version 3\n{circle}{line}")
+    assert second.genes == expected
+    refused(lambda: read_both(tmp_path, f"##gff-version 3\n{line}"), "two.gff3 line 2", "ends at base 14, outside")
+
+
+def test_a_table_may_hold_a_long_sequence(tmp_path: Path) -> None:
+    path = write(tmp_path / "long.csv", f"{'ACGT' * 40000},yes\n")
+    (row,) = read_windows(path, sequence_column=0, label_column=1)
+    assert len(row.text) == 160000

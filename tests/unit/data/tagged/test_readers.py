@@ -175,6 +175,7 @@ def test_repair_widens_spans_and_keeps_the_longest(tmp_path: Path) -> None:
     [
         ("It's T-cell 3.5 a_b?", "words", ["It", "'", "s", "T", "-", "cell", "3", ".", "5", "a", "_", "b", "?"]),
         ("@user it's #one https://a.b/c?d=e ok", "posts", ["@user", "it", "'s", "#one", "https://a.b/c?d=e", "ok"]),
+        ("#नमस्ते @ไม่รู้ #مُحَمَّد", "posts", ["#नमस्ते", "@ไม่รู้", "#مُحَمَّد"]),
         ("it's  here\tnow", "spaces", ["it's", "here", "now"]),
         ("हिन्दी भाषा, é", "words", ["हिन्दी", "भाषा", ",", "é"]),
         ("東京へ行く Tokyo", "words", ["東", "京", "へ", "行", "く", "Tokyo"]),
