@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from seqlens.config import Overrides, apply_overrides, load_config, parse_config, to_plain
+from seqlens.data.catalogue import catalogue_names
 from seqlens.data.codecs.marks import chosen_tags, tag_name, with_tag
 from seqlens.data.corpus import Corpus, PairsData, open_corpus
 from seqlens.data.documents import ContextConfig
@@ -130,9 +131,11 @@ def _own_pairs(predictor: Predictor, tag: str | None) -> PairsData:
                 f"one of {', '.join(chosen_tags(known))}."
             )
         own = found[0]
-    if isinstance(own, PairsData):
-        return own
     facts = predictor.record.get("data", {})
+    if isinstance(own, PairsData):
+        if own.path in catalogue_names():  # which has languages to choose by itself
+            return replace(own, source=own.source or facts.get("source"), target=own.target or facts.get("target"))
+        return own
     context = facts.get("context_sentences")
     return PairsData(
         source=facts.get("source"), target=facts.get("target"), context=ContextConfig(context) if context else None

@@ -26,11 +26,13 @@ def test_evaluate_analyse_prints_tables_and_writes_json_and_a_page(invoke: Invok
 
 def test_compare_by_prints_a_table_and_writes_a_picture(invoke: Invoke, run: Path, tmp_path: Path) -> None:
     shutil.copytree(run, tmp_path / "same")
+    invoke("evaluate", run, "--analyse")
     result = invoke("compare", run, "same", "--by", "length", "--output", "picture.svg")
     assert result.exit_code == 0, result.output
     assert "\nScore by source length\n" in result.stdout
     assert "p (randomisation)" in result.stdout
     assert Path("picture.svg").read_text().startswith("<svg xmlns")
+    assert (run / "evaluation/test/analysis.html").is_file()  # of the same answers, so it stays
     assert "The picture is in picture.svg." in result.stderr
 
 

@@ -171,9 +171,18 @@ def test_compare_runs_and_recipes(invoke: Invoke, run: Path) -> None:
     again = invoke("compare", "dates/smoke", "lstm.yaml", "--out", "trained", *settings)
     assert answered(again) == table  # nothing was left to train
     assert Path("trained/lstm/log.jsonl").read_bytes() == log
+    changed = invoke("compare", "dates/smoke", "lstm.yaml", "--out", "trained", "--set", "training.max_steps=3")
+    assert changed.exit_code == 2
+    assert "was trained with another 'training.max_steps'; give another --out" in " ".join(changed.stderr.split())
+    Path("elsewhere").mkdir()
+    shutil.copy("lstm.yaml", "elsewhere/lstm.yaml")
+    same = invoke("compare", "lstm.yaml", "elsewhere/lstm.yaml", "--out", "trained", *settings)
+    assert same.exit_code == 2
+    assert "lstm.yaml and elsewhere/lstm.yaml would both be trained in a folder 'lstm'" in " ".join(same.stderr.split())
     runs = answered(invoke("compare", run, "trained/lstm", "--output", "report.html"))
     assert [line.split()[0] for line in runs.splitlines() if "[" in line] == [str(run), "trained/lstm"]
     assert "Paired tests against" in Path("report.html").read_text()
+    assert f"seqlens compare {run} trained/lstm --split test" in Path("report.html").read_text()
 
 
 def test_compare_refuses_runs_of_other_data(invoke: Invoke, run: Path) -> None:

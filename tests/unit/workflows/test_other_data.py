@@ -70,12 +70,11 @@ def test_data_of_a_run_with_tags_need_one_and_are_read_as_that_part(folder: Path
     assert "seqlens evaluate run --split test --data new.tsv --tag &#x27;&lt;2de&gt;&#x27; --analyse" in page
     again = seqlens.evaluate("run", data=Path("../") / folder.name / "new.tsv", tag="2de")
     assert again.folder == found.folder == Path("run/evaluation/new.tsv-2de-test")
-    assert sorted(one.name for one in again.folder.iterdir()) == [
-        "predictions.jsonl",
-        "predictions.txt",
-        "references.txt",
-        "scores.json",
-    ]
+    files = {"predictions.jsonl", "predictions.txt", "references.txt", "scores.json"}
+    analysis = {"analysis.json", "analysis.html"}
+    assert {one.name for one in again.folder.iterdir()} == files | analysis
+    other = seqlens.evaluate("run", data="new.tsv", tag="2de", decoding={"max_length": 1})
+    assert {one.name for one in other.folder.iterdir()} == files, "an analysis of other answers goes"
 
 
 def test_a_tag_that_was_forgotten_is_told_wherever_sources_are_read(folder: Path) -> None:
@@ -237,3 +236,12 @@ def test_an_infinite_perplexity_is_written_as_null(folder: Path, monkeypatch: py
     found = seqlens.evaluate("run")
     assert found["perplexity"].value == float("inf")
     assert json.loads((found.folder / "scores.json").read_text())["scores"]["perplexity"]["value"] is None
+
+
+def test_what_a_task_has_no_use_for_is_refused(folder: Path) -> None:
+    for recipe, setting, told in (
+        ("sentiment/smoke", "batches.subword_dropout_p=0.3", "'batches.subword_dropout_p' is for the task 'transduce'"),
+        ("dna/smoke", "batches.max_length=500", "'batches.max_length' is not for the task 'mark'"),
+    ):
+        refused = invoke("train", recipe, "--out", "run", "--set", setting, code=2)
+        assert told in " ".join(refused.output.split())
