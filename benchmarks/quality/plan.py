@@ -214,7 +214,7 @@ PLAN: tuple[Entry, ...] = (
     ),
     narrow(
         *FROM_ENGLISH[0],
-        ending="-dropout-0.2",
+        ending="-less-dropout",
         words=", dropout 0.2",
         changes={"task.model.encoder.dropout_p": 0.2, "task.model.decoder.dropout_p": 0.2},
     ),
