@@ -143,6 +143,16 @@ def test_the_order_is_chosen_on_held_out_text() -> None:
     assert chosen.order in (3, 4)
     assert chosen.order == chosen.model.order == min(chosen.losses, key=lambda order: chosen.losses[order])
     assert chosen.losses[3] < chosen.losses[2] - 0.2
-    assert chosen.losses[6] > chosen.losses[chosen.order]
+    assert chosen.losses[max(chosen.losses)] > chosen.losses[chosen.order]
+    assert max(chosen.losses) == (4 if chosen.order < 4 else 7), "longer ones are tried only where they may be better"
     one = fit_ngrams([np.concatenate(texts)], num_symbols=4, num_predicted=4, largest_order=7)
     assert one.order in (3, 4)
+
+
+def test_long_contexts_are_found_where_they_are_better() -> None:
+    random = np.random.default_rng(1)
+    parts = [random.integers(0, 4, size=12) for _ in range(5)]
+    text = np.concatenate([parts[number] for number in random.integers(0, 5, size=400)])
+    chosen = fit_ngrams([text], num_symbols=4, num_predicted=4, largest_order=8)
+    assert max(chosen.losses) == 8
+    assert chosen.order > 4

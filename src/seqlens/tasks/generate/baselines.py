@@ -24,11 +24,19 @@ def fit_ngrams(sequences: Sequence[Ids], *, num_symbols: int, num_predicted: int
     """Fits n-grams on sequences of which each is predicted to its last symbol.
 
     The order is chosen by the last tenth of the sequences (of the only one, if it is one), after which all are counted.
+    Orders above half of the largest are tried only where the half is better than all below it: they take the most
+    memory.
     """
     fitted, held_out = _divide(sequences)
-    tried = KneserNey(fitted, order=largest_order, num_symbols=num_symbols, num_predicted=num_predicted)
-    losses = tried.losses(held_out)
-    best = min(losses, key=losses.__getitem__)
+    losses: dict[int, float] = {}
+    best = 0
+    for order in (-(-largest_order // 2), largest_order):
+        tried = KneserNey(fitted, order=order, num_symbols=num_symbols, num_predicted=num_predicted)
+        losses = tried.losses(held_out)
+        best = min(losses, key=losses.__getitem__)
+        del tried  # before the next is counted
+        if best < order:
+            break
     model = KneserNey(sequences, order=best, num_symbols=num_symbols, num_predicted=num_predicted)
     return Chosen(model, model.order, losses)
 
