@@ -30,17 +30,24 @@ def position_regression(
     places = {symbol: place for place, symbol in enumerate(symbols)}
     size = len(symbols) + 1  # one for what training has not
 
-    def features(of: Sequence[Sequence[int]]) -> Tensor:
+    def numbers(of: Sequence[Sequence[int]]) -> Int[Tensor, "rows places"]:
+        """A number for each symbol at each place, and for each pair."""
         ids = torch.tensor([[places.get(symbol, len(symbols)) for symbol in row] for row in of])
-        alone = torch.nn.functional.one_hot(ids, size).flatten(1).float()
+        length = ids.shape[1]
+        alone = torch.arange(length) * size + ids
         if not pairs:
             return alone
-        both = torch.nn.functional.one_hot(ids[:, :-1] * size + ids[:, 1:], size**2).flatten(1).float()
+        both = length * size + torch.arange(length - 1) * size**2 + ids[:, :-1] * size + ids[:, 1:]
         return torch.cat((alone, both), dim=1)
 
-    known = features(train)
-    seen = known.any(0)  # most pairs stand nowhere
-    return _regression(known[:, seen], labels, features(rows)[:, seen])
+    known = numbers(train)
+    seen = known.unique()  # most pairs stand nowhere, so there are no columns for all
+
+    def features(found: Int[Tensor, "rows places"]) -> Float[Tensor, "rows seen"]:
+        columns = torch.searchsorted(seen, found).clamp_(max=len(seen) - 1)
+        return torch.zeros(len(found), len(seen)).scatter_add_(1, columns, (seen[columns] == found).float())
+
+    return _regression(features(known), labels, features(numbers(rows)))
 
 
 def word_regression(
