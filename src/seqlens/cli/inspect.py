@@ -28,7 +28,9 @@ def inspect(
     view: Annotated[
         str,
         typer.Argument(
-            metavar="VIEW", help="attention, gates, gradients, or words of a classifier.", show_default=False
+            metavar="VIEW",
+            help="attention, gates or gradients of a translator; words of a classifier.",
+            show_default=False,
         ),
     ],
     input: Annotated[

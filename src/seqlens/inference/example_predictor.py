@@ -1,6 +1,6 @@
 """A trained model of a task that learns from examples, as a person uses it: raw inputs in, typed answers out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, final
 
 import torch
@@ -26,7 +26,7 @@ class ExamplePredictor:
         return next(self.model.parameters()).device
 
     def predict(self, inputs: Any, *, batch_size: int = 64, **settings: Any) -> Any:
-        """Answers one input, or a list for a list (or tuple), in its order.
+        """Answers one input, or a list for a list (or what else can be gone through), in its order.
 
         Args:
             inputs: a text or texts, or what else the task reads.
@@ -37,10 +37,10 @@ class ExamplePredictor:
             RequestError: an unknown setting, or an input that is none.
         """
         check_at_least_one(batch_size=batch_size)
-        several = isinstance(inputs, Sequence) and not isinstance(inputs, (str, bytes))
+        several = isinstance(inputs, Iterable) and not isinstance(inputs, (str, bytes, Mapping))
         asked = list(inputs) if several else [inputs]
         for number, text in enumerate(asked, start=1):
-            if isinstance(text, (bytes, int, float)) or text is None:
+            if isinstance(text, (bytes, int, float, list, Mapping)) or text is None:
                 raise RequestError(f"Input {number} is {type(text).__name__}, expected text.")
         checked = self.task.read_settings(settings)
         answers = self.task.predict(self.model, asked, batch_size=batch_size, settings=checked)

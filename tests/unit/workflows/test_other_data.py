@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -245,3 +246,15 @@ def test_what_a_task_has_no_use_for_is_refused(folder: Path) -> None:
     ):
         refused = invoke("train", recipe, "--out", "run", "--set", setting, code=2)
         assert told in " ".join(refused.output.split())
+
+
+def test_examples_are_answered_from_whatever_can_be_gone_through(folder: Path) -> None:
+    seqlens.train("sentiment/smoke", out="run", overrides={"training.max_steps": 1})
+    model = seqlens.load("run", device="cpu")
+    texts = ["a good day", "a bad day"]
+    expected = [str(answer) for answer in model.predict(texts)]
+    for given in (np.array(texts), (text for text in texts), dict.fromkeys(texts).keys()):
+        assert [str(answer) for answer in model.predict(given)] == expected
+    for wrong, told in (([["a good day"]], "Input 1 is list"), ({"text": "a"}, "Input 1 is dict"), ([1], "is int")):
+        with pytest.raises(RequestError, match=told):
+            model.predict(wrong)
