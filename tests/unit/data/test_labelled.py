@@ -344,3 +344,10 @@ def test_a_damaged_archive_is_told_of_and_a_long_field_is_read(tmp_path: Path) -
     (tmp_path / "long.csv").write_text(f'"{"a word " * 30000}",pos\n')
     assert [len(text) for text, _ in read(tmp_path / "long.csv")] == [210000]
     assert csv.field_size_limit() == limit
+
+
+def test_text_and_label_are_two_columns(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,review,stars\n1,fine,5\n")
+    with pytest.raises(RequestError, match=r"Text and label of .*a.csv would both be column 1, counted from 0"):
+        read(tmp_path / "a.csv", columns=("review", 1))
+    assert read(tmp_path / "a.csv", columns=("review", "stars")) == [("fine", "5")]

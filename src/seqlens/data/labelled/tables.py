@@ -55,6 +55,11 @@ def read_columns(
         first = places is None
         if places is None:
             places = [_place_of(column, row, path) for column in (text_column, label_column)]
+            if places[0] == places[1]:
+                raise RequestError(
+                    f"Text and label of {path} would both be column {places[0]}, counted from 0; set 'text_column' and "
+                    "'label_column'."
+                )
             if isinstance(text_column, str) or isinstance(label_column, str):
                 continue
         if len(row) <= max(places):
