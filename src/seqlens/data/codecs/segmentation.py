@@ -19,22 +19,17 @@ JOINED_BOTH = 3
 # takes.
 MAX_CHUNK_LENGTH = 64
 
-_HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-# Kana, Thai, Lao, Burmese and Khmer; like Han, written without spaces between words.
-_OTHERS_WITHOUT_SPACES = "\u3040-\u30ff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+# Scripts written without spaces between words, beside Han: kana, Thai, Lao, Tibetan, Myanmar, Khmer.
+UNSPACED = (
+    "\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9f\u0e00-\u0e7f\u0e80-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff"
+    "\U0001b000-\U0001b16f"
+)
 # What changes the look of the symbol before it: variation selectors, the keycap frame, skin tones, tags
 # (flags).
 _MODIFIERS = "\ufe0e\ufe0f\u20e3\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f\U000e0100-\U000e01ef"
 _JOINER = "\u200d"
 _REGIONAL = "\U0001f1e6-\U0001f1ff"
-
-
-_WITHOUT_SPACES = re.compile(f"[{_HAN}{_OTHERS_WITHOUT_SPACES}]")
-
-
-def is_written_without_spaces(character: str) -> bool:
-    """Whether a character is of a script that has no spaces between words."""
-    return _WITHOUT_SPACES.match(character) is not None
 
 
 class Piece(NamedTuple):
@@ -90,8 +85,14 @@ def cut_chunks(text: str, max_digits: int = MAX_CHUNK_LENGTH) -> list[str]:
 
 
 @cache
+def unspaced_pattern() -> re.Pattern[str]:
+    """A character of a script that puts no spaces between words."""
+    return re.compile(f"[{HAN}{UNSPACED}]")
+
+
+@cache
 def _word_pattern() -> re.Pattern[str]:
-    symbols = _symbols() + _HAN
+    symbols = _symbols() + HAN
     symbol = rf"[{symbols}][{_MODIFIERS}]*"
     return re.compile(rf"([^\s{symbols}]+)|([{_REGIONAL}]{{2}}|{symbol}(?:{_JOINER}{symbol})*)|(\s)")
 

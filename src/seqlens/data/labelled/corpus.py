@@ -176,11 +176,12 @@ def _open_folder(path: Path, config: LabelledData) -> dict[str, Reader]:
                     "for each class: train/reviews.pos, train/reviews.neg, test/reviews.pos, …"
                 )
         return {split: _reader(folder, config, split) for split, folder in (splits or {TRAIN: path}).items()}
-    found = {} if config.format == "folders" else split_files(path)
-    # Beside a file with the training texts, a folder of texts is no class.
-    if TRAIN not in found and config.format in ("auto", "folders") and find_class_folders(path):
+    if config.format == "folders" and find_class_folders(path):
         return {TRAIN: _reader(path, config, TRAIN)}
-    found = found or split_files(path)
+    found = split_files(path)
+    # Beside a file with the training texts, a folder of texts is no class.
+    if config.format == "auto" and TRAIN not in found and find_class_folders(path):
+        return {TRAIN: _reader(path, config, TRAIN)}
     if not found:
         there = ", ".join(sorted(entry.name for entry in path.iterdir())[:12]) or "nothing"
         raise RequestError(

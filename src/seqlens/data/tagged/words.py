@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Literal
 
 TokenRule = Literal["words", "posts", "spaces", "letters"]
@@ -13,10 +13,6 @@ them.
 """
 
 _ASCII = re.compile(r"[A-Za-z0-9]+|[^\sA-Za-z0-9]")
-# Letters are spelt with marks and joiners in many scripts; of these `\w` matches none.
-_MARKS = "".join(chr(code) for code in range(0x300, 0x20000) if unicodedata.category(chr(code))[0] == "M")
-_NAME = rf"\w[\w{re.escape(_MARKS)}\u200c\u200d]*"
-_WHOLE = re.compile(rf"https?://\S+|[@#]{_NAME}|(?<=\w)['’](?:s|m|re|ve|ll|d|t)\b", re.IGNORECASE)
 _SPACES = re.compile(r"\S+")
 # First words of the names of letters whose scripts put no spaces between words.
 _UNSPACED = frozenset({"CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR"})
@@ -34,10 +30,18 @@ def tokenise(text: str, rule: TokenRule = "words") -> list[tuple[int, int]]:
         case "posts":
             tokens: list[tuple[int, int]] = []
             begin = 0
-            for whole in _WHOLE.finditer(text):
+            for whole in _whole_pattern().finditer(text):
                 tokens += [*_words(text, begin, whole.start()), whole.span()]
                 begin = whole.end()
             return tokens + _words(text, begin, len(text))
+
+
+@cache
+def _whole_pattern() -> re.Pattern[str]:
+    # Letters are spelt with marks and joiners in many scripts; of these `\w` matches none.
+    marks = "".join(chr(code) for code in range(0x300, 0x20000) if unicodedata.category(chr(code))[0] == "M")
+    name = rf"\w[\w{re.escape(marks)}\u200c\u200d]*"
+    return re.compile(rf"https?://\S+|[@#]{name}|(?<=\w)['’](?:s|m|re|ve|ll|d|t)\b", re.IGNORECASE)
 
 
 def _words(text: str, begin: int, end: int, *, alone: bool = False) -> list[tuple[int, int]]:

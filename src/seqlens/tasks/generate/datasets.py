@@ -177,7 +177,3 @@ class StreamSampler:
 
 
 TextDataset = LineDataset | StreamDataset
-
-
-def _none() -> Ids:
-    return np.zeros(0, dtype=np.int64)

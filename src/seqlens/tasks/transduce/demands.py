@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seqlens.data.codecs.segmentation import is_written_without_spaces
+from seqlens.data.codecs.segmentation import unspaced_pattern
 from seqlens.data.copying import number_target
 from seqlens.data.text import UNKNOWN_ID, TextCodec, UnknownPiece
 from seqlens.decoding import symbols_needed
@@ -78,7 +78,7 @@ def _neighbours(text: str, *, is_inside: bool) -> list[tuple[str, str]]:
         return [apart, ("", word)]
     # Beside its like it could become one piece with it.
     other = "." if text[0].isalnum() else word
-    first = [(other, ""), apart] if is_written_without_spaces(text[0]) else [apart, (other, "")]
+    first = [(other, ""), apart] if unspaced_pattern().match(text) else [apart, (other, "")]
     return [*first, ("", word), (other, word)]
 
 

@@ -5,14 +5,7 @@ import unicodedata
 from functools import cache
 from typing import NamedTuple
 
-from seqlens.data.codecs.segmentation import split_words
-
-# Scripts written without spaces between words, beside Han: kana, Thai, Lao, Tibetan, Myanmar, Khmer.
-_UNSPACED = (
-    "\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9f\u0e00-\u0e7f\u0e80-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff"
-    "\U0001b000-\U0001b16f"
-)
-_HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+from seqlens.data.codecs.segmentation import HAN, UNSPACED, split_words, unspaced_pattern
 
 
 class Token(NamedTuple):
@@ -67,7 +60,7 @@ def written_without_spaces(texts: list[str]) -> bool:
     """Whether most letters of the texts are of a script that puts no spaces between words."""
     unspaced = letters = 0
     for text in texts:
-        unspaced += len(_unspaced_pattern().findall(text))
+        unspaced += len(unspaced_pattern().findall(text))
         letters += sum(character.isalpha() for character in text)
     return 2 * unspaced > letters
 
@@ -77,9 +70,4 @@ def _run_pattern() -> re.Pattern[str]:
     # Vowel signs and tone marks go with the character they stand on.
     marks = r"[\u0300-\u036f\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece\u0f71-\u0f84\u0f90-\u0fbc"
     marks += r"\u102b-\u103e\u1056-\u1059\u17b4-\u17d3\u3099\u309a\uff9e\uff9f]*"
-    return re.compile(rf"([{_HAN}{_UNSPACED}]{marks})|[^{_HAN}{_UNSPACED}]+")
-
-
-@cache
-def _unspaced_pattern() -> re.Pattern[str]:
-    return re.compile(f"[{_HAN}{_UNSPACED}]")
+    return re.compile(rf"([{HAN}{UNSPACED}]{marks})|[^{HAN}{UNSPACED}]+")
