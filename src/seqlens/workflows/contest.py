@@ -24,7 +24,7 @@ from seqlens.report import (
 from seqlens.report.sections import TableCell
 from seqlens.workflows.compare_by import BucketComparison, difference
 from seqlens.workflows.evaluate_examples import ExampleEvaluation
-from seqlens.workflows.evaluation_data import as_items
+from seqlens.workflows.evaluation_data import as_items, typed_options
 from seqlens.workflows.evaluation_files import Evaluation
 from seqlens.workflows.shown_answers import asked_text, expected_text
 
@@ -114,12 +114,8 @@ def comparison_command(
     overrides: Overrides,
 ) -> str:
     """What a person types for a comparison."""
-    words = ["seqlens", "compare", *map(str, names), "--split", split]
-    for option, value in (("--out", out), ("--data", data), ("--tag", tag), ("--by", by)):
-        words += [] if value is None else [option, str(value)]
-    for item in as_items(overrides):
-        words += ["--set", item]
-    return shlex.join(words)
+    options = {"--split": split, "--out": out, "--data": data, "--tag": tag, "--by": by}
+    return shlex.join(["seqlens", "compare", *map(str, names), *typed_options(options, as_items(overrides))])
 
 
 def comparison_report(

@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -106,14 +106,16 @@ def evaluation_command(
     analyse: bool = False,
 ) -> str:
     """What a person types for this evaluation."""
-    words = ["seqlens", "evaluate", str(run), "--split", split]
-    for option, value in (("--data", data), ("--tag", tag)):
-        words += [] if value is None else [option, str(value)]
-    for item in as_items(data_settings):
-        words += ["--set", f"data.{item}"]
-    for name, setting in (decoding or {}).items():
-        words += ["--set", f"{name}={'null' if setting is None else setting}"]
-    return shlex.join(words + ["--analyse"] * analyse)
+    settings = [f"data.{item}" for item in as_items(data_settings)]
+    settings += [f"{name}={'null' if setting is None else setting}" for name, setting in (decoding or {}).items()]
+    options = typed_options({"--split": split, "--data": data, "--tag": tag}, settings)
+    return shlex.join(["seqlens", "evaluate", str(run), *options, *["--analyse"] * analyse])
+
+
+def typed_options(options: Mapping[str, object], settings: Iterable[str]) -> list[str]:
+    """The words of those options of a command that are not None, and of its `--set`s."""
+    words = [word for option, value in options.items() if value is not None for word in (option, str(value))]
+    return words + [word for item in settings for word in ("--set", item)]
 
 
 def _own_pairs(predictor: Predictor, tag: str | None) -> PairsData:
