@@ -181,6 +181,43 @@ def test_a_broken_file_is_refused_by_file_and_line(tmp_path: Path, name: str, co
         read(tmp_path / name)
 
 
+def rows_of_words(length: int) -> list[str]:
+    return [f"{' '.join(['word'] * length)} {number}\t{'ab'[number % 2]}\n" for number in range(30)]
+
+
+def test_a_header_of_other_names_is_told_by_the_rows_after_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text("phrase\tmood\n" + "".join(rows_of_words(3)))
+    with pytest.raises(
+        RequestError, match=r"a\.tsv line 1 seems to be a header: 'mood' is the label of none of the 30"
+    ):
+        read(path)
+    assert len(read(path, columns=("phrase", "mood"))) == 30
+    path.write_text("phrase\tmood\n" + "".join(rows_of_words(3)) + "no label\n")
+    with pytest.raises(RequestError, match="seems to be a header"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("first", "others"),
+    [
+        ("fine\ta\n", rows_of_words(3)),
+        ("a good one\tc\n", rows_of_words(3)),
+        ("fine\tc\n", [row.split()[0] + "\t" + row.split("\t")[1] for row in rows_of_words(3)]),
+        ("fine\tc\n", rows_of_words(3)[:10]),
+    ],
+)
+def test_an_example_is_not_taken_for_a_header(tmp_path: Path, first: str, others: list[str]) -> None:
+    (tmp_path / "a.tsv").write_text(first + "".join(others))
+    assert len(read(tmp_path / "a.tsv")) == 1 + len(others)
+
+
+def test_what_cannot_be_read_further_down_is_told_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('fine,a\ngood,b\n"bad,b\n')
+    with pytest.raises(RequestError, match=r"a\.csv line 3 cannot be read as CSV"):
+        read(tmp_path / "a.csv")
+
+
 def test_wrong_bytes_and_wrong_columns_are_told(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_bytes("ok\tpos\ntrès\tneg\n".encode("latin-1"))
     with pytest.raises(RequestError, match=r"a\.tsv line 2 is not UTF-8"):

@@ -3,19 +3,19 @@
 import csv
 import re
 from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
 
 from seqlens.data.examples import Place
+from seqlens.data.labelled.headers import NUM_SHOWN, check_no_header
 from seqlens.data.labelled.records import LabelledText
 from seqlens.data.readers import read_jsonl, read_lines, read_row
 from seqlens.errors import RequestError, did_you_mean
 
 Column = int | str
+_Rows = Iterator[tuple[int, list[str]]]
 _FASTTEXT = "__label__"
 _BLANK = re.compile(r"[ \t]")
-# What a header calls the two columns; no example is made of one of each.
-_TEXT_NAMES = frozenset({"text", "texts", "sentence", "review", "comment", "content", "message", "tweet", "sequence"})
-_LABEL_NAMES = frozenset({"label", "labels", "class", "category", "sentiment", "target", "rating", "stars"})
 
 
 def read_labelled_lines(path: Path) -> Iterator[LabelledText]:
@@ -49,29 +49,28 @@ def read_columns(
             empty file.
     """
     rows = _quoted_rows(path, separator) if quoted else _plain_rows(path, separator)
-    places: list[int] | None = None
-    number = 0
+    number, first = next(rows, (0, []))
+    _check_not_empty(path, number, "a text and a label in each row")
+    places = [_place_of(column, first, path) for column in (text_column, label_column)]
+    if places[0] == places[1]:
+        raise RequestError(
+            f"Text and label of {path} would both be column {places[0]}, counted from 0; set 'text_column' and "
+            "'label_column'."
+        )
+    if not (isinstance(text_column, str) or isinstance(label_column, str)):
+        shown, rows = _look_ahead(rows)
+        if len(first) > max(places):
+            followers = [(row[places[0]], row[places[1]]) for _, row in shown if len(row) > max(places)]
+            check_no_header((first[places[0]], first[places[1]]), followers, Place(str(path), number))
+        rows = chain([(number, first)], rows)
     for number, row in rows:
-        first = places is None
-        if places is None:
-            places = [_place_of(column, row, path) for column in (text_column, label_column)]
-            if places[0] == places[1]:
-                raise RequestError(
-                    f"Text and label of {path} would both be column {places[0]}, counted from 0; set 'text_column' and "
-                    "'label_column'."
-                )
-            if isinstance(text_column, str) or isinstance(label_column, str):
-                continue
         if len(row) <= max(places):
             found = "1 column" if len(row) == 1 else f"{len(row)} columns"
             raise RequestError(f"{Place(str(path), number)} has {found}, expected at least {max(places) + 1}.")
         text, label = (row[place] for place in places)
         if not label.strip():
             raise RequestError(f"{Place(str(path), number)} has no label in column {label_column!r}.")
-        if first:
-            _check_no_header(text.strip(), label.strip(), Place(str(path), number))
         yield LabelledText(text, label.strip(), Place(str(path), number))
-    _check_not_empty(path, number, "a text and a label in each row")
 
 
 def read_labelled_jsonl(path: Path, *, text_key: str, label_key: str) -> Iterator[LabelledText]:
@@ -82,6 +81,21 @@ def read_labelled_jsonl(path: Path, *, text_key: str, label_key: str) -> Iterato
     """
     for pair in read_jsonl(path, source_key=text_key, target_key=label_key, numbers_for_target=True):
         yield LabelledText(pair.source, pair.target or "", pair.place)
+
+
+def _look_ahead(rows: _Rows) -> tuple[list[tuple[int, list[str]]], _Rows]:
+    """The next rows, as far as they can be read, and an iterator over all that are left."""
+    shown: list[tuple[int, list[str]]] = []
+    try:
+        shown.extend(islice(rows, NUM_SHOWN))
+    except RequestError as error:
+        return shown, chain(shown, _raise(error))
+    return shown, chain(shown, rows)
+
+
+def _raise(error: RequestError) -> _Rows:
+    raise error
+    yield
 
 
 def _plain_rows(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
@@ -109,14 +123,6 @@ def _place_of(column: Column, header: list[str], path: Path) -> int:
         names = ", ".join(f"'{name}'" for name in header)
         raise RequestError(f"{path} has no column '{column}', its columns are {names}.{did_you_mean(column, header)}")
     return header.index(column)
-
-
-def _check_no_header(text: str, label: str, place: Place) -> None:
-    if text.lower() in _TEXT_NAMES and label.lower() in _LABEL_NAMES:
-        raise RequestError(
-            f"{place} is a header with '{text}' and '{label}', expected a text and its label; set 'text_column: {text}'"
-            f" and 'label_column: {label}'."
-        )
 
 
 def _found(line: str) -> str:
