@@ -78,26 +78,30 @@ def describe(record: type) -> list[Block]:
 
 
 def find_blocks(blocks: Sequence[Block], path: str) -> list[Block]:
-    """The blocks at a path and below it, or, where it is that of a single setting, those that have it.
+    """Blocks with the single setting that a path may name, then those at the path and below it.
 
     Raises:
         RequestError: there is none; with the nearest that is.
     """
-    found = [block for block in blocks if path in (block.path, *block.also) or block.path.startswith(f"{path}.")]
-    if found:
-        return found
+    whole = [block for block in blocks if path in (block.path, *block.also) or block.path.startswith(f"{path}.")]
     above, _, name = path.rpartition(".")
-    found = [
+    single = [
         dataclasses.replace(block, settings=tuple(one for one in block.settings if one.name == name))
         for block in blocks
         if above in (block.path, *block.also) and any(one.name == name for one in block.settings)
     ]
-    if found:
+    # Of a setting that can only be a block, the block says all.
+    told = [block for block in single if not whole or any(map(_can_be_a_value, block.settings))]
+    if found := [*told, *whole]:
         return found
     known = {place for block in blocks for place in (block.path, *block.also)} | {
         f"{block.path}.{one.name}".lstrip(".") for block in blocks for one in block.settings
     }
     raise RequestError(f"There is no setting '{path}'.{did_you_mean(path, sorted(known - {''}))}")
+
+
+def _can_be_a_value(setting: Setting) -> bool:
+    return not all(part == "null" or "a mapping" in part for part in setting.value.split(" or "))
 
 
 def _block(record: type, within: str | None, path: str, *also: str) -> Block:

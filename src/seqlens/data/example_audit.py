@@ -27,6 +27,8 @@ from seqlens.errors import RequestError
 
 RARE = 10
 """Examples of a label below which it can hardly be learned."""
+_MANY_LABELS = 20
+"""From so many on labels are told of together, and those with one example each are taken for a column of ids."""
 _LOPSIDED = 10
 """How many times as common the commonest label may be as the rarest before that is told."""
 
@@ -34,6 +36,10 @@ _ADVICE: dict[str, tuple[Severity, str]] = {
     "unreadable": ("error", "Mend what the sentence names: training stops there. What comes after it was not read."),
     "empty-split": ("error", "Give this split some examples, or remove it."),
     "nothing-labelled": ("error", "Mark something: there is nothing to learn from."),
+    "labels-like-ids": (
+        "error",
+        "Look which column (or key) holds the label: a label with one example can neither be learned nor be tested.",
+    ),
     "one-label": ("error", "Add examples of another label: all have the same, so there is nothing to tell apart."),
     "leak": (
         "error",
@@ -203,19 +209,32 @@ def _check_labels(splits: dict[str, _Split], task: str) -> Iterator[Finding]:
         return
     if task == "classify" and len(train.labels) == 1:
         yield _finding("one-label", TRAIN, len(train.texts), (), f"All are '{next(iter(train.labels))}'.")
+    once = sum(count == 1 for count in train.labels.values())
+    if task == "classify" and len(train.labels) >= _MANY_LABELS and 2 * once > len(train.labels):
+        detail = f"{once:,} of {len(train.labels):,} labels have one example, as '{min(train.labels)}'."
+        yield _finding("labels-like-ids", TRAIN, once, (), detail)
+        return
     for name, split in splits.items():
-        for label, count in split.labels.items() if name != TRAIN else ():
-            if label not in train.labels and not train.failure:
-                yield _finding("label-not-in-train", name, count, (), f"The label '{label}'.")
+        if name != TRAIN and not train.failure:
+            unknown = {label: count for label, count in split.labels.items() if label not in train.labels}
+            yield from _tell_labels("label-not-in-train", name, unknown)
     if task == "mark" or not train.labels:
         return
-    for label, count in train.labels.items():
-        if count < RARE:
-            yield _finding("rare-label", TRAIN, count, (), f"The label '{label}'.")
+    yield from _tell_labels("rare-label", TRAIN, {label: n for label, n in train.labels.items() if n < RARE})
     (most, largest), *_, (least, smallest) = [*train.labels.most_common(), train.labels.most_common()[-1]]
     if task == "classify" and largest >= _LOPSIDED * smallest:
         detail = f"'{most}' is there {largest:,} times, '{least}' {smallest:,} times."
         yield _finding("lopsided-labels", TRAIN, 1, (), detail)
+
+
+def _tell_labels(kind: str, split: str, labels: dict[str, int]) -> Iterator[Finding]:
+    """A finding for each label, or one for all if they are many."""
+    if len(labels) < _MANY_LABELS:
+        for label, count in labels.items():
+            yield _finding(kind, split, count, (), f"The label '{label}'.")
+        return
+    first = ", ".join(f"'{label}'" for label in sorted(labels)[:5])
+    yield _finding(kind, split, sum(labels.values()), (), f"{len(labels):,} labels, as {first}.")
 
 
 def _check_leaks(earlier: str, seen: _Split, name: str, split: _Split, max_places: int) -> Iterator[Finding]:

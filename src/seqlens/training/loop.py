@@ -25,6 +25,7 @@ from seqlens.training.observer import FitResult, Observer, Observers, Progress, 
 from seqlens.training.precision import Precision, choose_precision
 from seqlens.training.randomness import seed_everything, seed_for, undisturbed_randomness
 from seqlens.training.restoring import restore
+from seqlens.training.schedule import doubt_warmup
 from seqlens.training.state import BatchSource, Carried, TrainingState
 from seqlens.training.step import StepResult, train_step
 
@@ -85,7 +86,11 @@ def fit(
     observer = observer if observer is not None and group.is_first else Observers()
     keep = max(config.keep_checkpoints, config.average_last)
     store = CheckpointStore(folder / CHECKPOINTS_FOLDER, every=config.steps_between_checkpoints, keep=keep)
-    if doubt := doubt_mode(config.metric, config.mode):
+    doubts = [
+        doubt_mode(config.metric, config.mode),
+        doubt_warmup(config.schedule, config.last_step(batches_per_epoch)),
+    ]
+    for doubt in filter(None, doubts):
         observer.on_warning(doubt)
     model.to(device)
     with undisturbed_randomness(device), noticing_interruption() as interruption:

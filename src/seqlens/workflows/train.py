@@ -11,6 +11,8 @@ from seqlens.config.locking import locked
 from seqlens.errors import RequestError
 from seqlens.inference import ExamplePredictor, Predictor, choose_device, load
 from seqlens.inference.run_folder import CODEC_FOLDER
+from seqlens.tasks.transduce.validation import validated
+from seqlens.training.best import check_metric
 from seqlens.training.checkpoint import has_checkpoint
 from seqlens.training.group import told_place
 from seqlens.training.observer import FitResult, Observer
@@ -142,7 +144,9 @@ def _train_on_examples(start: _Start) -> FitResult:
         check_data=start.check_data,
     )
     start.announce(prepared.summary)
+    start.announce(f"The task: {prepared.task.describe()['task']}.")
     check_carried(prepared.task, max(start.processes, told_place().size))
+    check_metric(config.training.metric, prepared.task.validated)
     model = fresh_model(prepared.task, config.seed)
     prepared.task.save(codec_folder)
     start.write_recipe(config, prepared.fingerprints)
@@ -179,6 +183,7 @@ def _train_on_pairs(start: _Start, init: str | Path | None, init_vocabulary: str
         check_data=start.check_data,
     )
     announce(_summary(prepared))
+    check_metric(config.training.metric, validated(prepared.task))
     model = fresh_model(prepared.task, config.seed)
     prepared.task.save(codec_folder)
     if initial is not None:

@@ -105,6 +105,7 @@ def test_a_wrong_request_is_refused_in_a_sentence(
     refused(invoke(*arguments), *parts)
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
     assert [path.name for path in Path().iterdir()] == ["runs"], "a refused request must leave nothing behind"
+    assert [path.name for path in Path("runs").iterdir()] == [run.name]
 
 
 def test_a_misspelt_key_in_a_file_is_told_with_its_line(invoke: Invoke) -> None:

@@ -73,6 +73,13 @@ def test_blocks_and_single_settings_are_found() -> None:
         find_blocks(blocks, "shape.raduis")
 
 
+def test_a_setting_that_is_a_text_or_a_block_is_told_of_as_both() -> None:
+    found = find_blocks(describe(RunConfig), "data.path")
+    assert {block.kind for block in found} >= {"pairs", "labelled", "dna", "spans", "text", None}
+    assert [[one.name for one in block.settings] for block in found if block.kind == "labelled"] == [["path"]]
+    assert [block.path for block in find_blocks(describe(RunConfig), "data.context")] == ["data.context"]
+
+
 def test_every_block_of_a_recipe_says_what_it_is() -> None:
     blocks = describe(RunConfig)
     assert {"data", "task", "task.model.encoder", "training.schedule", "batches"} <= {block.path for block in blocks}

@@ -13,12 +13,20 @@ from seqlens.training.config import (
     PlateauSchedule,
     ScheduleConfig,
 )
-from seqlens.training.schedule import Schedule
+from seqlens.training.schedule import Schedule, doubt_warmup
 
 
 def rates(config: ScheduleConfig, steps: int, *, peak: float = 1.0, last_step: int | None = None) -> list[float]:
     schedule = Schedule(config, learning_rate=peak, last_step=last_step)
     return [schedule.learning_rate(step) for step in range(1, steps + 1)]
+
+
+def test_a_training_that_is_mostly_warm_up_is_told_of() -> None:
+    config = LinearSchedule(warmup_steps=50)
+    assert "'training.schedule.warmup_steps' = 50 steps, but there are 30 in all" in (doubt_warmup(config, 30) or "")
+    assert doubt_warmup(config, 100) is None
+    assert doubt_warmup(config, None) is None
+    assert doubt_warmup(ConstantSchedule(), 1) is None
 
 
 def test_constant_rises_over_the_warm_up() -> None:
