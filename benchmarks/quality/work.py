@@ -1,6 +1,7 @@
 """The work behind one row: train with seqlens, answer the splits, and put down all that the numbers depend on."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, final
 
@@ -56,6 +57,7 @@ class SeqlensWorker:
         from benchmarks.quality.made import MADE_FOLDER, make_data
         from seqlens.cli.printing import note
         from seqlens.cli.progress import show_training
+        from seqlens.workflows.train import TrainingInterrupted
 
         def announce(text: str) -> None:
             note(f"{job}: {text}")
@@ -66,8 +68,8 @@ class SeqlensWorker:
         if job.entry.made is not None:
             place = folder.parent / MADE_FOLDER
             made = make_data(job.entry.made, place, reversed_run=needed, seed=job.seed, announce=announce)
-        with show_training(str(job)) as shown:
-            run = seqlens.train(
+        with show_training(str(job)) as shown, suppress(TrainingInterrupted):
+            seqlens.train(
                 job.entry.recipe,
                 out=folder,
                 overrides={**job.overrides, **made},
@@ -76,7 +78,8 @@ class SeqlensWorker:
                 announce=announce,
                 processes=self._processes,
             )
-        return run.result.stop_reason != "interrupted"
+            return True
+        return False
 
     def describe(self, job: Job, folder: Path) -> dict[str, Any]:
         from benchmarks.quality.example_work import describe_examples, learns_from_examples

@@ -67,27 +67,32 @@ def train(
     from seqlens.training.group import told_place
     from seqlens.training.observer import Observer, Observers
     from seqlens.training.tensorboard import TensorBoardObserver
+    from seqlens.workflows.train import TrainingInterrupted
     from seqlens.workflows.train import train as train_recipe
 
     with ExitStack() as opened:
         observers: list[Observer] = [opened.enter_context(show_training())]
         if tensorboard is not None and not told_place().rank:
             observers.append(opened.enter_context(TensorBoardObserver(tensorboard)))
-        run = train_recipe(
-            recipe,
-            out=out,
-            overrides=settings,
-            resume=resume,
-            init=init,
-            init_vocabulary=init_vocabulary,
-            observer=Observers(observers),
-            announce=note,
-            device=device,
-            processes=processes,
-        )
+        interrupted = False
+        try:
+            run = train_recipe(
+                recipe,
+                out=out,
+                overrides=settings,
+                resume=resume,
+                init=init,
+                init_vocabulary=init_vocabulary,
+                observer=Observers(observers),
+                announce=note,
+                device=device,
+                processes=processes,
+            )
+        except TrainingInterrupted as stop:
+            run, interrupted = stop.run, True
     if told_place().rank:
         return
-    if run.result.stop_reason == "interrupted":
+    if interrupted:
         note("Interrupted; a checkpoint is written. To go on where it stopped:")
         print_next([f"seqlens train --out {shlex.quote(str(run.path))} --resume"])
         raise typer.Exit(INTERRUPTED)

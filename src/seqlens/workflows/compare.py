@@ -160,8 +160,6 @@ def _train(
     run = train(
         name, out=folder, overrides=overrides, resume=there, observer=observer, announce=announce, device=device
     )
-    if run.result.stop_reason == "interrupted":
-        raise KeyboardInterrupt  # half a comparison is none; the same call goes on with this training
     return run.predictor
 
 

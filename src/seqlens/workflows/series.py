@@ -58,8 +58,6 @@ class Series:
             announce=self.announce,
             device=self.device,
         )
-        if trained.result.stop_reason == "interrupted":
-            raise KeyboardInterrupt  # a part of a series is none; the same call goes on with this training
         return trained.predictor
 
 

@@ -48,6 +48,17 @@ class TrainedRun:
     predictor: Predictor | ExamplePredictor
 
 
+class TrainingInterrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM ended a training after the step in progress; `run` is what it came to, with a checkpoint.
+
+    A KeyboardInterrupt, so that a loop over several trainings ends too, where nobody catches it.
+    """
+
+    def __init__(self, run: TrainedRun) -> None:
+        super().__init__(f"interrupted at step {run.result.steps:,}; `resume=True` goes on in {run.path}")
+        self.run = run
+
+
 def train(
     recipe: str | Path | RunConfig | None = None,
     *,
@@ -80,6 +91,7 @@ def train(
 
     Raises:
         RequestError: the recipe, the data or the folder is not as it must be. WorkError: the work itself failed.
+        TrainingInterrupted: a KeyboardInterrupt, after Ctrl-C or SIGTERM; the run folder is whole, `resume` goes on.
     """
     announce = announce or (lambda text: None)
     target_device = choose_device(device)
@@ -88,8 +100,7 @@ def train(
     folder = Path(out) if out is not None else Path("runs") / name
     place = told_place()
     if place.rank:
-        result = follow(folder, place, target_device)
-        return TrainedRun(folder, result, load(folder, device=target_device))
+        return _ended(folder, follow(folder, place, target_device), target_device)
     if folder.exists() and not folder.is_dir():
         raise RequestError(f"{folder} is a file, expected a new folder for the run.")
     with locked(folder, "training"):
@@ -101,7 +112,14 @@ def train(
             if init is not None:
                 raise RequestError(f"--init is for runs of the task 'transduce', but the task is '{config.task.kind}'.")
             result = _train_on_examples(start)
-    return TrainedRun(folder, result, load(folder, device=target_device))
+    return _ended(folder, result, target_device)
+
+
+def _ended(folder: Path, result: FitResult, device: torch.device) -> TrainedRun:
+    run = TrainedRun(folder, result, load(folder, device=device))
+    if result.stop_reason == "interrupted":
+        raise TrainingInterrupted(run)
+    return run
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from seqlens.data.language.prose import ProseData, open_prose
 from seqlens.errors import RequestError
 from seqlens.training.observer import Observers
 from seqlens.workflows.compare import compare
+from seqlens.workflows.train import TrainingInterrupted
 
 SMALL: dict[str, Any] = {
     "task.model.embedding_dim": 8,
@@ -95,8 +96,11 @@ def test_a_training_on_a_running_text_goes_on_after_a_stop_as_if_it_had_not_been
                 signal.raise_signal(signal.SIGTERM)
 
     seqlens.train("language/prose-lstm", out="whole", overrides=settings)
-    stopped = seqlens.train("language/prose-lstm", out="stopped", overrides=settings, observer=Stop())
-    assert stopped.result.stop_reason == "interrupted"
+    with pytest.raises(TrainingInterrupted, match="interrupted at step 4; `resume=True` goes on in stopped") as stopped:
+        seqlens.train("language/prose-lstm", out="stopped", overrides=settings, observer=Stop())
+    assert isinstance(stopped.value, KeyboardInterrupt)
+    assert stopped.value.run.result.stop_reason == "interrupted"
+    assert stopped.value.run.predictor.predict(["The"]), "the run so far can be used"
     seqlens.train("language/prose-lstm", out="stopped", overrides=settings, resume=True)
     for name in ("model.safetensors", "checkpoints/step-00000006/carried.safetensors", "log.jsonl"):
         assert Path("stopped", name).read_bytes() == Path("whole", name).read_bytes(), name
