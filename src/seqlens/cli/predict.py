@@ -19,7 +19,7 @@ from seqlens.cli.options import (
     WorkersOption,
     read_argument,
 )
-from seqlens.cli.printing import note, warn
+from seqlens.cli.printing import note, warn, warn_of_cut
 from seqlens.errors import RequestError
 
 EXAMPLES = """Examples:
@@ -163,9 +163,7 @@ def predict(
             done += len(chunk)
             truncated += sum(answer.truncated for answer in answers)
             progress(done, None)
-    if truncated:
-        verb = "was" if truncated == 1 else "were"
-        warn(f"{truncated:,} of {done:,} inputs {verb} longer than the model's positions reach, and cut there.")
+    warn_of_cut(truncated, done)
 
 
 def _chunks(texts: list[str], path: Path | None, *, at_least: int) -> Iterable[list[str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from seqlens.cli.lines import output_to
-from seqlens.cli.printing import note, warn
+from seqlens.cli.printing import note, warn, warn_of_cut
 from seqlens.cli.progress import counting
 from seqlens.config import apply_overrides
 from seqlens.inference import ExamplePredictor
@@ -28,14 +28,16 @@ def predict_examples(
         warn("'explain' takes time, and only --json shows what it finds.")
     if output is None and sys.stdin.isatty():
         note(f"{predictor.path} is loaded.")
-    done = 0
+    done, cut = 0, 0
     with output_to(output) as file, counting("written", hidden=output is None and sys.stdout.isatty()) as progress:
         for chunk in chunks:
             answers = predictor.predict(chunk, batch_size=batch_size, **changes)
             file.writelines(_line(text, answer, as_json=as_json) for text, answer in zip(chunk, answers, strict=True))
             file.flush()
             done += len(chunk)
+            cut += sum(getattr(answer, "truncated", False) for answer in answers)
             progress(done, None)
+    warn_of_cut(cut, done)
 
 
 def _line(text: str, answer: Any, *, as_json: bool) -> str:

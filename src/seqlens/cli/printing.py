@@ -38,6 +38,13 @@ def warn(text: str) -> None:
     notes().print(Text.assemble(("warning: ", "bold yellow"), text))
 
 
+def warn_of_cut(num_cut: int, num_inputs: int) -> None:
+    """Tells how many inputs the model's positions do not reach, if there are any."""
+    if num_cut:
+        verb = "was" if num_cut == 1 else "were"
+        warn(f"{num_cut:,} of {num_inputs:,} inputs {verb} longer than the model's positions reach, and cut there.")
+
+
 def print_error(text: str) -> None:
     """Tells why the command ends here, a line for each fault."""
     for line in text.splitlines():

@@ -115,6 +115,8 @@ def evaluate_examples(
         answers += task.predict(predictor.model, inputs, batch_size=batch_size)
         if progress is not None:
             progress(len(answers), len(examples))
+    if num_cut := sum(getattr(answer, "truncated", False) for answer in answers):
+        announce(f"{num_cut:,} of the inputs are longer than the model's positions reach, and were cut there.")
     statistics = task.statistics(examples, answers)
     own = corpus if data is None else None
     train = _training_examples(predictor, own, announce) if with_baselines else None

@@ -37,6 +37,10 @@ class PreparedExamples:
     num_left_out: int
     fingerprints: dict[str, str]
 
+    def num_longer_than(self, limit: int | None) -> int:
+        """How many training examples are longer than so many positions; none are than no limit."""
+        return 0 if limit is None else int((_longest(self.train) > limit).sum())
+
     def batches(self, *, prefetch: int, group: Group = ALONE) -> TrainingBatches:
         """The training batches, made in the background: the rows that this process of `group` reads."""
         data, sampler = self.train, self.sampler

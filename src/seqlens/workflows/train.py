@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from seqlens.config import dump_config, load_config, write_atomically
 from seqlens.config.locking import locked
@@ -20,7 +21,7 @@ from seqlens.training.run_config import RunConfig
 from seqlens.workflows.claim import RECIPE_FILE as RECIPE_FILE
 from seqlens.workflows.claim import check_same_data, claim_folder, write_data_record
 from seqlens.workflows.data_paths import with_absolute_paths
-from seqlens.workflows.example_preparation import prepare_examples
+from seqlens.workflows.example_preparation import PreparedExamples, prepare_examples
 from seqlens.workflows.finishing import finish_example_run, finish_run
 from seqlens.workflows.fitting import check_carried, fit_examples, fresh_model, run_fit
 from seqlens.workflows.follow import follow
@@ -140,6 +141,15 @@ class _Start:
         """Whether there is a training to go on with: the recipe is written after the codec, so that is whole then."""
         return self.resume and (self.folder / RECIPE_FILE).is_file()
 
+    def announce_cut(self, model: nn.Module, prepared: PreparedExamples) -> None:
+        """Tells how many training examples are longer than the model reads."""
+        num_cut = prepared.num_longer_than(getattr(model, "max_length", None))
+        if num_cut:
+            self.announce(
+                f"{num_cut:,} of the training {prepared.corpus.noun[1]} are longer than the model's positions reach, "
+                "and are cut there."
+            )
+
     def check_data(self, fingerprints: Mapping[str, str]) -> None:
         if self.is_resumed:
             check_same_data(self.folder, fingerprints)
@@ -166,6 +176,7 @@ def _train_on_examples(start: _Start) -> FitResult:
     check_carried(prepared.task, max(start.processes, told_place().size))
     check_metric(config.training.metric, prepared.task.validated)
     model = fresh_model(prepared.task, config.seed)
+    start.announce_cut(model, prepared)
     prepared.task.save(codec_folder)
     start.write_recipe(config, prepared.fingerprints)
     with training_group(folder, start.device, start.processes) as group:

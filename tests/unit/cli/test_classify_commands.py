@@ -121,3 +121,18 @@ def test_broken_texts_are_told_with_their_place(
     for part in parts:
         assert part in result.stderr
     assert not Path("run").exists(), "nothing half-written"
+
+
+def test_inputs_that_are_cut_are_told_of_by_every_command(invoke: Invoke, opinions: Path) -> None:
+    encoder = "task.model.encoder={kind: transformer, num_layers: 1, positions: learned, max_length: 4}"
+    model = ("--set", encoder, "--set", "task.model.embedding_dim=8", "--set", "task.model.pooling=mean")
+    result = invoke("train", opinions, "--out", "run", *model)
+    answered(result)
+    assert "of the training texts are longer than the model's positions reach, and are cut there." in result.stderr
+    result = invoke("evaluate", "run")
+    answered(result)
+    assert "of the inputs are longer than the model's positions reach, and were cut there." in result.stderr
+    result = invoke("predict", "run", "one two three four five", "short")
+    assert len(answered(result).splitlines()) == 2
+    assert "1 of 2 inputs was longer than the model's positions reach, and cut there." in result.stderr
+    assert "cut there" not in invoke("predict", "run", "short").stderr
