@@ -185,9 +185,9 @@ def _parts(examples: list[Any]) -> Iterator[list[Any]]:
 
 
 def sample_input(predictor: ExamplePredictor) -> str:
-    """An input of the run's own data that it was not trained on, if it is a text; else "an input"."""
+    """The beginning of an input of the run's own data that it was not trained on: a text, or bases."""
     found = predictor.task.input_of(next(iter(_own(predictor).read("validation"))))
-    text = getattr(found, "text", found)
+    text = getattr(found, "sequence", getattr(found, "text", found))
     if not isinstance(text, str):
         return "an input"
     words = _beginning(text).split()
