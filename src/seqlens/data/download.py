@@ -18,7 +18,7 @@ from typing import Protocol
 from seqlens.data.catalogue import CardFile, catalogue_names, read_card
 from seqlens.data.example_cards import example_card_names, read_example_card
 from seqlens.data.readers import describe_damage, open_bytes
-from seqlens.errors import RequestError, WorkError
+from seqlens.errors import RequestError, WorkError, did_you_mean
 
 _TIMEOUT = 30  # seconds without a byte from the server
 _CHUNK = 1 << 20
@@ -47,7 +47,12 @@ def fetch(name: str, *, announce: Announce | None = None) -> Path:
     mirror without the files, WorkError for a failed download and for a file with another content than the
     card's.
     """
-    if name in example_card_names() and name not in catalogue_names():
+    names = [*catalogue_names(), *example_card_names()]
+    if name not in names:
+        raise RequestError(
+            f"The catalogue has no data set '{name}', expected one of {', '.join(names)}.{did_you_mean(name, names)}"
+        )
+    if name not in catalogue_names():
         examples = read_example_card(name)
         return fetch_files(examples, examples.files, announce=announce)
     card = read_card(name)

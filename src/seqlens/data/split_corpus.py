@@ -70,7 +70,7 @@ def no_such_data(path: str, where: Path) -> RequestError:
     names = example_card_names()
     return RequestError(
         f"There is no data set '{path}': {where} is neither a file nor a folder, and the catalogue has "
-        f"{', '.join(names)}.{did_you_mean(path, names)}"
+        f"{', '.join(names)}.{did_you_mean(Path(path).name, names)}"
     )
 
 

@@ -11,11 +11,13 @@ from seqlens.data.catalogue import catalogue_names
 from seqlens.data.corpus import Corpus, DataConfig, PairsData, PronounsData, open_corpus
 from seqlens.data.dates import DatesData
 from seqlens.data.documents import ContextConfig
+from seqlens.data.example_cards import example_card_names
 from seqlens.data.text import END_ID, UNKNOWN_ID, CharactersConfig, TextCodec, WordsConfig
 from seqlens.errors import RequestError, did_you_mean
 from seqlens.tasks.build import Task, fit_task
 from seqlens.tasks.transduce.config import SeparateCodecs, TransduceConfig
 from seqlens.training.run_config import RunConfig
+from seqlens.workflows.example_data import GENERATED
 from seqlens.workflows.preparation import Announce
 from seqlens.workflows.recipe_config import resolve_recipe
 from seqlens.workflows.recipes import find_recipe, is_recipe, list_recipes
@@ -115,7 +117,7 @@ def _data_config(name_or_path: str) -> DataConfig:
     if name_or_path == "pronouns":
         return PronounsData(context=ContextConfig())
     also_valid = [known.name for known in list_recipes()]
-    names = [*catalogue_names(), "dates", "pronouns"]
+    names = [*catalogue_names(), "dates", "pronouns", *example_card_names(), *GENERATED]
     if name_or_path not in names and not Path(name_or_path).exists():
         raise RequestError(
             f"There is no data set, folder or file '{name_or_path}', the data sets are {', '.join(names)}."
