@@ -10,7 +10,9 @@ from seqlens.cli.lines import output_to, stdin_chunks
 from seqlens.cli.progress import counting
 from seqlens.config import apply_overrides
 from seqlens.data.dna.fasta import parse_fasta
+from seqlens.data.dna.letters import clean_letters
 from seqlens.data.dna.records import DnaRecord
+from seqlens.data.examples import Place
 from seqlens.data.readers import read_lines
 from seqlens.errors import RequestError
 from seqlens.inference import ExamplePredictor
@@ -82,12 +84,12 @@ def _sequences(texts: Sequence[str], path: Path | None) -> Iterator[DnaRecord]:
     if start[1].lstrip().startswith((">", ";")):
         yield from parse_fasta(whole, name)
     else:
-        yield from _plain(line for _, line in whole)
+        yield from _plain(clean_letters("".join(line.split()), Place(name, number)) for number, line in whole)
 
 
-def _plain(lines: Iterable[str]) -> Iterator[DnaRecord]:
-    for number, line in enumerate(lines, 1):
-        read = read_dna_input(line, number)
+def _plain(sequences: Iterable[str]) -> Iterator[DnaRecord]:
+    for number, sequence in enumerate(sequences, 1):
+        read = read_dna_input(sequence, number)
         yield DnaRecord(read.name, read.sequence)
 
 
