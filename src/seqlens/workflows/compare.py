@@ -129,8 +129,11 @@ def _check_names(names: Sequence[str | Path]) -> None:
 
 
 def _is_run(name: str | Path) -> bool:
-    """Whether a name is meant as a run folder: a folder is, whatever it holds, and `load` says what is wrong in it."""
-    return Path(name).is_dir() and not _is_recipe(name)
+    """Whether a name is meant as a run folder, as a folder is, and a path beside runs; `load` says what is wrong."""
+    path = Path(name)
+    if _is_recipe(name):
+        return False
+    return path.is_dir() or (len(path.parts) > 1 and any(path.parent.glob(f"*/{RUN_FILE}")))
 
 
 def _is_recipe(name: str | Path) -> bool:

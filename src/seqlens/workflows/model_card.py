@@ -18,7 +18,6 @@ def model_card(
     left_out = f" ({data['num_left_out']:,} longer ones left out)" if data["num_left_out"] else ""
     examples = data.get("examples", "pairs")
     rows = "\n".join(f"| {key} | {value} |" for key, value in describe.items())
-    validation = "\n".join(f"| {key} | {_number(value)} |" for key, value in weights["validation"].items())
     init = facts.get("init")
     started = f"| started from | the run {init['name']}, weights {init['weights_sha256'][:12]} |\n" if init else ""
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -37,11 +36,7 @@ Trained with seqlens {__version__} (recipe `{name}`, seed {config.seed}).
 ended by {training["stop_reason"]} |
 {started}| weights | {_weights(weights)} |
 
-Validation of these weights, which were chosen by it:
-
-| measure | value |
-|---|---|
-{validation}
+{_validation(weights)}
 
 Scores on the test split: `seqlens evaluate` writes them into `evaluation/`.
 
@@ -66,6 +61,14 @@ print(model.predict("a text"))
 
 Answers are as good as the training data are near to what is asked; texts from elsewhere need a test of their own.
 """
+
+
+def _validation(weights: Mapping[str, Any]) -> str:
+    if not weights["validation"]:
+        return "No validation has seen these weights: the training was interrupted."
+    chosen = ", which were chosen by it" if weights["kind"] in ("best", "ema") else ""
+    rows = "\n".join(f"| {key} | {_number(value)} |" for key, value in weights["validation"].items())
+    return f"Validation of these weights{chosen}:\n\n| measure | value |\n|---|---|\n{rows}"
 
 
 def _weights(weights: Mapping[str, Any]) -> str:

@@ -101,6 +101,11 @@ def test_a_training_on_a_running_text_goes_on_after_a_stop_as_if_it_had_not_been
     assert isinstance(stopped.value, KeyboardInterrupt)
     assert stopped.value.run.result.stop_reason == "interrupted"
     assert stopped.value.run.predictor.predict(["The"]), "the run so far can be used"
+    assert "Validation of these weights, which were chosen by it" in Path("stopped/README.md").read_text("utf-8")
+    early = {**settings, "training.validate_every": 100}
+    with pytest.raises(TrainingInterrupted):
+        seqlens.train("language/prose-lstm", out="early", overrides=early, observer=Stop())
+    assert "No validation has seen these weights: the training was inter" in Path("early/README.md").read_text("utf-8")
     seqlens.train("language/prose-lstm", out="stopped", overrides=settings, resume=True)
     for name in ("model.safetensors", "checkpoints/step-00000006/carried.safetensors", "log.jsonl"):
         assert Path("stopped", name).read_bytes() == Path("whole", name).read_bytes(), name
