@@ -218,25 +218,14 @@ PLAN: tuple[Entry, ...] = (
         words=", dropout 0.2",
         changes={"task.model.encoder.dropout_p": 0.2, "task.model.decoder.dropout_p": 0.2},
     ),
-    narrow(
-        *FROM_ENGLISH[0],
-        ending="-as-published",
-        words=", trained as published",
-        # By the repository of Wu et al. 2021: two GPUs of 4,096 tokens each, at most 8,000 steps.
-        changes={
-            "task.model.encoder.norm": "post",
-            "task.model.decoder.norm": "post",
-            "task.model.dropout_p": 0.3,
-            "task.codec.text.vocab_size": 10000,
-            "batches.max_tokens": 8192,
-            "training.max_epochs": None,
-            "training.max_steps": 8000,
-            "training.optimizer.learning_rate": 0.005,
-            "training.optimizer.weight_decay": 0.0,
-            "training.schedule": {"kind": "inverse_sqrt", "warmup_steps": 2000},
-            "training.gradient_clip": None,
-            "training.validate_every": 120,
-        },
+    *(
+        narrow(
+            *language,
+            ending="-post-norm",
+            words=", norms after the sums",  # as the published ones have it
+            changes={"task.model.encoder.norm": "post", "task.model.decoder.norm": "post"},
+        )
+        for language in FROM_ENGLISH
     ),
     *(
         Entry(

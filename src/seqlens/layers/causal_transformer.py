@@ -54,6 +54,7 @@ class CausalLayer(nn.Module):
             dropout_p=block.attention_dropout_p,
             rotary=block.rotary,
             window=window,
+            gain=block.attention_gain,
         )
         self.feed_forward = FeedForward(block)
         self.attention_norm = nn.LayerNorm(block.model_dim)

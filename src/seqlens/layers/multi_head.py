@@ -58,12 +58,14 @@ class MultiHeadAttention(nn.Module):
         rotary: bool = False,
         relative: bool = False,
         window: int | None = None,
+        gain: float = 1.0,
     ) -> None:
         """`memory_dim` is the size of what is attended to (default `model_dim`); `dropout_p` drops weights.
 
         `rotary`: queries and keys are turned by their positions, see `positions.rotate`. `relative`: a learned number
         for each head and distance is added to the scores, see `RelativeBias`. `window`: the largest distance at which
-        a query sees a key, any if None.
+        a query sees a key, any if None. `gain`: of the first weights of query, key and value, against those of Glorot
+        and Bengio 2010.
         """
         super().__init__()
         if num_heads < 1 or model_dim % num_heads != 0:
@@ -81,8 +83,9 @@ class MultiHeadAttention(nn.Module):
         self.query = Projection(model_dim, model_dim)
         self.key_value = Projection(memory_dim or model_dim, 2 * model_dim)
         self.output = Projection(model_dim, model_dim)
-        for weight in (self.query.weight, *self.key_value.weight.chunk(2), self.output.weight):
-            nn.init.xavier_uniform_(weight.data)
+        for weight in (self.query.weight, *self.key_value.weight.chunk(2)):
+            nn.init.xavier_uniform_(weight.data, gain=gain)
+        nn.init.xavier_uniform_(self.output.weight)
         for bias in (self.query.bias, self.key_value.bias, self.output.bias):
             nn.init.zeros_(bias)
 

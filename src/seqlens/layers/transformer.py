@@ -30,6 +30,15 @@ class Block(NamedTuple):
     norm: NormPlace = "pre"
     rotary: bool = False
 
+    @property
+    def attention_gain(self) -> float:
+        """The `gain` of attention: where norms come after the sums, the parts of a layer must begin small.
+
+        With 1, a decoder is for long a language model that does not look at the memory (why post-norm training is
+        hard: Wang et al. 2022, DeepNet; torch's own attention begins with the square root of a half).
+        """
+        return 1.0 if self.norm == "pre" else 0.5
+
     def final_norm(self) -> nn.Module:
         """What a stack ends with: a layer norm where each part of a layer begins with one."""
         return nn.LayerNorm(self.model_dim) if self.norm == "pre" else nn.Identity()
@@ -61,7 +70,11 @@ class EncoderLayer(nn.Module):
         super().__init__()
         self.norm: NormPlace = block.norm
         self.attention = MultiHeadAttention(
-            block.model_dim, block.num_heads, dropout_p=block.attention_dropout_p, rotary=block.rotary
+            block.model_dim,
+            block.num_heads,
+            dropout_p=block.attention_dropout_p,
+            rotary=block.rotary,
+            gain=block.attention_gain,
         )
         self.feed_forward = FeedForward(block)
         self.attention_norm = nn.LayerNorm(block.model_dim)
@@ -127,10 +140,18 @@ class DecoderLayer(nn.Module):
         super().__init__()
         self.norm: NormPlace = block.norm
         self.own_attention = MultiHeadAttention(
-            block.model_dim, block.num_heads, dropout_p=block.attention_dropout_p, rotary=block.rotary
+            block.model_dim,
+            block.num_heads,
+            dropout_p=block.attention_dropout_p,
+            rotary=block.rotary,
+            gain=block.attention_gain,
         )
         self.memory_attention = MultiHeadAttention(
-            block.model_dim, block.num_heads, memory_dim=memory_dim, dropout_p=block.attention_dropout_p
+            block.model_dim,
+            block.num_heads,
+            memory_dim=memory_dim,
+            dropout_p=block.attention_dropout_p,
+            gain=block.attention_gain,
         )
         self.feed_forward = FeedForward(block)
         self.own_norm = nn.LayerNorm(block.model_dim)
