@@ -23,7 +23,12 @@ def test_it_is_one_document_with_title_legend_and_all_its_colours(chart):
     assert chart.title in shown
     assert {series.name for series in chart.series} <= set(shown)
     style = next(root.iter("{http://www.w3.org/2000/svg}style")).text or ""
-    assert set(re.findall(r"var\((--[a-z0-9-]+)\)", svg)) <= set(re.findall(r"(--[a-z0-9-]+):", style))
+    assert "var(" not in svg, "programs other than browsers paint variables black"
+    used = set(re.findall(r'(?:fill|stroke)="(#[0-9a-f]{6})"', svg.replace(style, "")))
+    assert len(used) >= 6
+    assert {(part, colour) for part in ("fill", "stroke") for colour in used} <= set(
+        re.findall(r'\[(fill|stroke)="(#[0-9a-f]{6})"\]', style.partition("dark")[2])
+    ), "each has its colour in a dark scheme"
     assert "http" not in svg.replace("http://www.w3.org/2000/svg", "")
     assert svg == chart_svg(chart)
 
