@@ -91,7 +91,9 @@ def predict(
     workers: WorkersOption = 1,
     device: DeviceOption = "auto",
 ) -> None:
-    """Answer inputs: one line for each, in their order; an empty line is translated by an empty one.
+    """Answer inputs: one line for each, in their order.
+
+    An empty line is translated by an empty one; the other tasks answer it as any text.
 
     With neither texts nor a file, lines are read from stdin; on a terminal they are typed in and answered one by one.
     DNA is read as FASTA, or a sequence a line (blank lines are none), and answered some millions of bases at a time.
