@@ -126,8 +126,8 @@ class TrainingConfig:
     log_every: AtLeastOne = 50
     """Steps from one line of the log to the next; also the window over which the shown loss is averaged."""
     watch_every: AtLeastOne = 200
-    """Steps from one look at the gradients through time to the next: those of a translator's recurrent encoder, which is
-    told of where they vanish or explode."""
+    """Steps from one look at the gradients through time to the next, in a translator whose encoder is recurrent; where
+    they vanish or explode, that is told."""
 
     def __post_init__(self) -> None:
         """Refuses settings that contradict each other, with a ValueError naming both."""
