@@ -84,7 +84,7 @@ def _sequences(texts: Sequence[str], path: Path | None) -> Iterator[DnaRecord]:
     if start[1].lstrip().startswith((">", ";")):
         yield from parse_fasta(whole, name)
     else:
-        yield from _plain(clean_letters("".join(line.split()), Place(name, number)) for number, line in whole)
+        yield from _plain(clean_letters(line, Place(name, number), spaced=True) for number, line in whole)
 
 
 def _plain(sequences: Iterable[str]) -> Iterator[DnaRecord]:

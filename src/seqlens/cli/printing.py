@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from seqlens.report import Table, render_terminal_table
+from seqlens.report.numbers import told_cut
 from seqlens.report.sections import Alignment
 from seqlens.report.tables import lay_out
 from seqlens.report.text import clean_text, display_width
@@ -41,8 +42,7 @@ def warn(text: str) -> None:
 def warn_of_cut(num_cut: int, num_inputs: int) -> None:
     """Tells how many inputs the model's positions do not reach, if there are any."""
     if num_cut:
-        verb = "was" if num_cut == 1 else "were"
-        warn(f"{num_cut:,} of {num_inputs:,} inputs {verb} longer than the model's positions reach, and cut there.")
+        warn(told_cut(num_cut, num_inputs, "inputs"))
 
 
 def print_error(text: str) -> None:

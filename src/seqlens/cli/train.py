@@ -89,7 +89,7 @@ def train(
                 processes=processes,
             )
         except TrainingInterrupted as stop:
-            run, interrupted = stop.run, True
+            run, interrupted = stop.run, stop.run.result.stop_reason == "interrupted"
     if told_place().rank:
         return
     if interrupted:

@@ -28,7 +28,7 @@ from seqlens.errors import RequestError
 RARE = 10
 """Examples of a label below which it can hardly be learned."""
 _MANY_LABELS = 20
-"""From so many on labels are told of together, and those with one example each are taken for a column of ids."""
+"""From so many on labels are told of together; where most examples have one of their own, these are taken for ids."""
 _LOPSIDED = 10
 """How many times as common the commonest label may be as the rarest before that is told."""
 
@@ -210,17 +210,19 @@ def _check_labels(splits: dict[str, _Split], task: str) -> Iterator[Finding]:
     if task == "classify" and len(train.labels) == 1:
         yield _finding("one-label", TRAIN, len(train.texts), (), f"All are '{next(iter(train.labels))}'.")
     once = sum(count == 1 for count in train.labels.values())
-    if task == "classify" and len(train.labels) >= _MANY_LABELS and 2 * once > len(train.labels):
-        detail = f"{once:,} of {len(train.labels):,} labels have one example, as '{min(train.labels)}'."
+    like_ids = task == "classify" and once >= _MANY_LABELS and 2 * once > len(train.texts) and not train.failure
+    if like_ids:
+        first = min(label for label, count in train.labels.items() if count == 1)
+        detail = f"{once:,} of {len(train.texts):,} examples have a label of their own, as '{first}'."
         yield _finding("labels-like-ids", TRAIN, once, (), detail)
-        return
     for name, split in splits.items():
         if name != TRAIN and not train.failure:
             unknown = {label: count for label, count in split.labels.items() if label not in train.labels}
             yield from _tell_labels("label-not-in-train", name, unknown)
     if task == "mark" or not train.labels:
         return
-    yield from _tell_labels("rare-label", TRAIN, {label: n for label, n in train.labels.items() if n < RARE})
+    if not like_ids:
+        yield from _tell_labels("rare-label", TRAIN, {label: n for label, n in train.labels.items() if n < RARE})
     (most, largest), *_, (least, smallest) = [*train.labels.most_common(), train.labels.most_common()[-1]]
     if task == "classify" and largest >= _LOPSIDED * smallest:
         detail = f"'{most}' is there {largest:,} times, '{least}' {smallest:,} times."

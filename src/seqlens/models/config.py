@@ -37,6 +37,9 @@ class TransformerLayersConfig:
     `dropout_p` is on what each part of a layer adds, in an encoder or decoder also on the inputs with their positions;
     `attention_dropout_p` on attention weights; `activation_dropout_p` on the middle of the feed-forward, as `dropout_p`
     where it is null.
+
+    `norm`: `pre` norms what each part of a layer reads, `post` what it makes together with its input, as the first
+    Transformer had it; attention then begins with smaller weights.
     """
 
     kind: Literal["transformer"] = "transformer"

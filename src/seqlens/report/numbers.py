@@ -62,3 +62,9 @@ def column_decimals(cells: Iterable[TableCell]) -> int:
     """Returns the number of decimals for a column, from its floats and the middle values of its intervals."""
     values = [cell.value if isinstance(cell, Interval) else cell for cell in cells]
     return decimals_for(value for value in values if isinstance(value, float))
+
+
+def told_cut(num_cut: int, num_all: int, noun: str) -> str:
+    """A sentence on how many of several inputs a model reads in part only."""
+    verb = "is" if num_cut == 1 else "are"
+    return f"{num_cut:,} of {num_all:,} {noun} {verb} longer than the model's positions reach, and {verb} cut there."

@@ -54,7 +54,7 @@ def _legend(chart: LineChart | BarChart, html: str) -> list[str]:
 
 def _coloured(drawing: str, light: dict[str, str]) -> str:
     """The drawing with the light scheme's colours as they are: not every program that draws SVG knows variables."""
-    return _VARIABLE.sub(lambda match: f'{match[1]}="{light[match[2]]}"', drawing)
+    return _VARIABLE.sub(lambda match: f'{match[1]}="{light[match[2]]}"' if match[2] in light else match[0], drawing)
 
 
 def _colours() -> tuple[dict[str, str], dict[str, str]]:

@@ -31,6 +31,15 @@ class Sampler(Protocol):
 
 
 @runtime_checkable
+class ReadInParts(Protocol):
+    """A dataset whose examples are read in several rows each, such as the sentences of a text."""
+
+    @property
+    def longest_parts(self) -> Int[np.ndarray, "examples"]:
+        """The positions of each example's longest row."""
+
+
+@runtime_checkable
 class Dataset(Protocol):
     """Encoded examples in memory.
 

@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -120,7 +120,8 @@ def fit(
             result = None
             if group.is_first:
                 weights = put_final_weights(state, store, config, warn=observer.on_warning)
-                result = training.result(reason, weights)
+                asked = interruption.requested or reason == "interrupted"
+                result = replace(training.result(reason, weights), asked_to_stop=asked)
             result = group.from_first(result)
             state.optimizer.clear_gradients()
             group.copy_from_first(model.eval())

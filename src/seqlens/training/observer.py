@@ -59,6 +59,8 @@ class FitResult:
     """How many trained together, at the end."""
     weights_step: int | None = None
     """The step of the weights that the model is left with; None for the mean of several."""
+    asked_to_stop: bool = False
+    """Whether Ctrl-C or SIGTERM came, if only when the training was ending by itself."""
 
 
 @runtime_checkable

@@ -45,13 +45,13 @@ def time_progress(step: int, warmup_steps: int, time_share: float) -> float:
 
 
 def doubt_warmup(config: ScheduleConfig, last_step: int | None) -> str | None:
-    """A sentence for who trains so few steps that most of them are warm-up; None for others."""
-    if last_step is None or 2 * config.warmup_steps <= last_step:
+    """A sentence for who trains so few steps that most of them are warm-up; None for others, and for a single step."""
+    if last_step is None or last_step < 2 or 2 * config.warmup_steps <= last_step:
         return None
     return (
-        f"The learning rate rises for 'training.schedule.warmup_steps' = {config.warmup_steps:,} steps, but there are "
-        f"{last_step:,} in all: little will be learnt. Train for longer ('training.max_steps', 'training.max_epochs'), "
-        "on smaller batches ('batches.max_tokens'), or with a shorter warm-up."
+        f"This training has {last_step:,} steps, and 'training.schedule.warmup_steps' is {config.warmup_steps:,}: the "
+        "learning rate is small for most of it. Train for longer ('training.max_steps', 'training.max_epochs'), on "
+        "smaller batches ('batches.max_tokens'), or with a shorter warm-up."
     )
 
 

@@ -16,6 +16,7 @@ from seqlens.inference.checks import check_at_least_one
 from seqlens.inference.predictor import Predictor
 from seqlens.inference.rerank import Reranker
 from seqlens.metrics import Perplexity, Score
+from seqlens.report.numbers import told_cut
 from seqlens.tasks.transduce.answer import Translation
 from seqlens.tasks.transduce.baselines import baselines
 from seqlens.tasks.transduce.validation import compute_score
@@ -85,7 +86,7 @@ def evaluate_pairs(
     announce(f"Answering {len(pairs):,} {'input' if len(pairs) == 1 else 'inputs'} of {data_name}, split {split}.")
     answers = _answer(predictor, sources, batch_size, workers, reranker, decoding or {}, progress)
     if truncated := sum(answer.truncated for answer in answers):
-        announce(f"{truncated:,} of the inputs are longer than the model's positions reach, and were cut there.")
+        announce(told_cut(truncated, len(answers), "inputs"))
     task = predictor.task
     texts = [answer.text for answer in answers]
     lowercase = task.config.lowercase_scores

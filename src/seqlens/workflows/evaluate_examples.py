@@ -15,6 +15,7 @@ from seqlens.errors import RequestError, WorkError, did_you_mean
 from seqlens.inference import ExamplePredictor, describe_machine
 from seqlens.metrics import PairedResult, Score, Statistics, against_baselines
 from seqlens.report import Prose, Report, Section, isolate, write_report
+from seqlens.report.numbers import told_cut
 from seqlens.tasks.example_analysis import AnalysingTask, ExampleAnalysis
 from seqlens.tasks.transduce.analysis.results import score_fields
 from seqlens.training.run_config import RunConfig
@@ -116,7 +117,7 @@ def evaluate_examples(
         if progress is not None:
             progress(len(answers), len(examples))
     if num_cut := sum(getattr(answer, "truncated", False) for answer in answers):
-        announce(f"{num_cut:,} of the inputs are longer than the model's positions reach, and were cut there.")
+        announce(told_cut(num_cut, len(answers), "inputs"))
     statistics = task.statistics(examples, answers)
     own = corpus if data is None else None
     train = _training_examples(predictor, own, announce) if with_baselines else None
@@ -192,7 +193,7 @@ def sample_input(predictor: ExamplePredictor) -> str:
         return "an input"
     words = _beginning(text).split()
     if isinstance(found, Document):
-        words = words[:1]  # which the model goes on with
+        words = [word for word in words if word != "-"][:1]  # which the model goes on with; a dash would be stdin
     return " ".join(words) or "an input"
 
 

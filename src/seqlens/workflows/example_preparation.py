@@ -12,7 +12,7 @@ from seqlens.data.example_corpus import ExampleCorpus
 from seqlens.data.loader import Loader
 from seqlens.errors import RequestError
 from seqlens.tasks.build import fit_example_task, load_example_task
-from seqlens.tasks.dataset import Dataset, Sampler
+from seqlens.tasks.dataset import Dataset, ReadInParts, Sampler
 from seqlens.tasks.example_task import ExampleTask
 from seqlens.training.group import ALONE, Group
 from seqlens.training.run_config import RunConfig
@@ -39,7 +39,10 @@ class PreparedExamples:
 
     def num_longer_than(self, limit: int | None) -> int:
         """How many training examples are longer than so many positions; none are than no limit."""
-        return 0 if limit is None else int((_longest(self.train) > limit).sum())
+        if limit is None:
+            return 0
+        lengths = self.train.longest_parts if isinstance(self.train, ReadInParts) else _longest(self.train)
+        return int((lengths > limit).sum())
 
     def batches(self, *, prefetch: int, group: Group = ALONE) -> TrainingBatches:
         """The training batches, made in the background: the rows that this process of `group` reads."""

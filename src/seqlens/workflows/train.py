@@ -12,6 +12,7 @@ from seqlens.config.locking import locked
 from seqlens.errors import RequestError
 from seqlens.inference import ExamplePredictor, Predictor, choose_device, load
 from seqlens.inference.run_folder import CODEC_FOLDER
+from seqlens.report.numbers import told_cut
 from seqlens.tasks.transduce.validation import validated
 from seqlens.training.best import check_metric
 from seqlens.training.checkpoint import has_checkpoint
@@ -52,12 +53,19 @@ class TrainedRun:
 class TrainingInterrupted(KeyboardInterrupt):
     """Ctrl-C or SIGTERM ended a training after the step in progress; `run` is what it came to, with a checkpoint.
 
-    A KeyboardInterrupt, so that a loop over several trainings ends too, where nobody catches it.
+    A KeyboardInterrupt, so that a loop over several trainings ends too, where nobody catches it; for that it is raised
+    even if this one had just ended by itself, as `run.result.stop_reason` tells.
     """
 
     def __init__(self, run: TrainedRun) -> None:
-        super().__init__(f"interrupted at step {run.result.steps:,}; `resume=True` goes on in {run.path}")
+        super().__init__(run)
         self.run = run
+
+    def __str__(self) -> str:
+        steps = f"{self.run.result.steps:,}"
+        if self.run.result.stop_reason != "interrupted":
+            return f"interrupted when the training in {self.run.path} had ended, at step {steps}"
+        return f"interrupted at step {steps}; `resume=True` goes on in {self.run.path}"
 
 
 def train(
@@ -118,7 +126,7 @@ def train(
 
 def _ended(folder: Path, result: FitResult, device: torch.device) -> TrainedRun:
     run = TrainedRun(folder, result, load(folder, device=device))
-    if result.stop_reason == "interrupted":
+    if result.asked_to_stop:
         raise TrainingInterrupted(run)
     return run
 
@@ -145,10 +153,7 @@ class _Start:
         """Tells how many training examples are longer than the model reads."""
         num_cut = prepared.num_longer_than(getattr(model, "max_length", None))
         if num_cut:
-            self.announce(
-                f"{num_cut:,} of the training {prepared.corpus.noun[1]} are longer than the model's positions reach, "
-                "and are cut there."
-            )
+            self.announce(told_cut(num_cut, len(prepared.train), f"training {prepared.corpus.noun[1]}"))
 
     def check_data(self, fingerprints: Mapping[str, str]) -> None:
         if self.is_resumed:

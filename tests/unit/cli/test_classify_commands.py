@@ -128,11 +128,11 @@ def test_inputs_that_are_cut_are_told_of_by_every_command(invoke: Invoke, opinio
     model = ("--set", encoder, "--set", "task.model.embedding_dim=8", "--set", "task.model.pooling=mean")
     result = invoke("train", opinions, "--out", "run", *model)
     answered(result)
-    assert "of the training texts are longer than the model's positions reach, and are cut there." in result.stderr
+    assert "training texts are longer than the model's positions reach, and are cut there." in result.stderr
     result = invoke("evaluate", "run")
     answered(result)
-    assert "of the inputs are longer than the model's positions reach, and were cut there." in result.stderr
+    assert "inputs are longer than the model's positions reach, and are cut there." in result.stderr
     result = invoke("predict", "run", "one two three four five", "short")
     assert len(answered(result).splitlines()) == 2
-    assert "1 of 2 inputs was longer than the model's positions reach, and cut there." in result.stderr
+    assert "1 of 2 inputs is longer than the model's positions reach, and is cut there." in result.stderr
     assert "cut there" not in invoke("predict", "run", "short").stderr

@@ -75,10 +75,13 @@ def test_own_genome_to_regions(seqlens: Invoke, tmp_path: Path) -> None:
     assert answered.exit_code == 0
     assert [json.loads(line)["num_bases"] for line in answered.stdout.splitlines()] == [4, 7]
 
-    Path("plain.txt").write_text("acgt \n\nACXT\n")
-    refused = seqlens("predict", "runs/mine", "--input", "plain.txt")
-    assert refused.exit_code == 2
-    assert "plain.txt line 3 has 'X' at column 3, expected bases" in refused.stderr
+    for line, found in (("AC XT", "'X' at column 4"), ("ACGTß", "'ß' at column 5")):
+        Path("plain.txt").write_text(f"acgt \n\n{line}\n", encoding="utf-8")
+        refused = seqlens("predict", "runs/mine", "--input", "plain.txt")
+        assert refused.exit_code == 2
+        assert f"plain.txt line 3 has {found}, expected bases" in refused.stderr
+    Path("plain.txt").write_text("ac gu\n")
+    assert seqlens("predict", "runs/mine", "--input", "plain.txt").stdout.startswith("sequence1\t")
 
 
 WINDOWS = """\

@@ -71,14 +71,21 @@ def test_leaks_duplicates_conflicts_and_empty_texts_are_told_with_their_places()
 def test_many_labels_are_told_of_together_and_ids_are_taken_for_no_labels() -> None:
     ids = [text(f"text {number}", f"id {number:02}", number) for number in range(1, 41)]
     audit = audit_examples(Planted(train=ids, validation=[text("other", "id 99", 1)]), task="classify")
-    assert found(audit) == {("labels-like-ids", "train"): 40}
+    assert found(audit) == {("labels-like-ids", "train"): 40, ("label-not-in-train", "validation"): 1}
     assert audit.severity == "error"
-    assert audit.findings[0].detail == "40 of 40 labels have one example, as 'id 01'."
+    assert audit.findings[0].detail == "40 of 40 examples have a label of their own, as 'id 01'."
     twice = [*ids, *(text(f"again {number}", f"id {number:02}", number) for number in range(1, 41))]
     other = [text(f"new {number}", f"new {number}", number) for number in range(30)]
     audit = audit_examples(Planted(train=twice, validation=other), task="classify")
     assert found(audit) == {("label-not-in-train", "validation"): 30, ("rare-label", "train"): 80}
     assert audit.findings[1].detail == "40 labels, as 'id 01', 'id 02', 'id 03', 'id 04', 'id 05'."
+
+
+def test_misspelt_labels_among_good_ones_are_rare_ones() -> None:
+    good = [text(f"text {number}", "good" if number % 2 else "bad", number) for number in range(200)]
+    odd = [text(f"odd {number}", f"goood{number}", 200 + number) for number in range(25)]
+    audit = audit_examples(Planted(train=[*good, *odd]), task="classify")
+    assert found(audit) == {("rare-label", "train"): 25, ("lopsided-labels", "train"): 1}
 
 
 def test_labels_that_are_rare_lopsided_or_all_the_same_are_told() -> None:

@@ -31,7 +31,8 @@ needs_data = pytest.mark.skipif(
 def read(path: Path, form: Format = "auto", **settings: Any) -> list[tuple[str, str]]:
     columns = settings.get("columns", (0, 1))
     keys = settings.get("keys", ("text", "label"))
-    reader = reader_of(path, form, columns=columns, keys=keys, phrases=settings.get("phrases", False))
+    header = settings.get("header")
+    reader = reader_of(path, form, columns=columns, keys=keys, phrases=settings.get("phrases", False), header=header)
     return [(example.text, example.label) for example in reader(())]
 
 
@@ -192,7 +193,8 @@ def test_a_header_of_other_names_is_told_by_the_rows_after_it(tmp_path: Path) ->
         RequestError, match=r"a\.tsv line 1 seems to be a header: 'mood' is the label of none of the 30"
     ):
         read(path)
-    assert len(read(path, columns=("phrase", "mood"))) == 30
+    assert len(read(path, columns=("phrase", "mood"))) == len(read(path, header=True)) == 30
+    assert read(path, header=False)[0] == ("phrase", "mood")
     path.write_text("phrase\tmood\n" + "".join(rows_of_words(3)) + "no label\n")
     with pytest.raises(RequestError, match="seems to be a header"):
         read(path)
@@ -210,6 +212,17 @@ def test_a_header_of_other_names_is_told_by_the_rows_after_it(tmp_path: Path) ->
 def test_an_example_is_not_taken_for_a_header(tmp_path: Path, first: str, others: list[str]) -> None:
     (tmp_path / "a.tsv").write_text(first + "".join(others))
     assert len(read(tmp_path / "a.tsv")) == 1 + len(others)
+
+
+def test_the_setting_of_a_header_goes_with_counted_columns(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("review,stars\na b,4\n")
+    (tmp_path / "dev.csv").write_text("review,stars\nc d,3\n")
+    assert corpus_texts(tmp_path, "train", path=".", header=True) == [("a b", "4")]
+    with pytest.raises(ValueError, match="'header' is false, but 'text_column' or 'label_column' is a name"):
+        LabelledData(path=".", text_column="review", header=False)
+    (tmp_path / "dev.csv").write_text("Great,\n" + "a long text,b\n" * 30)
+    with pytest.raises(RequestError, match=r"dev\.csv line 1 has no label in column 1"):
+        corpus_texts(tmp_path, "validation", path=".")
 
 
 def test_what_cannot_be_read_further_down_is_told_with_its_line(tmp_path: Path) -> None:

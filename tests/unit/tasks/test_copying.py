@@ -40,6 +40,7 @@ from seqlens.tasks.transduce.task import TransduceTask
 from seqlens.training import FitResult
 from seqlens.training.observer import Progress, Validation
 from seqlens.training.run_config import RunConfig
+from seqlens.workflows.train import TrainingInterrupted
 
 PAIRS = [Pair("the cat sees the dog", "a cat"), Pair("the old dog", "a dog"), Pair("a man", "the man")]
 WORDS = WordsConfig()
@@ -291,7 +292,8 @@ def test_a_resumed_training_ends_with_the_same_bytes(tmp_path: Path, monkeypatch
     (tmp_path / "train.tsv").write_text("".join(lines))
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     whole = seqlens.train(tmp_path / "recipe.yaml", out=tmp_path / "whole")
-    seqlens.train(tmp_path / "recipe.yaml", out=tmp_path / "stopped", observer=Stopping(5))
+    with pytest.raises(TrainingInterrupted):
+        seqlens.train(tmp_path / "recipe.yaml", out=tmp_path / "stopped", observer=Stopping(5))
     resumed = seqlens.train(out=tmp_path / "stopped", resume=True)
     names = ("model.safetensors", "log.jsonl", "metrics.json")
     for name in names:

@@ -191,6 +191,9 @@ def test_what_comes_after_the_last_learned_position_has_no_entity() -> None:
     short, long = task.predict(model, ["one two three", "one two three four"])
     assert (short.truncated, long.truncated) == (False, True)
     assert long.to_plain()["truncated"] is True
+    lines = TaggedText("a b c\nd e", ((0, 1), (2, 3), (4, 5), (6, 7), (8, 9)))
+    data = task.encode([lines], training=True, seed=1)
+    assert (data.lengths.tolist(), data.longest_parts.tolist()) == ([5], [3]), "positions are those of a sentence"
     loss = task.loss(model, task.encode(examples, training=True, seed=0).batch(range(9)))
     assert loss.count == sum(min(3, len(example.tokens)) for example in examples[:9])
 

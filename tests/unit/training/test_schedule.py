@@ -23,7 +23,7 @@ def rates(config: ScheduleConfig, steps: int, *, peak: float = 1.0, last_step: i
 
 def test_a_training_that_is_mostly_warm_up_is_told_of() -> None:
     config = LinearSchedule(warmup_steps=50)
-    assert "'training.schedule.warmup_steps' = 50 steps, but there are 30 in all" in (doubt_warmup(config, 30) or "")
+    assert "has 30 steps, and 'training.schedule.warmup_steps' is 50: the" in (doubt_warmup(config, 30) or "")
     assert doubt_warmup(config, 100) is None
     assert doubt_warmup(config, None) is None
     assert doubt_warmup(ConstantSchedule(), 1) is None

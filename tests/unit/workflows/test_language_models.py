@@ -1,5 +1,6 @@
 """From one's own text file to a language model, its scores and its samples; a kill in the middle of a running text."""
 
+import copy
 import gzip
 import json
 import math
@@ -109,6 +110,24 @@ def test_a_training_on_a_running_text_goes_on_after_a_stop_as_if_it_had_not_been
     seqlens.train("language/prose-lstm", out="stopped", overrides=settings, resume=True)
     for name in ("model.safetensors", "checkpoints/step-00000006/carried.safetensors", "log.jsonl"):
         assert Path("stopped", name).read_bytes() == Path("whole", name).read_bytes(), name
+
+
+def test_a_stop_while_a_training_ends_ends_a_loop_over_trainings_too() -> None:
+    settings = {**SMALL, **BOOK, "batches.max_tokens": 64}
+
+    class Late(Observers):
+        """Stops a training when its last validation is over."""
+
+        def on_validation(self, validation: Any) -> None:
+            if validation.step == SMALL["training.max_steps"]:
+                signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(TrainingInterrupted, match="interrupted when the training in late had ended, at step 6") as late:
+        seqlens.train("language/prose-lstm", out="late", overrides=settings, observer=Late())
+    assert late.value.run.result.stop_reason == "max_steps"
+    assert copy.copy(late.value).run is late.value.run
+    with pytest.raises(RequestError, match="late holds a finished run already"):
+        seqlens.train("language/prose-lstm", out="late", overrides=settings)
 
 
 def test_a_broken_file_is_named_before_anything_is_written() -> None:

@@ -27,7 +27,8 @@ MEANINGS = {
 LETTERS = "".join(MEANINGS)
 
 _COMPLEMENT = str.maketrans("ACGTRYSWKMBDHVN", "TGCAYRSWMKVHDBN")
-_NO_LETTER = re.compile(f"[^{LETTERS}]")
+_NO_LETTER = re.compile(f"[^{LETTERS}U{LETTERS.lower()}u]")
+_NO_LETTER_NOR_SPACE = re.compile(f"[^{LETTERS}U{LETTERS.lower()}u\\s]")
 
 
 def reverse_complement(sequence: str) -> str:
@@ -35,14 +36,16 @@ def reverse_complement(sequence: str) -> str:
     return sequence.translate(_COMPLEMENT)[::-1]
 
 
-def clean_letters(text: str, place: Place, *, first_column: int = 1) -> str:
+def clean_letters(text: str, place: Place, *, first_column: int = 1, spaced: bool = False) -> str:
     """The text in capitals, U as T; `first_column` is that of its first letter in the file's line.
+
+    `spaced`: white space may stand between letters, and is left out.
 
     Raises:
         RequestError: a letter is none of the IUPAC codes; the sentence names place and column.
     """
-    sequence = text.upper().replace("U", "T")
-    wrong = _NO_LETTER.search(sequence)
+    # Before capitals are made: some letters of other scripts become two.
+    wrong = (_NO_LETTER_NOR_SPACE if spaced else _NO_LETTER).search(text)
     if wrong is not None:
         letter = text[wrong.start()]
         shown = "a gap '-'" if letter == "-" else repr(letter)
@@ -50,4 +53,5 @@ def clean_letters(text: str, place: Place, *, first_column: int = 1) -> str:
             f"{place} has {shown} at column {wrong.start() + first_column}, expected bases: A, C, G, T, U or the "
             "IUPAC letters R, Y, S, W, K, M, B, D, H, V, N."
         )
-    return sequence
+    sequence = "".join(text.split()) if spaced else text
+    return sequence.upper().replace("U", "T")

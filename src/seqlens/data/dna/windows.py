@@ -55,7 +55,7 @@ def read_windows(path: Path, *, sequence_column: Column, label_column: Column) -
             raise RequestError(f"{place} has no label in column {label_column!r}.")
         if not sequence:
             raise RequestError(f"{place} has no sequence in column {sequence_column!r}.")
-        yield LabelledText(clean_letters("".join(sequence.split()), place), label, place)
+        yield LabelledText(clean_letters(sequence, place, spaced=True), label, place)
     if not number:
         raise RequestError(f"{path} is empty, expected a sequence and a label in each row.")
 

@@ -65,6 +65,8 @@ class LabelledData:
     format: Format = "auto"
     text_column: Annotated[int, Field(ge=0)] | str = 0
     label_column: Annotated[int, Field(ge=0)] | str = 1
+    header: bool | None = None
+    """Of a table whose columns are counted, whether its first line is a header; null refuses one that looks like it."""
     text_key: str = "text"
     label_key: str = "label"
     phrases: bool = False
@@ -81,6 +83,10 @@ class LabelledData:
     def __post_init__(self) -> None:
         check_fractions(self.validation_fraction, self.test_fraction)
         check_fold(self.fold, self.num_folds)
+        if self.header is False and (isinstance(self.text_column, str) or isinstance(self.label_column, str)):
+            raise ValueError(
+                "'header' is false, but 'text_column' or 'label_column' is a name, which only a header has"
+            )
 
 
 def fingerprint_labelled(examples: Iterable[LabelledText]) -> str:
@@ -212,4 +218,5 @@ def _reader(path: Path, config: LabelledData, split: str) -> Reader:
         keys=(config.text_key, config.label_key),
         # Only what is learnt from may be cut up: a score is of whole sentences.
         phrases=config.phrases and split == TRAIN,
+        header=config.header,
     )

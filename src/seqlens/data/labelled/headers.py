@@ -32,8 +32,8 @@ def check_no_header(first: tuple[str, str], others: Sequence[tuple[str, str]], p
     if _is_unlike(text, label, others):
         raise RequestError(
             f"{place} seems to be a header: '{label}' is the label of none of the {len(others)} rows after it, and "
-            f"'{text}' is one word where their texts are longer; set 'text_column: {text}' and 'label_column: {label}',"
-            " or, if it is an example, move it down."
+            f"'{text}' is one word where their texts are longer, expected a text and its label; set 'header: true' or, "
+            "if it is an example, 'header: false'."
         )
 
 

@@ -19,9 +19,17 @@ _BY_ENDING: dict[str, Format] = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl"
 
 
 def reader_of(
-    path: Path, form: Format, *, columns: tuple[Column, Column], keys: tuple[str, str], phrases: bool
+    path: Path,
+    form: Format,
+    *,
+    columns: tuple[Column, Column],
+    keys: tuple[str, str],
+    phrases: bool,
+    header: bool | None = None,
 ) -> Reader:
     """How a file or folder is read; `columns` and `keys` are those of the text and of the label.
+
+    `header` is as for `read_columns`.
 
     Raises:
         RequestError: the format is to be told by an ending that none has.
@@ -42,7 +50,12 @@ def reader_of(
             quoted, separator = form == "csv", "," if form == "csv" else "\t"
             return _filtered(
                 lambda: read_columns(
-                    path, text_column=columns[0], label_column=columns[1], separator=separator, quoted=quoted
+                    path,
+                    text_column=columns[0],
+                    label_column=columns[1],
+                    separator=separator,
+                    quoted=quoted,
+                    header=header,
                 )
             )
 

@@ -38,9 +38,17 @@ def read_labelled_lines(path: Path) -> Iterator[LabelledText]:
 
 
 def read_columns(
-    path: Path, *, text_column: Column, label_column: Column, separator: str, quoted: bool
+    path: Path,
+    *,
+    text_column: Column,
+    label_column: Column,
+    separator: str,
+    quoted: bool,
+    header: bool | None = None,
 ) -> Iterator[LabelledText]:
     """Yields the rows of a table; columns are counted from 0, or named as in the first line, which then is a header.
+
+    `header` says of a file whose columns are counted whether its first line is one; None refuses one that looks so.
 
     `quoted` reads quotes as CSV has them, in which case a text may hold line breaks; without it a quote is a quote.
 
@@ -59,10 +67,10 @@ def read_columns(
         )
     if not (isinstance(text_column, str) or isinstance(label_column, str)):
         shown, rows = _look_ahead(rows)
-        if len(first) > max(places):
+        if header is None and len(first) > max(places) and first[places[1]].strip():
             followers = [(row[places[0]], row[places[1]]) for _, row in shown if len(row) > max(places)]
             check_no_header((first[places[0]], first[places[1]]), followers, Place(str(path), number))
-        rows = chain([(number, first)], rows)
+        rows = rows if header else chain([(number, first)], rows)
     for number, row in rows:
         if len(row) <= max(places):
             found = "1 column" if len(row) == 1 else f"{len(row)} columns"

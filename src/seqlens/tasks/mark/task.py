@@ -95,6 +95,13 @@ class MarkTask:
                 f"the model reaches {model.reach} bases to either side, but 'overlap' is {self.config.overlap}, "
                 "expected at least as much"
             )
+        read = max(self.config.window, self.config.crop_length)
+        limit = None if model.encoder is None else model.encoder.max_length
+        if limit is not None and limit * model.stride < read:
+            raise ValueError(
+                f"the encoder's learned positions reach {limit:,} steps of {model.stride} bases ('max_length'), but "
+                f"'window' or 'crop_length' has {read:,} bases; rotary and sinusoidal positions have no bound"
+            )
         if self.counted is not None:
             around = self.counted.boundaries
             model.start_from(torch.from_numpy(self.counted.words), None if around is None else torch.from_numpy(around))

@@ -89,6 +89,11 @@ class TagDataset:
         counts = [sum(len(sentence.forms) for sentence in of) for of in self.sentences]
         self.lengths: Int64[np.ndarray, "examples"] = np.array(counts, dtype=np.int64)
 
+    @property
+    def longest_parts(self) -> Int64[np.ndarray, "examples"]:
+        """The words of each text's longest sentence."""
+        return np.array([max((len(one.forms) for one in of), default=0) for of in self.sentences], dtype=np.int64)
+
     def __len__(self) -> int:
         return len(self.sentences)
 

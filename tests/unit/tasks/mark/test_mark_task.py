@@ -15,7 +15,7 @@ from seqlens.data.dna.gff3 import read_annotation
 from seqlens.data.dna.letters import reverse_complement
 from seqlens.data.dna.records import DnaRecord, Gene
 from seqlens.errors import RequestError
-from seqlens.models.config import RecurrentEncoderConfig
+from seqlens.models.config import RecurrentEncoderConfig, TransformerEncoderConfig
 from seqlens.models.marker_config import MarkerConfig
 from seqlens.tasks.mark.answer import Marking, marking_of, marking_of_genes, to_bed, to_gff3
 from seqlens.tasks.mark.baselines import best_stretch_length, placed_gene, stop_free_genes, usual_place
@@ -41,6 +41,15 @@ def randomised(config: MarkConfig = CONFIG, std: float = 0.3) -> torch.nn.Module
     model = replace(TASK, config=config).build_model().eval()
     torch.nn.init.normal_(model.output.weight, std=std)
     return model
+
+
+def test_learned_positions_that_do_not_reach_over_a_window_are_refused() -> None:
+    encoder = TransformerEncoderConfig(num_layers=1, num_heads=2, positions="learned", max_length=400)
+    model = MarkerConfig(kmer=3, channels=8, dilations=(1,), encoder=encoder)
+    config = MarkConfig(model=model, window=1200, overlap=100, crop_length=1200)
+    assert replace(TASK, config=config).build_model().encoder is not None
+    with pytest.raises(ValueError, match="reach 400 steps of 3 bases .* has 1,203 bases"):
+        replace(TASK, config=replace(config, window=1203)).build_model()
 
 
 def test_the_chain_sums_over_all_paths_that_the_grammar_allows() -> None:
