@@ -48,7 +48,7 @@ def test_learned_positions_that_do_not_reach_over_a_window_are_refused() -> None
     model = MarkerConfig(kmer=3, channels=8, dilations=(1,), encoder=encoder)
     config = MarkConfig(model=model, window=1200, overlap=100, crop_length=1200)
     assert replace(TASK, config=config).build_model().encoder is not None
-    with pytest.raises(ValueError, match="reach 400 steps of 3 bases .* has 1,203 bases"):
+    with pytest.raises(ValueError, match=r"reach 400 steps of 3 bases .* has 1,203 bases"):
         replace(TASK, config=replace(config, window=1203)).build_model()
 
 
