@@ -140,7 +140,7 @@ def test_inputs_cut_at_learned_positions_are_counted(invoke: Invoke) -> None:
     result = invoke("predict", "run", "--json", "1 mai", "m" * 40)
     assert [json.loads(line)["truncated"] for line in answered(result).splitlines()] == [False, True]
     assert "warning: 1 of 2 inputs is longer than the model's positions reach" in result.stderr
-    assert "were cut there" in invoke("evaluate", "run").stderr
+    assert "are cut there" in invoke("evaluate", "run").stderr
     assert "(1)" in answered(invoke("inspect", "run", "attention", "--input", "1"))
 
 
