@@ -25,6 +25,7 @@ from seqlens.workflows.evaluation_data import evaluation_command, open_evaluated
 from seqlens.workflows.evaluation_files import (
     Evaluation,
     evaluation_folder,
+    folder_of_its_own,
     search_fields,
     write_analysis,
     write_evaluation,
@@ -106,7 +107,10 @@ def evaluate_pairs(
         }
         for baseline in compared
     }
+    fingerprint = corpus.fingerprint(split)
     folder = evaluation_folder(predictor, split, data, tag, reranked=reranker is not None)
+    if data is not None:
+        folder = folder_of_its_own(folder, data_name, fingerprint)
     result = Evaluation(
         run=predictor.path,
         data=data_name,
@@ -116,7 +120,7 @@ def evaluate_pairs(
         sources=tuple(sources),
         references=tuple(references),
         answers=tuple(answers),
-        fingerprint=corpus.fingerprint(split),
+        fingerprint=fingerprint,
         folder=folder if write else None,
         reference_log_probs=tuple(sum(row) for row in log_probs),
     )

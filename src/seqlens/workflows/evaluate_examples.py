@@ -21,6 +21,7 @@ from seqlens.tasks.transduce.analysis.results import score_fields
 from seqlens.training.run_config import RunConfig
 from seqlens.workflows.claim import RECIPE_FILE
 from seqlens.workflows.evaluation_data import changed_data, check_split_of_file, evaluation_command, refuse_settings
+from seqlens.workflows.evaluation_files import SCORES_FILE, folder_of_its_own
 from seqlens.workflows.example_preparation import Announce
 from seqlens.workflows.open_data import open_recipe_examples
 from seqlens.workflows.score_table import scores_table
@@ -143,7 +144,10 @@ def evaluate_examples(
     )
     if not write:
         return result
-    folder = predictor.path / "evaluation" / (split if data is None else f"{Path(data).resolve().name}-{split}")
+    folder = predictor.path / "evaluation" / split
+    if data is not None:
+        wanted = folder.with_name(f"{Path(data).resolve().name}-{split}")
+        folder = folder_of_its_own(wanted, result.data, result.fingerprint)
     _write(result, folder, task.prediction_files(examples, answers), predictor)
     if result.analysis is not None:
         command = evaluation_command(predictor.path, split, data, data_settings=data_settings)
@@ -261,7 +265,7 @@ def _write(result: ExampleEvaluation, folder: Path, files: Mapping[str, str], pr
     for name, content in files.items():
         write_atomically(folder / name, content)
     write_json(
-        folder / "scores.json",
+        folder / SCORES_FILE,
         {
             "scores": {name: score_fields(score) for name, score in result.scores.items()},
             "baselines": {

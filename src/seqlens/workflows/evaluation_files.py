@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
-from seqlens.config import to_plain, write_atomically, write_json
+from seqlens.config import read_json, to_plain, write_atomically, write_json
 from seqlens.data.codecs.marks import tag_name
 from seqlens.decoding import DecodingConfig
 from seqlens.inference import describe_machine
@@ -19,6 +20,7 @@ from seqlens.tasks.transduce.analysis.results import score_fields
 from seqlens.tasks.transduce.answer import Translation
 from seqlens.workflows.analyse_report import analysis_report
 
+SCORES_FILE = "scores.json"
 ANALYSIS_FILE, ANALYSIS_PAGE = "analysis.json", "analysis.html"
 
 
@@ -68,6 +70,18 @@ def evaluation_folder(
     return predictor.path / "evaluation" / "-with-".join(answering)
 
 
+def folder_of_its_own(wanted: Path, data: str, fingerprint: str) -> Path:
+    """`wanted`, or with a number after it where it holds the scores of other data that have the same name."""
+    for number in count(1):
+        folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+        if not (folder / SCORES_FILE).is_file():
+            return folder
+        there = read_json(folder / SCORES_FILE)
+        if there.get("data") == data or there.get("fingerprint") == fingerprint:
+            return folder
+    raise AssertionError("numbers do not end")
+
+
 def _holds(path: Path, text: str) -> bool:
     return path.is_file() and path.read_bytes() == text.encode()
 
@@ -96,7 +110,7 @@ def write_evaluation(
     for name, text in written.items():
         write_atomically(folder / name, text)
     write_json(
-        folder / "scores.json",
+        folder / SCORES_FILE,
         {
             "scores": {name: score_fields(score) for name, score in result.scores.items()},
             "baselines": {

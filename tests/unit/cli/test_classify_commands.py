@@ -123,6 +123,17 @@ def test_broken_texts_are_told_with_their_place(
     assert not Path("run").exists(), "nothing half-written"
 
 
+def test_data_of_one_name_in_two_folders_have_scores_in_two(invoke: Invoke, opinions: Path) -> None:
+    answered(invoke("train", opinions, "--out", "run"))
+    for folder, text in (("a", "a funny film"), ("b", "a dull film"), ("a", "a funny film"), ("b", "a dull story")):
+        Path(folder).mkdir(exist_ok=True)
+        Path(folder, "new.tsv").write_text(f"{text}\tpositive\nso {text}\tnegative\n")
+        answered(invoke("evaluate", "run", "--data", f"{folder}/new.tsv"))
+    assert sorted(path.name for path in Path("run/evaluation").iterdir()) == ["new.tsv-test", "new.tsv-test-2"]
+    assert "a dull story" in Path("run/evaluation/new.tsv-test-2/predictions.tsv").read_text()
+    assert json.loads(Path("run/evaluation/new.tsv-test/scores.json").read_text())["data"] == "a/new.tsv"
+
+
 def test_inputs_that_are_cut_are_told_of_by_every_command(invoke: Invoke, opinions: Path) -> None:
     encoder = "task.model.encoder={kind: transformer, num_layers: 1, positions: learned, max_length: 4}"
     model = ("--set", encoder, "--set", "task.model.embedding_dim=8", "--set", "task.model.pooling=mean")
