@@ -23,6 +23,10 @@ TENTH_FROM_GERMAN = MadeData(corpus="multi30k", source="de", target="en")
 FROM_ENGLISH = (("de", "German", 41.0), ("fr", "French", 61.8))
 """Languages of Multi30k that English is translated to, with the BLEU that Wu et al. 2021 publish."""
 
+POST_NORM: dict[str, object] = {"task.model.encoder.norm": "post", "task.model.decoder.norm": "post"}
+BY_THE_CLOCK: dict[str, object] = {"training.max_epochs": None, "training.schedule.follow_time": True}
+"""The learning rate ends with the time, on any machine."""
+
 
 def english_to_more(bleu: float) -> Goal:
     """What Wu et al. 2021 publish for translations from English."""
@@ -205,12 +209,7 @@ PLAN: tuple[Entry, ...] = (
         *FROM_ENGLISH[0],
         ending="-4k",
         words=", 4,000 subwords",
-        # The learning rate ends with the time, on any machine.
-        changes={
-            "task.codec.text.vocab_size": 4000,
-            "training.max_epochs": None,
-            "training.schedule.follow_time": True,
-        },
+        changes={"task.codec.text.vocab_size": 4000, **BY_THE_CLOCK},
     ),
     narrow(
         *FROM_ENGLISH[0],
@@ -218,27 +217,12 @@ PLAN: tuple[Entry, ...] = (
         words=", dropout 0.2",
         changes={"task.model.encoder.dropout_p": 0.2, "task.model.decoder.dropout_p": 0.2},
     ),
+    # Norms where the published ones have them; the second ones see as many tokens, too, 8,000 steps of 8,192.
     *(
-        narrow(
-            *language,
-            ending="-post-norm",
-            words=", norms after the sums",  # as the published ones have it
-            changes={"task.model.encoder.norm": "post", "task.model.decoder.norm": "post"},
-        )
-        for language in FROM_ENGLISH
-    ),
-    *(
-        narrow(
-            *language,
-            ending="-post-norm-long",
-            words=", norms after the sums, 118 minutes",
-            # As many tokens as the published ones saw (8,000 steps of 8,192); the rate ends with the time.
-            changes={
-                "task.model.encoder.norm": "post",
-                "task.model.decoder.norm": "post",
-                "training.max_epochs": None,
-                "training.schedule.follow_time": True,
-            },
+        narrow(*language, ending=ending, words=words, changes={**POST_NORM, **changes})
+        for ending, words, changes in (
+            ("-post-norm", ", norms after the sums", {}),
+            ("-post-norm-long", ", norms after the sums, 118 minutes", BY_THE_CLOCK),
         )
         for language in FROM_ENGLISH
     ),
