@@ -74,7 +74,6 @@ def train(
         observers: list[Observer] = [opened.enter_context(show_training())]
         if tensorboard is not None and not told_place().rank:
             observers.append(opened.enter_context(TensorBoardObserver(tensorboard)))
-        interrupted = False
         try:
             run = train_recipe(
                 recipe,
@@ -89,10 +88,10 @@ def train(
                 processes=processes,
             )
         except TrainingInterrupted as stop:
-            run, interrupted = stop.run, stop.run.result.stop_reason == "interrupted"
+            run = stop.run
     if told_place().rank:
         return
-    if interrupted:
+    if run.result.stop_reason == "interrupted":
         note("Interrupted; a checkpoint is written. To go on where it stopped:")
         print_next([f"seqlens train --out {shlex.quote(str(run.path))} --resume"])
         raise typer.Exit(INTERRUPTED)

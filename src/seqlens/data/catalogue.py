@@ -4,6 +4,7 @@ it.
 A card is a JSON file in the folder `cards` beside this module.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Literal
@@ -99,14 +100,19 @@ def catalogue_names() -> tuple[str, ...]:
     return tuple(sorted(entry.name.removesuffix(".json") for entry in folder.iterdir() if entry.name.endswith(".json")))
 
 
+def no_such_card(name: str, names: Sequence[str]) -> RequestError:
+    """What a person is told who asks for a data set that is none of `names`."""
+    return RequestError(
+        f"The catalogue has no data set '{name}', expected one of {', '.join(names)}.{did_you_mean(name, names)}"
+    )
+
+
 def read_card(name: str) -> Card:
     """Returns the card of a data set. Raises RequestError for a name the catalogue does not have."""
     from pydantic import TypeAdapter
 
     names = catalogue_names()
     if name not in names:
-        raise RequestError(
-            f"The catalogue has no data set '{name}', expected one of {', '.join(names)}.{did_you_mean(name, names)}"
-        )
+        raise no_such_card(name, names)
     text = (resources.files("seqlens.data") / "cards" / f"{name}.json").read_bytes()
     return TypeAdapter(Card).validate_json(text)

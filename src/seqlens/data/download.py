@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
-from seqlens.data.catalogue import CardFile, catalogue_names, read_card
+from seqlens.data.catalogue import CardFile, catalogue_names, no_such_card, read_card
 from seqlens.data.example_cards import example_card_names, read_example_card
 from seqlens.data.readers import describe_damage, open_bytes
-from seqlens.errors import RequestError, WorkError, did_you_mean
+from seqlens.errors import RequestError, WorkError
 
 _TIMEOUT = 30  # seconds without a byte from the server
 _CHUNK = 1 << 20
@@ -49,9 +49,7 @@ def fetch(name: str, *, announce: Announce | None = None) -> Path:
     """
     names = [*catalogue_names(), *example_card_names()]
     if name not in names:
-        raise RequestError(
-            f"The catalogue has no data set '{name}', expected one of {', '.join(names)}.{did_you_mean(name, names)}"
-        )
+        raise no_such_card(name, names)
     if name not in catalogue_names():
         examples = read_example_card(name)
         return fetch_files(examples, examples.files, announce=announce)

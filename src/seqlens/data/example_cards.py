@@ -4,8 +4,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Literal
 
-from seqlens.data.catalogue import CardFile
-from seqlens.errors import RequestError, did_you_mean
+from seqlens.data.catalogue import CardFile, no_such_card
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +61,7 @@ def read_example_card(name: str) -> ExampleCard:
 
     names = example_card_names()
     if name not in names:
-        raise RequestError(
-            f"The catalogue has no data set '{name}', expected one of {', '.join(names)}.{did_you_mean(name, names)}"
-        )
+        raise no_such_card(name, names)
     text = (resources.files("seqlens.data") / "cards" / "examples" / f"{name}.json").read_bytes()
     return TypeAdapter(ExampleCard).validate_json(text)
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from seqlens.layers.dropout import Dropout
 from seqlens.layers.masks import for_products, length_mask, zero_padding
-from seqlens.layers.multi_head import KeyValues, MultiHeadAttention
+from seqlens.layers.multi_head import KeyValues
 from seqlens.layers.options import BlockOptions, NormPlace
 from seqlens.layers.positions import rotate
 from seqlens.layers.transformer import Block, FeedForward
@@ -48,14 +48,7 @@ class CausalLayer(nn.Module):
     def __init__(self, block: Block, window: int | None) -> None:
         super().__init__()
         self.norm: NormPlace = block.norm
-        self.attention = MultiHeadAttention(
-            block.model_dim,
-            block.num_heads,
-            dropout_p=block.attention_dropout_p,
-            rotary=block.rotary,
-            window=window,
-            gain=block.attention_gain,
-        )
+        self.attention = block.self_attention(window=window)
         self.feed_forward = FeedForward(block)
         self.attention_norm = nn.LayerNorm(block.model_dim)
         self.feed_forward_norm = nn.LayerNorm(block.model_dim)

@@ -30,14 +30,28 @@ class Block(NamedTuple):
     norm: NormPlace = "pre"
     rotary: bool = False
 
-    @property
-    def attention_gain(self) -> float:
-        """The `gain` of attention: smaller queries, keys and values to begin with where norms come after the sums.
+    def self_attention(self, *, window: int | None = None) -> MultiHeadAttention:
+        """Attention of a layer to its own inputs."""
+        return self._attention(rotary=self.rotary, window=window)
 
-        With 1, a post-norm decoder is for long a language model that does not look at the memory; 0.5 was found by
-        trial on translation. (torch's own attention begins with the square root of a half, whatever the norms.)
-        """
-        return 1.0 if self.norm == "pre" else 0.5
+    def memory_attention(self, memory_dim: int) -> MultiHeadAttention:
+        """Attention of a layer to another sequence."""
+        return self._attention(memory_dim=memory_dim)
+
+    def _attention(
+        self, *, memory_dim: int | None = None, rotary: bool = False, window: int | None = None
+    ) -> MultiHeadAttention:
+        return MultiHeadAttention(
+            self.model_dim,
+            self.num_heads,
+            memory_dim=memory_dim,
+            dropout_p=self.attention_dropout_p,
+            rotary=rotary,
+            window=window,
+            # With 1, a post-norm decoder is for long a language model that does not look at the memory; 0.5 was found
+            # by trial on translation. (torch's attention begins with the square root of a half, whatever the norms.)
+            gain=1.0 if self.norm == "pre" else 0.5,
+        )
 
     def final_norm(self) -> nn.Module:
         """What a stack ends with: a layer norm where each part of a layer begins with one."""
@@ -69,13 +83,7 @@ class EncoderLayer(nn.Module):
     def __init__(self, block: Block) -> None:
         super().__init__()
         self.norm: NormPlace = block.norm
-        self.attention = MultiHeadAttention(
-            block.model_dim,
-            block.num_heads,
-            dropout_p=block.attention_dropout_p,
-            rotary=block.rotary,
-            gain=block.attention_gain,
-        )
+        self.attention = block.self_attention()
         self.feed_forward = FeedForward(block)
         self.attention_norm = nn.LayerNorm(block.model_dim)
         self.feed_forward_norm = nn.LayerNorm(block.model_dim)
@@ -139,20 +147,8 @@ class DecoderLayer(nn.Module):
     def __init__(self, block: Block, memory_dim: int) -> None:
         super().__init__()
         self.norm: NormPlace = block.norm
-        self.own_attention = MultiHeadAttention(
-            block.model_dim,
-            block.num_heads,
-            dropout_p=block.attention_dropout_p,
-            rotary=block.rotary,
-            gain=block.attention_gain,
-        )
-        self.memory_attention = MultiHeadAttention(
-            block.model_dim,
-            block.num_heads,
-            memory_dim=memory_dim,
-            dropout_p=block.attention_dropout_p,
-            gain=block.attention_gain,
-        )
+        self.own_attention = block.self_attention()
+        self.memory_attention = block.memory_attention(memory_dim)
         self.feed_forward = FeedForward(block)
         self.own_norm = nn.LayerNorm(block.model_dim)
         self.memory_norm = nn.LayerNorm(block.model_dim)

@@ -37,9 +37,6 @@ class TransformerLayersConfig:
     `dropout_p` is on what each part of a layer adds, in an encoder or decoder also on the inputs with their positions;
     `attention_dropout_p` on attention weights; `activation_dropout_p` on the middle of the feed-forward, as `dropout_p`
     where it is null.
-
-    `norm`: `pre` norms what each part of a layer reads, `post` what it makes together with its input, as the first
-    Transformer had it; attention then begins with smaller weights.
     """
 
     kind: Literal["transformer"] = "transformer"
@@ -50,6 +47,8 @@ class TransformerLayersConfig:
     attention_dropout_p: Probability = 0.0
     activation_dropout_p: Probability | None = None
     norm: NormPlace = "pre"
+    """`pre` norms what each part of a layer reads; `post` the sum of that and what the part makes of it, as the first
+    Transformer did, and attention then begins with smaller weights."""
     positions: PositionName = "sinusoidal"
     max_length: Positive = 1024
 

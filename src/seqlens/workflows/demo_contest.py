@@ -70,7 +70,7 @@ def contend(
     model = fresh_model(task, config.seed)
     curve = _Curve(observer)
     result = run_fit(model, prepared, config, run_folder, observer=curve, score_pairs=_singles(prepared))
-    if result.stop_reason == "interrupted":
+    if result.asked_to_stop:
         raise KeyboardInterrupt
     finish_run(f"dates/{name}", prepared, config, model, result, run_folder)
     answers = task.predict(model, [source for source, _ in pairs], DecodingConfig(method="greedy"), batch_size=250)

@@ -65,12 +65,12 @@ def read_columns(
             f"Text and label of {path} would both be column {places[0]}, counted from 0; set 'text_column' and "
             "'label_column'."
         )
-    if not (isinstance(text_column, str) or isinstance(label_column, str)):
+    header = True if isinstance(text_column, str) or isinstance(label_column, str) else header
+    if header is None and len(first) > max(places) and first[places[1]].strip():
         shown, rows = _look_ahead(rows)
-        if header is None and len(first) > max(places) and first[places[1]].strip():
-            followers = [(row[places[0]], row[places[1]]) for _, row in shown if len(row) > max(places)]
-            check_no_header((first[places[0]], first[places[1]]), followers, Place(str(path), number))
-        rows = rows if header else chain([(number, first)], rows)
+        followers = [(row[places[0]], row[places[1]]) for _, row in shown if len(row) > max(places)]
+        check_no_header((first[places[0]], first[places[1]]), followers, Place(str(path), number))
+    rows = rows if header else chain([(number, first)], rows)
     for number, row in rows:
         if len(row) <= max(places):
             found = "1 column" if len(row) == 1 else f"{len(row)} columns"
