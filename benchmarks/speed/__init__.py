@@ -11,6 +11,7 @@ NAMES = (
     "recurrent_memory",
     "training",
     "decoding",
+    "rounding",
     "demo",
     "subword_dropout",
     "processes",

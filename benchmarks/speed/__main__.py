@@ -30,7 +30,7 @@ def speed(
     quick: Annotated[bool, typer.Option("--quick", help="Tiny sizes, only to see that everything runs.")] = False,
 ) -> None:
     """Measure what seqlens costs: startup, vocabulary_loss, padding, recurrent,
-    recurrent_cells, recurrent_ragged, recurrent_peers, recurrent_memory, training, decoding, demo,
+    recurrent_cells, recurrent_ragged, recurrent_peers, recurrent_memory, training, decoding, rounding, demo,
     subword_dropout, processes; decoding, beside CTranslate2 and MarianMT, needs the extra `bench`.
 
     Nothing else should be running.

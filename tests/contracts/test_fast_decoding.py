@@ -12,7 +12,9 @@ from torch import Tensor
 
 from seqlens.decoding import DecodingConfig, Hypothesis, StepOutput, decode
 from seqlens.decoding.request import SearchRequest
+from seqlens.errors import RequestError, WorkError
 from seqlens.layers.fast_decoder import FastCache
+from seqlens.layers.int8 import has_int8_products
 from seqlens.layers.precision import Precision, choose_precision
 from seqlens.models.config import (
     EncoderConfig,
@@ -31,6 +33,8 @@ START, END = 0, 1
 CPU = torch.device("cpu")
 FLOAT32 = choose_precision("float32", CPU)
 BFLOAT16 = choose_precision("bfloat16", CPU)
+INT8 = choose_precision("auto", CPU)._replace(int8=True)
+needs_int8 = pytest.mark.skipif(not has_int8_products("cpu"), reason="this processor has no products of 8-bit integers")
 
 DECODERS = {
     "pre-norm": TransformerDecoderConfig(num_layers=2, num_heads=2),
@@ -162,10 +166,13 @@ def test_searches_find_the_same(decoder: str, config: DecodingConfig, lengths: t
 
 
 @each_decoder
-@pytest.mark.parametrize("precision", [FLOAT32, BFLOAT16], ids=["float32", "bfloat16"])
-def test_products_in_another_precision_are_near(decoder: str, precision: Precision) -> None:
+@pytest.mark.parametrize(
+    ("precision", "tolerance"),
+    [(FLOAT32, 1e-5), (BFLOAT16, 4e-2), pytest.param(INT8, 8e-2, marks=needs_int8)],
+    ids=["float32", "bfloat16", "int8"],
+)
+def test_products_in_another_precision_are_near(decoder: str, precision: Precision, tolerance: float) -> None:
     model = random_model(decoder, torch.float32, std=0.2)
-    tolerance = 1e-5 if precision.dtype == torch.float32 else 4e-2
     source, lengths = sources(3, 5, 0, 4)
     fast = build_stepper(model, precision)
     with torch.no_grad():
@@ -206,6 +213,48 @@ def test_groups_leave_the_tensors_when_many_have() -> None:
         assert len(state.memory[0].keys) == 8
         state = state.reorder(torch.tensor([6, 0]), torch.tensor([6, 0]).sort().values)
         assert len(state.memory[0].keys) == len(state.own[0].values) == 2
+
+
+@needs_int8
+@each_decoder
+def test_rounded_to_8_bits_an_answer_does_not_depend_on_the_others(decoder: str) -> None:
+    stepper = build_stepper(random_model(decoder, torch.float32), INT8)
+    lengths = (4, 1, 5, 6, 0)
+    source, source_lengths = sources(*lengths)
+    together = search(stepper, lengths, DecodingConfig(beam_width=3))
+    for number, length in enumerate(lengths):
+        request = SearchRequest(start_id=START, end_id=END, max_lengths=[2 + 3 * (number % 7)])
+        with torch.no_grad():
+            state = stepper.start(source[number : number + 1, :length], source_lengths[number : number + 1])
+            ((alone, *_),) = decode(
+                lambda tokens, state: StepOutput(*stepper.step(tokens, state)),
+                state,
+                DecodingConfig(beam_width=3),
+                request,
+            )
+        assert alone.tokens == together[number][0].tokens
+        assert alone.log_prob == pytest.approx(together[number][0].log_prob, abs=0.05)
+
+
+@needs_int8
+def test_damaged_weights_are_not_hidden_by_integers() -> None:
+    for name in ("decoder.layer.layers.0.own_attention.output.weight", "source_embedding.weight", "output.bias"):
+        model = random_model("pre-norm", torch.float32)
+        with torch.no_grad():
+            model.get_parameter(name).flatten()[0] = float("nan")
+        with pytest.raises(WorkError, match=r"not numbers; they may be damaged"):
+            build_stepper(model, INT8)
+
+
+def test_models_without_fast_steps_are_refused_8_bits() -> None:
+    recurrent = TransducerConfig(embedding_dim=DIM, decoder=RecurrentDecoderConfig(hidden_dim=DIM))
+    model = build_transducer(recurrent, source_size=SOURCE_SIZE, target_size=SOURCE_SIZE)
+    with pytest.raises(RequestError) as caught:
+        build_stepper(model, INT8)
+    assert str(caught.value) == (
+        "precision is 'int8', expected 'auto', 'bfloat16' or 'float32': fast steps are for Transformer decoders, "
+        "and this one is recurrent."
+    )
 
 
 def test_a_model_says_how_it_is_stepped() -> None:

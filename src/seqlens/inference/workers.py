@@ -5,6 +5,7 @@ the run folder for itself, which takes some seconds at the first call, and stays
 """
 
 import contextlib
+import functools
 import os
 import pickle
 import queue
@@ -113,6 +114,8 @@ def serve() -> None:
     os.dup2(2, 1)
     run = _receive(sys.stdin.buffer)
     predictor = None
+    # The model of a worker never changes, so its weights need not be laid out anew for every batch.
+    make_stepper = functools.cache(_build_stepper)
     while (work := _receive(sys.stdin.buffer)) is not None:
         try:
             if predictor is None:
@@ -124,12 +127,19 @@ def serve() -> None:
                 batch_size=max(len(work.texts), 1),
                 align=work.align,
                 streams=work.streams,
+                make_stepper=make_stepper,
             )
         except (RequestError, WorkError) as error:
             found = _Failure(error, "")
         except Exception:
             found = _Failure(None, traceback.format_exc())
         _send(results, found)
+
+
+def _build_stepper(*wanted: Any) -> Any:
+    from seqlens.models.stepping import build_stepper
+
+    return build_stepper(*wanted)
 
 
 def _load(run: Path) -> Any:

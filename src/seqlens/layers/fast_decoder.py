@@ -14,9 +14,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from seqlens.layers.multi_head import MultiHeadAttention
+from seqlens.layers.fast_products import Products, Rows
+from seqlens.layers.multi_head import scaled_query, self_projection
 from seqlens.layers.positions import rotate
-from seqlens.layers.product import Product
 from seqlens.layers.transformer import DecoderLayer, TransformerDecoder
 
 ROOM = 16
@@ -40,13 +40,12 @@ class KeysValues(NamedTuple):
 class _Layer(NamedTuple):
     """One decoder layer's weights; queries are scaled already."""
 
-    query_key_value: Product
-    own_output: Product
-    query: Product
-    key_value: Product
-    memory_output: Product
-    up: Product
-    down: Product
+    query_key_value: Rows
+    own_output: Rows
+    query: Rows
+    key_value: Rows
+    memory_output: Rows
+    feed_forward: Rows
     own_norm: nn.LayerNorm
     memory_norm: nn.LayerNorm
     feed_forward_norm: nn.LayerNorm
@@ -129,11 +128,14 @@ class FastCache:
 class FastDecoder:
     """The weights of a `TransformerDecoder` as they are now.
 
-    Products are in `dtype`; norms and residual sums in the decoder's own. So are attention, keys and values on a CPU:
-    bfloat16 pays in large products only, and attending from one query by head took a multiple of its time in float32.
+    Norms and residual sums are in the decoder's own dtype. So are attention, keys and values on a CPU: bfloat16 pays in
+    large products only, and attending from one query by head took a multiple of its time in float32.
     """
 
-    def __init__(self, decoder: TransformerDecoder, dtype: torch.dtype) -> None:
+    def __init__(
+        self, decoder: TransformerDecoder, products: Products, *, memory_from: nn.Module | None = None
+    ) -> None:
+        """`memory_from` is what puts out the memory, if it is known."""
         layers = [layer for layer in decoder.layers if isinstance(layer, DecoderLayer)]
         self.pre = layers[0].norm == "pre"
         self.heads = layers[0].own_attention.num_heads
@@ -141,9 +143,13 @@ class FastDecoder:
         self.rotary = layers[0].own_attention.rotary
         self.final_norm = decoder.final_norm
         own = layers[0].own_norm.weight
-        self.attention_dtype = own.dtype if own.device.type == "cpu" else dtype
+        self.attention_dtype = own.dtype if own.device.type == "cpu" else products.dtype
+        self.layers = []
+        behind: nn.Module | None = None  # what the rows of a layer leave
         with torch.no_grad():
-            self.layers = [_copy_layer(layer, dtype) for layer in layers]
+            for layer in layers:
+                self.layers.append(_copy_layer(layer, products, behind, memory_from))
+                behind = None if self.pre else layer.feed_forward_norm
 
     def start(
         self, memory: Float[Tensor, "groups source memory_dim"], lengths: Int[Tensor, " groups"] | None = None
@@ -202,7 +208,7 @@ class FastDecoder:
         hidden = hidden if self.pre else layer.memory_norm(hidden)
 
         normed = layer.feed_forward_norm(hidden) if self.pre else hidden
-        hidden = hidden + layer.down(layer.up(normed, relu=True))
+        hidden = hidden + layer.feed_forward(normed)
         return hidden if self.pre else layer.feed_forward_norm(hidden)
 
     def _attend_own(self, projected: Tensor, own: KeysValues, cache: FastCache) -> Tensor:
@@ -268,24 +274,21 @@ def _longer(slots: Tensor, more: int) -> Tensor:
     return longer
 
 
-def _copy_layer(layer: DecoderLayer, dtype: torch.dtype) -> _Layer:
+def _copy_layer(
+    layer: DecoderLayer, products: Products, behind: nn.Module | None, memory_from: nn.Module | None
+) -> _Layer:
+    pre = layer.norm == "pre"
     own, memory = layer.own_attention, layer.memory_attention
-    query, key_value = _scaled_query(own), own.key_value
-    fused = (torch.cat((query[0], key_value.weight)), torch.cat((query[1], key_value.bias)))
     return _Layer(
-        query_key_value=Product(*fused, dtype),
-        own_output=Product(own.output.weight, own.output.bias, dtype),
-        query=Product(*_scaled_query(memory), dtype),
-        key_value=Product(memory.key_value.weight, memory.key_value.bias, dtype),
-        memory_output=Product(memory.output.weight, memory.output.bias, dtype),
-        up=Product(layer.feed_forward.up.weight, layer.feed_forward.up.bias, dtype),
-        down=Product(layer.feed_forward.down.weight, layer.feed_forward.down.bias, dtype),
+        query_key_value=products.linear(*self_projection(own), behind=layer.own_norm if pre else behind),
+        own_output=products.linear(own.output.weight, own.output.bias),
+        query=products.linear(*scaled_query(memory), behind=layer.memory_norm if pre else layer.own_norm),
+        key_value=products.linear(memory.key_value.weight, memory.key_value.bias, behind=memory_from),
+        memory_output=products.linear(memory.output.weight, memory.output.bias),
+        feed_forward=products.feed_forward(
+            layer.feed_forward, behind=layer.feed_forward_norm if pre else layer.memory_norm
+        ),
         own_norm=layer.own_norm,
         memory_norm=layer.memory_norm,
         feed_forward_norm=layer.feed_forward_norm,
     )
-
-
-def _scaled_query(attention: MultiHeadAttention) -> tuple[Tensor, Tensor]:
-    scale = attention.head_dim**-0.5
-    return attention.query.weight * scale, attention.query.bias * scale

@@ -224,6 +224,18 @@ class MultiHeadAttention(nn.Module):
         return mixed if nothing is None else mixed.masked_fill(nothing, 0.0)
 
 
+def scaled_query(attention: MultiHeadAttention) -> tuple[Tensor, Tensor]:
+    """Weight and bias that give queries as scores want them."""
+    scale = attention.head_dim**-0.5
+    return attention.query.weight * scale, attention.query.bias * scale
+
+
+def self_projection(attention: MultiHeadAttention) -> tuple[Tensor, Tensor]:
+    """Weight and bias that give scaled queries, keys and values of the same inputs beside each other."""
+    weight, bias = scaled_query(attention)
+    return torch.cat((weight, attention.key_value.weight)), torch.cat((bias, attention.key_value.bias))
+
+
 def _fused_is_slow(heads: Tensor) -> bool:
     """Backward of torch's fused attention in bfloat16 on a CPU takes several times as long as that of its parts."""
     return heads.requires_grad and heads.dtype == torch.bfloat16 and heads.device.type == "cpu"

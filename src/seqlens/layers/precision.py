@@ -5,7 +5,11 @@ from typing import Literal, NamedTuple
 
 import torch
 
+from seqlens.errors import RequestError
+from seqlens.layers.int8 import has_int8_products
+
 PrecisionChoice = Literal["auto", "float32", "bfloat16"]
+SearchPrecisionChoice = Literal["auto", "float32", "bfloat16", "int8"]
 
 
 class Precision(NamedTuple):
@@ -14,6 +18,8 @@ class Precision(NamedTuple):
     dtype: torch.dtype
     device_type: str
     reason: str
+    int8: bool = False
+    """Whether products may be of 8-bit integers where their rows' range is known; others are in `dtype`."""
 
     def autocast(self) -> AbstractContextManager[object]:
         """Returns the context to compute in; weights keep their own type inside it."""
@@ -35,6 +41,25 @@ def choose_precision(choice: PrecisionChoice, device: torch.device) -> Precision
         reason = "bfloat16 with float32 weights: this GPU has tensor cores for it."
         return Precision(torch.bfloat16, "cuda", reason)
     return Precision(torch.float32, device.type, "float32: no instructions for bfloat16 were found here.")
+
+
+def choose_search_precision(choice: SearchPrecisionChoice, device: torch.device) -> Precision:
+    """The same for a search, which may use 8-bit integers.
+
+    Raises:
+        RequestError: there are no fast products of them on this device.
+    """
+    if choice != "int8":
+        return choose_precision(choice, device)
+    if not has_int8_products(device.type):
+        raise RequestError(
+            "precision is 'int8', but there are no fast products of 8-bit integers "
+            + ("on this processor with this torch" if device.type == "cpu" else f"for {device.type}")
+            + "; expected 'auto', 'bfloat16' or 'float32'."
+        )
+    others = choose_precision("auto", device)
+    reason = f"8-bit integers where their range is known, as asked for; others in {others.reason}"
+    return others._replace(reason=reason, int8=True)
 
 
 def _cpu_units_for_bfloat16() -> str | None:

@@ -257,3 +257,12 @@ class TransformerDecoder(nn.Module):
             hidden, keys = layer(hidden, cache.memory[number], cache.own[number], causal=False, weights=weights)
             own.append(keys)
         return self.final_norm(hidden)[:, 0], DecoderCache(tuple(own), cache.memory, cache.steps + 1)
+
+
+def last_norm(stack: TransformerEncoder | TransformerDecoder) -> nn.Module:
+    """What puts out the outputs of a stack."""
+    if isinstance(stack.final_norm, nn.LayerNorm):
+        return stack.final_norm
+    last = stack.layers[-1]
+    assert isinstance(last, EncoderLayer | DecoderLayer)
+    return last.feed_forward_norm

@@ -56,11 +56,13 @@ class SelfAttentionEncoder(nn.Module):
         self.dropout = Dropout(dropout_p)
 
     def forward(self, inputs: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]) -> EncoderOutput:
-        if self.positions is not None:
-            inputs = inputs + self.positions(0, inputs.shape[1], inputs)
-        memory = self.layer(self.dropout(inputs), lengths)
+        memory = self.layer(self.dropout(self.place(inputs)), lengths)
         counts = lengths.clamp(min=1).to(memory.device)[:, None]
         return EncoderOutput(memory, memory.sum(1) / counts, lengths)
+
+    def place(self, inputs: Float[Tensor, "batch time dim"]) -> Float[Tensor, "batch time dim"]:
+        """The inputs with their positions, where these are added."""
+        return inputs if self.positions is None else inputs + self.positions(0, inputs.shape[1], inputs)
 
 
 @final

@@ -1,15 +1,20 @@
 """A transducer as a search uses it: sources read once, then one step at a time, by the fastest way that fits it."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, final, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from seqlens.errors import RequestError, WorkError
 from seqlens.layers.fast_decoder import FastCache, FastDecoder
+from seqlens.layers.fast_encoder import FastEncoder
+from seqlens.layers.fast_products import Products
 from seqlens.layers.precision import Precision
-from seqlens.layers.product import Product
+from seqlens.layers.transformer import last_norm
 from seqlens.models.decoders import SelfAttentionDecoder
+from seqlens.models.encoders import SelfAttentionEncoder
 from seqlens.models.transducer import Transducer
 
 
@@ -38,6 +43,10 @@ class Stepper(Protocol):
         """Which way the steps are computed, and why not a faster one, in a sentence or two."""
 
 
+MakeStepper = Callable[[Transducer, Precision], Stepper]
+"""`build_stepper`, or one that keeps what it made for models whose weights do not change any more."""
+
+
 @final
 class ModelStepper:
     """The model's own `start` and `step`."""
@@ -59,18 +68,27 @@ class ModelStepper:
 
 @final
 class FastStepper:
-    """Steps by `FastDecoder`; the encoder is the model's own."""
+    """Steps by `FastDecoder`; a Transformer encoder is read by `FastEncoder`, another is the model's own."""
 
     def __init__(self, model: Transducer, precision: Precision) -> None:
         assert isinstance(model.decoder, SelfAttentionDecoder)
         self._model, self._precision = model, precision
+        if precision.int8:
+            _check_numbers(model)
         weight, bias = model.output.weight, model.output.bias
-        dtype = torch.bfloat16 if precision.dtype == torch.bfloat16 else weight.dtype
-        self._decoder = FastDecoder(model.decoder.layer, dtype)
-        self._output = Product(weight, bias, dtype)
+        products = Products(torch.bfloat16 if precision.dtype == torch.bfloat16 else weight.dtype, int8=precision.int8)
+        own = model.encoder if isinstance(model.encoder, SelfAttentionEncoder) else None
+        self._encoder = None if own is None else FastEncoder(own.layer, products)
+        self._place = None if own is None else own.place
+        memory_from = None if own is None else last_norm(own.layer)
+        decoder = model.decoder.layer
+        self._decoder = FastDecoder(decoder, products, memory_from=memory_from)
+        self._output = products.linear(weight, bias, behind=last_norm(decoder))
         self._positions = model.decoder.positions
 
     def start(self, source: Int[Tensor, "groups source"], lengths: Int[Tensor, " groups"]) -> Any:
+        if self._encoder is not None and self._place is not None:
+            return self._decoder.start(self._encoder(self._place(self._model.embed_source(source)), lengths), lengths)
         with self._precision.autocast():
             encoded = self._model.encode(source, lengths)
         return self._decoder.start(encoded.memory.to(self._model.output.weight.dtype), encoded.lengths)
@@ -89,10 +107,25 @@ class FastStepper:
         return f"Fast steps: caches are written in place and never moved. Products are in {self._precision.reason}"
 
 
+def _check_numbers(model: nn.Module) -> None:
+    """What is not a number would become one in integers, and nobody would notice."""
+    for name, parameter in model.named_parameters():
+        if not bool(parameter.isfinite().all()):
+            raise WorkError(f"The model's weights '{name}' hold what are not numbers; they may be damaged.")
+
+
 def build_stepper(model: Transducer, precision: Precision) -> Stepper:
-    """The fastest way to step this model that gives its numbers (within what `precision` rounds)."""
+    """The fastest way to step this model that gives its numbers (within what `precision` rounds).
+
+    Raises:
+        RequestError: the precision is that of 8-bit integers, and the model has no fast steps. WorkError: it is, and
+            weights are not numbers.
+    """
+    if isinstance(model.decoder, SelfAttentionDecoder) and model.pointer is None:
+        return FastStepper(model, precision)
+    reason = "fast steps do not copy words from the source."
     if not isinstance(model.decoder, SelfAttentionDecoder):
-        return ModelStepper(model, precision, "fast steps are for Transformer decoders, and this one is recurrent.")
-    if model.pointer is not None:
-        return ModelStepper(model, precision, "fast steps do not copy words from the source.")
-    return FastStepper(model, precision)
+        reason = "fast steps are for Transformer decoders, and this one is recurrent."
+    if precision.int8:
+        raise RequestError(f"precision is 'int8', expected 'auto', 'bfloat16' or 'float32': {reason}")
+    return ModelStepper(model, precision, reason)

@@ -19,6 +19,7 @@ from benchmarks.speed.vocabulary_loss_variants import assert_equal, make_inputs,
 from seqlens.cells import CellKind
 from seqlens.errors import RequestError
 from seqlens.inference import load, write_run
+from seqlens.layers.int8 import has_int8_products
 
 BARS = {
     "startup": 2,
@@ -30,7 +31,8 @@ BARS = {
     "recurrent_peers": 0,
     "recurrent_memory": 1,
     "training": 2,
-    "decoding": 4,
+    "decoding": 4 + 6 * has_int8_products("cpu"),
+    "rounding": 2 + 2 * has_int8_products("cpu"),
     "demo": 3,
     "subword_dropout": 0,
     "processes": 0,

@@ -23,8 +23,8 @@ from seqlens.decoding import (
     decode,
 )
 from seqlens.errors import RequestError
-from seqlens.layers.precision import choose_precision
-from seqlens.models.stepping import Stepper, build_stepper
+from seqlens.layers.precision import choose_search_precision
+from seqlens.models.stepping import MakeStepper, Stepper, build_stepper
 from seqlens.models.transducer import Transducer
 from seqlens.tasks.transduce.demands import EncodedDemand
 
@@ -49,7 +49,14 @@ class Member(NamedTuple):
 class Search:
     """Answers batches of the same inputs by the members together: by the mean of their probabilities in each step."""
 
-    def __init__(self, members: Sequence[Member], decoding: DecodingConfig, *, align: bool = True) -> None:
+    def __init__(
+        self,
+        members: Sequence[Member],
+        decoding: DecodingConfig,
+        *,
+        align: bool = True,
+        make_stepper: MakeStepper = build_stepper,
+    ) -> None:
         """Makes a search; without `align` answers have no alignment.
 
         Members that read other ids of an input than the first take no part in its alignment.
@@ -65,7 +72,7 @@ class Search:
                 "positions reach ('task.model.decoder.max_length' in training)."
             )
         self._steppers = [
-            build_stepper(member.model, choose_precision(decoding.precision, member.device)) for member in members
+            make_stepper(member.model, choose_search_precision(decoding.precision, member.device)) for member in members
         ]
         self._align = align
         self._copying = any(member.model.pointer is not None for member in members)

@@ -18,6 +18,7 @@ from seqlens.data.examples import Pair
 from seqlens.data.text import END_ID, UNKNOWN_ID, TextCodec, UnknownPiece, fit_codec, load_codec
 from seqlens.decoding import DecodingConfig, Hypothesis
 from seqlens.errors import WorkError
+from seqlens.models.stepping import MakeStepper, build_stepper
 from seqlens.models.transducer import Transducer, build_transducer
 from seqlens.tasks.loss_sum import LossSum
 from seqlens.tasks.transduce.answer import Alignment, Translation
@@ -201,12 +202,14 @@ class TransduceTask:
         demands: Sequence[Demand] | None = None,
         others: Sequence[tuple["TransduceTask", Transducer]] = (),
         streams: Sequence[int] | None = None,
+        make_stepper: MakeStepper = build_stepper,
     ) -> list[Translation]:
         """Answers for texts, in their order; texts of like length share a batch. An empty text has an empty answer.
 
         Without `align` answers have no alignment, which takes time of its own. `demands` say for each text what its
         answers must hold. With `others`, of the same target codec, an answer is that of all models together. `streams`
-        are the numbers of the texts' random draws, by default those of `draw_streams`.
+        are the numbers of the texts' random draws, by default those of `draw_streams`. `make_stepper` may keep what it
+        makes, if the weights do not change between calls.
 
         Raises:
             RequestError: a demand cannot be met.
@@ -221,7 +224,7 @@ class TransduceTask:
             for task, own, (encoded, _) in zip(tasks, models, read, strict=True)
         ]
         decoding = decoding or self.config.decoding
-        search = Search(members, decoding, align=align)
+        search = Search(members, decoding, align=align, make_stepper=make_stepper)
         copying = next((task for task in tasks if task.copies), self)
         source_ids, copied_texts = read[tasks.index(copying)][0], seen_by[tasks.index(copying)]
         encoded = read[0][0]
