@@ -14,6 +14,7 @@ from seqlens.decoding import DecodingConfig, Hypothesis, StepOutput, decode
 from seqlens.decoding.request import SearchRequest
 from seqlens.errors import RequestError, WorkError
 from seqlens.layers.fast_decoder import FastCache
+from seqlens.layers.fast_encoder import has_fast_form
 from seqlens.layers.int8 import has_int8_products
 from seqlens.layers.precision import Precision, choose_precision
 from seqlens.models.config import (
@@ -24,8 +25,10 @@ from seqlens.models.config import (
     TransformerDecoderConfig,
     TransformerEncoderConfig,
 )
+from seqlens.models.encoders import SelfAttentionEncoder
 from seqlens.models.stepping import FastStepper, ModelStepper, Stepper, build_stepper
 from seqlens.models.transducer import Transducer, build_transducer
+from seqlens.tasks.transduce.config import SharedCodec, TransduceConfig
 from tests.draws import draws
 
 SOURCE_SIZE, TARGET_SIZE, DIM = 11, 9, 8
@@ -33,7 +36,7 @@ START, END = 0, 1
 CPU = torch.device("cpu")
 FLOAT32 = choose_precision("float32", CPU)
 BFLOAT16 = choose_precision("bfloat16", CPU)
-INT8 = choose_precision("auto", CPU)._replace(int8=True)
+INT8 = FLOAT32._replace(int8=True)
 needs_int8 = pytest.mark.skipif(not has_int8_products("cpu"), reason="this processor has no products of 8-bit integers")
 
 DECODERS = {
@@ -47,12 +50,15 @@ DECODERS = {
 each_decoder = pytest.mark.parametrize("decoder", DECODERS)
 
 
-def random_model(decoder: str, dtype: torch.dtype = torch.float64, *, std: float = 0.4) -> Transducer:
+def random_model(decoder: str, dtype: torch.dtype = torch.float64, *, std: float = 0.4, dim: int = DIM) -> Transducer:
     torch.manual_seed(0)
-    encoder: EncoderConfig = TransformerEncoderConfig(num_layers=1, num_heads=2)
+    like = DECODERS[decoder]
+    encoder: EncoderConfig = TransformerEncoderConfig(
+        num_layers=2, num_heads=2, norm=like.norm, positions=like.positions, max_length=40
+    )
     if decoder == "one head, wide":
         encoder = RecurrentEncoderConfig(hidden_dim=DIM // 2 + 2)  # a memory of another size than the decoder's
-    config = TransducerConfig(embedding_dim=DIM, encoder=encoder, decoder=DECODERS[decoder])
+    config = TransducerConfig(embedding_dim=dim, encoder=encoder, decoder=like)
     model = build_transducer(config, source_size=SOURCE_SIZE, target_size=TARGET_SIZE)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -218,22 +224,18 @@ def test_groups_leave_the_tensors_when_many_have() -> None:
 @needs_int8
 @each_decoder
 def test_rounded_to_8_bits_an_answer_does_not_depend_on_the_others(decoder: str) -> None:
-    stepper = build_stepper(random_model(decoder, torch.float32), INT8)
+    model = random_model(decoder, torch.float32, dim=72)  # wide enough that far entries are cut
+    stepper = build_stepper(model, INT8)
     lengths = (4, 1, 5, 6, 0)
     source, source_lengths = sources(*lengths)
-    together = search(stepper, lengths, DecodingConfig(beam_width=3))
-    for number, length in enumerate(lengths):
-        request = SearchRequest(start_id=START, end_id=END, max_lengths=[2 + 3 * (number % 7)])
-        with torch.no_grad():
-            state = stepper.start(source[number : number + 1, :length], source_lengths[number : number + 1])
-            ((alone, *_),) = decode(
-                lambda tokens, state: StepOutput(*stepper.step(tokens, state)),
-                state,
-                DecodingConfig(beam_width=3),
-                request,
-            )
-        assert alone.tokens == together[number][0].tokens
-        assert alone.log_prob == pytest.approx(together[number][0].log_prob, abs=0.05)
+    tokens = torch.tensor([2, 3, 1, 5, 4])
+    with torch.no_grad():
+        model.source_embedding.weight[source[2, 0]] *= 300  # one of a range of its own
+        together = stepper.step(tokens, stepper.start(source, source_lengths)).logits
+        for number, length in enumerate(lengths):
+            one = slice(number, number + 1)
+            alone = stepper.step(tokens[one], stepper.start(source[one, :length], source_lengths[one])).logits
+            torch.testing.assert_close(alone, together[one], rtol=0.0, atol=2e-3 * float(together.abs().max()))
 
 
 @needs_int8
@@ -246,15 +248,58 @@ def test_damaged_weights_are_not_hidden_by_integers() -> None:
             build_stepper(model, INT8)
 
 
-def test_models_without_fast_steps_are_refused_8_bits() -> None:
-    recurrent = TransducerConfig(embedding_dim=DIM, decoder=RecurrentDecoderConfig(hidden_dim=DIM))
-    model = build_transducer(recurrent, source_size=SOURCE_SIZE, target_size=SOURCE_SIZE)
+@needs_int8
+@pytest.mark.parametrize(
+    "where", ["encoder.layer.layers.1.feed_forward.down", "decoder.layer.layers.1.own_attention.output"]
+)
+def test_numbers_that_grow_too_large_are_not_hidden_by_integers(where: str) -> None:
+    model = random_model("pre-norm", torch.float32)
+    with torch.no_grad():
+        model.get_parameter(f"{where}.weight").mul_(1e30)
+    stepper = build_stepper(model, INT8)
+    with torch.no_grad():
+        found = stepper.step(torch.tensor([2, 3]), stepper.start(*sources(3, 2)))
+    assert found.logits.isnan().any(dim=1).all()
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        (
+            TransducerConfig(embedding_dim=DIM, decoder=RecurrentDecoderConfig(hidden_dim=DIM)),
+            "fast steps are for Transformer decoders, and this one is recurrent.",
+        ),
+        (
+            TransducerConfig(embedding_dim=DIM, decoder=DECODERS["pre-norm"], copy=True),
+            "fast steps do not copy words from the source.",
+        ),
+    ],
+    ids=["recurrent", "copying"],
+)
+def test_models_without_fast_steps_are_refused_8_bits(config: TransducerConfig, reason: str) -> None:
+    model = build_transducer(config, source_size=SOURCE_SIZE, target_size=SOURCE_SIZE)
     with pytest.raises(RequestError) as caught:
         build_stepper(model, INT8)
-    assert str(caught.value) == (
-        "precision is 'int8', expected 'auto', 'bfloat16' or 'float32': fast steps are for Transformer decoders, "
-        "and this one is recurrent."
-    )
+    assert str(caught.value) == f"precision is 'int8', expected 'auto', 'bfloat16' or 'float32': {reason}"
+    with pytest.raises(
+        ValueError, match=r"'decoding.precision' is int8, which is for Transformer decoders that do not copy"
+    ):
+        TransduceConfig(codec=SharedCodec(), model=config, decoding=DecodingConfig(precision="int8"))
+
+
+def test_encoders_of_other_layers_are_read_by_themselves() -> None:
+    model = random_model("pre-norm")
+    assert isinstance(model.encoder, SelfAttentionEncoder)
+    assert has_fast_form(model.encoder.layer)
+    model.encoder.layer.layers[0].attention.window = 1
+    assert not has_fast_form(model.encoder.layer)
+    source, lengths = sources(5, 3)
+    tokens = torch.tensor([2, 3])
+    with torch.no_grad():
+        found = in_double(model).step(tokens, in_double(model).start(source, lengths)).logits
+        torch.testing.assert_close(
+            found, model.step(tokens, model.start(source, lengths)).logits, rtol=1e-9, atol=1e-10
+        )
 
 
 def test_a_model_says_how_it_is_stepped() -> None:

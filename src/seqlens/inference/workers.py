@@ -113,13 +113,11 @@ def serve() -> None:
     results = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     run = _receive(sys.stdin.buffer)
-    predictor = None
-    # The model of a worker never changes, so its weights need not be laid out anew for every batch.
-    make_stepper = functools.cache(_build_stepper)
+    predictor = make_stepper = None
     while (work := _receive(sys.stdin.buffer)) is not None:
         try:
             if predictor is None:
-                predictor = _load(run)
+                predictor, make_stepper = _load(run)
             found: Any = predictor.task.predict(
                 predictor.model,
                 work.texts,
@@ -136,19 +134,15 @@ def serve() -> None:
         _send(results, found)
 
 
-def _build_stepper(*wanted: Any) -> Any:
-    from seqlens.models.stepping import build_stepper
-
-    return build_stepper(*wanted)
-
-
-def _load(run: Path) -> Any:
+def _load(run: Path) -> tuple[Any, Any]:
     import torch
 
     from seqlens.inference.loading import load_transducer
+    from seqlens.models.stepping import build_stepper
 
     torch.set_num_threads(1)
-    return load_transducer(run, device="cpu")
+    # The model of a worker never changes, so its weights need not be laid out anew for every batch.
+    return load_transducer(run, device="cpu"), functools.cache(build_stepper)
 
 
 def _start(run: Path) -> subprocess.Popen[bytes]:

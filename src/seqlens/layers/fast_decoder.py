@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from seqlens.layers.fast_products import Products, Rows
+from seqlens.layers.fast_products import Products, RowProduct
 from seqlens.layers.multi_head import scaled_query, self_projection
 from seqlens.layers.positions import rotate
 from seqlens.layers.transformer import DecoderLayer, TransformerDecoder
@@ -40,12 +40,12 @@ class KeysValues(NamedTuple):
 class _Layer(NamedTuple):
     """One decoder layer's weights; queries are scaled already."""
 
-    query_key_value: Rows
-    own_output: Rows
-    query: Rows
-    key_value: Rows
-    memory_output: Rows
-    feed_forward: Rows
+    query_key_value: RowProduct
+    own_output: RowProduct
+    query: RowProduct
+    key_value: RowProduct
+    memory_output: RowProduct
+    feed_forward: RowProduct
     own_norm: nn.LayerNorm
     memory_norm: nn.LayerNorm
     feed_forward_norm: nn.LayerNorm

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from seqlens.layers.fast_products import Products, Rows
+from seqlens.layers.fast_products import Products, RowProduct
 from seqlens.layers.masks import length_mask, zero_padding
 from seqlens.layers.multi_head import self_projection
 from seqlens.layers.positions import rotate
@@ -19,16 +19,24 @@ from seqlens.layers.transformer import EncoderLayer, TransformerEncoder
 class _Layer(NamedTuple):
     """One layer's weights; queries are scaled already."""
 
-    query_key_value: Rows
-    output: Rows
-    feed_forward: Rows
+    query_key_value: RowProduct
+    output: RowProduct
+    feed_forward: RowProduct
     attention_norm: nn.LayerNorm
     feed_forward_norm: nn.LayerNorm
 
 
+def has_fast_form(encoder: TransformerEncoder) -> bool:
+    """Whether every layer is one that `FastEncoder` computes."""
+    return all(
+        isinstance(layer, EncoderLayer) and layer.attention.window is None and layer.attention.relative is None
+        for layer in encoder.layers
+    )
+
+
 @final
 class FastEncoder:
-    """The weights of a `TransformerEncoder` as they are now."""
+    """The weights of a `TransformerEncoder` that `has_fast_form`, as they are now."""
 
     def __init__(self, encoder: TransformerEncoder, products: Products) -> None:
         layers = [layer for layer in encoder.layers if isinstance(layer, EncoderLayer)]

@@ -1,4 +1,4 @@
-"""Products of 8-bit integers on a CPU, for rows that leave a layer norm.
+"""Products of 8-bit integers on a CPU, for rows that leave a layer norm, and for a feed-forward behind one.
 
 A row that leaves a norm has entries whose squares sum to their number, so its range is known before it comes: no row is
 looked through for its largest entry, and what is computed of one row does not depend on the rows beside it. The norm's
@@ -15,10 +15,12 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from seqlens.layers.processor import has_unit
+
 LARGEST = 8.0
 """Standard deviations that an entry may be away from its row's mean; those further away are cut, and they are rare."""
 _MIDDLE = 128  # of unsigned rows, which stands for 0
-_UNITS = ("amx_int8", "avx512_vnni", "avx_vnni")
+_STEP_OF_ONE = 1 / 255  # of unsigned entries from 0 to 1
 
 
 @cache
@@ -32,56 +34,46 @@ def has_int8_products(device_type: str) -> bool:
     rows = torch.arange(256, dtype=torch.uint8).view(8, 32)
     weight = torch.arange(-127, 129).clamp(max=127).view(32, 8).t().to(torch.int8)
     try:
-        product = _Int8Weight(weight, torch.full((8,), 0.5), torch.ones(8))(rows, 0.25, _MIDDLE, torch.float32)
+        product = _Int8Weight(weight, torch.full((8,), 0.5), torch.ones(8))
+        found, positive = product(rows, 0.25, _MIDDLE), product(rows, 0.25, _MIDDLE, relu_step=16.0)
     except RuntimeError:  # of a torch that wants the arguments in another way
         return False
     expected = (rows.to(torch.int64) - _MIDDLE) @ weight.to(torch.int64).t() * 0.125 + 1
-    return bool((product == expected).all())
+    near = (positive - (expected / 16).clamp(0, 255)).abs() <= 0.5
+    return bool((found == expected).all()) and bool(near.all())
 
 
 def _has_units() -> bool:
-    # `get_capabilities` came after torch 2.8.
-    asked = getattr(torch.cpu, "get_capabilities", None)
-    if asked is None:
-        return bool(torch.cpu._is_vnni_supported())
-    found = asked()
-    return any(found.get(unit, False) for unit in _UNITS)
+    units = {
+        "amx_int8": "_is_amx_tile_supported",
+        "avx512_vnni": "_is_vnni_supported",
+        "avx_vnni": "_is_vnni_supported",
+    }
+    return any(has_unit(name, older=older) for name, older in units.items())
 
 
 @final
 class NormedProduct:
-    """`x W^T + b`, or `relu` of it, for rows `x` that a norm gave."""
+    """`x W^T + b` in float32, for rows `x` that a norm gave."""
 
-    def __init__(
-        self,
-        norm: nn.LayerNorm,
-        weight: Float[Tensor, "out in"],
-        bias: Float[Tensor, " out"],
-        out_dtype: torch.dtype,
-    ) -> None:
+    def __init__(self, norm: nn.LayerNorm, weight: Float[Tensor, "out in"], bias: Float[Tensor, " out"]) -> None:
         self._rows = _NormedRows(norm)
         scaled, bias = self._rows.take_over(weight, bias)
         self._weight = _Int8Weight(*_rounded(scaled), bias)
-        self._out_dtype = out_dtype
 
-    def __call__(self, rows: Float[Tensor, "rows in"], *, relu: bool = False) -> Float[Tensor, "rows out"]:
-        return self._weight(self._rows(rows), self._rows.step, _MIDDLE, self._out_dtype, relu=relu)
+    def __call__(self, rows: Float[Tensor, "rows in"]) -> Float[Tensor, "rows out"]:
+        return self._weight(self._rows(rows), self._rows.step, _MIDDLE)
 
 
 @final
 class NormedFeedForward:
-    """`W_2 relu(W_1 x + b_1) + b_2` for rows `x` that a norm gave, without leaving integers in its middle.
+    """`W_2 relu(W_1 x + b_1) + b_2` in float32 for rows `x` that a norm gave, of integers in its middle too.
 
-    What is in the middle is no further from its own bias than `LARGEST` times the length of its weights, more is cut.
+    The middle's range is known from its weights: from its bias an entry is that many times the length of its weights away
+    as the row has standard deviations in their direction, and `LARGEST` of them are enough here too.
     """
 
-    def __init__(
-        self,
-        norm: nn.LayerNorm,
-        up: nn.Linear,
-        down: nn.Linear,
-        out_dtype: torch.dtype,
-    ) -> None:
+    def __init__(self, norm: nn.LayerNorm, up: nn.Linear, down: nn.Linear) -> None:
         self._rows = _NormedRows(norm)
         weight, bias = self._rows.take_over(up.weight, up.bias)
         reach = bias.clamp(min=0) + min(LARGEST, self._rows.dim**0.5) * weight.norm(dim=1)
@@ -89,15 +81,11 @@ class NormedFeedForward:
         rounded, scale = _rounded(weight)
         # `relu(a x) = a relu(x)`: the range of each entry goes from this weight into the next.
         self._up = _Int8Weight(rounded, scale / reach, bias / reach)
-        self._down = _Int8Weight(*_rounded(down.weight.detach() * reach), down.bias.detach())
-        self._out_dtype = out_dtype
+        self._down = _Int8Weight(*_rounded(down.weight.detach().float() * reach), down.bias.detach())
 
     def __call__(self, rows: Float[Tensor, "rows in"]) -> Float[Tensor, "rows out"]:
-        middle = self._up(self._rows(rows), self._rows.step, _MIDDLE, torch.uint8, relu=True, out_step=_STEP_OF_ONE)
-        return self._down(middle, _STEP_OF_ONE, 0, self._out_dtype)
-
-
-_STEP_OF_ONE = 1 / 255
+        middle = self._up(self._rows(rows), self._rows.step, _MIDDLE, relu_step=_STEP_OF_ONE)
+        return self._down(middle, _STEP_OF_ONE, 0)
 
 
 class _NormedRows:
@@ -108,8 +96,7 @@ class _NormedRows:
         reach = min(LARGEST, self.dim**0.5)
         self.step = reach / 127
         self._cuts = reach < self.dim**0.5
-        weight = norm.weight.detach()
-        self._shift = torch.zeros_like(weight) if norm.bias is None else norm.bias.detach()
+        weight, self._shift = norm.weight.detach().float(), norm.bias.detach().float()
         # What hardly differs from its shift is nothing but its shift.
         self._scale = torch.where(weight.abs() > (1e-4 * self._shift.abs()).clamp(min=1e-20), weight, 0.0)
         self._factor = torch.where(self._scale == 0, 0.0, 1 / (self._scale * self.step))
@@ -118,8 +105,8 @@ class _NormedRows:
 
     def take_over(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         """The weight and bias for rows without the norm's scale and shift."""
-        weight = weight.detach()
-        return weight * self._scale, bias.detach() + weight @ self._shift
+        weight = weight.detach().float()
+        return weight * self._scale, bias.detach().float() + weight @ self._shift
 
     def __call__(self, rows: Float[Tensor, "rows in"]) -> UInt8[Tensor, "rows in"]:
         steps = torch.addcmul(self._offset, rows, self._factor)
@@ -134,21 +121,14 @@ class _Int8Weight:
         self._scale, self._bias = scale.float(), bias.float()
         self._zeros = torch.zeros(len(scale), dtype=torch.int32)
 
-    def __call__(
-        self,
-        rows: Tensor,
-        step: float,
-        zero: int,
-        out_dtype: torch.dtype,
-        *,
-        relu: bool = False,
-        out_step: float = 1.0,
-    ) -> Tensor:
+    def __call__(self, rows: Tensor, step: float, zero: int, *, relu_step: float | None = None) -> Tensor:
+        """The product in float32, or `relu` of it as unsigned integers of this step, more than 255 cut."""
+        out_dtype = torch.float32 if relu_step is None else torch.uint8
         if not len(rows):
             return torch.empty(0, len(self._scale), dtype=out_dtype)
         found: Tensor = torch.ops.onednn.qlinear_pointwise(
-            rows, step, zero, self._packed, self._scale, self._zeros, self._bias, out_step, 0, out_dtype,
-            "relu" if relu else "none", [], "",
+            rows, step, zero, self._packed, self._scale, self._zeros, self._bias, relu_step or 1.0, 0, out_dtype,
+            "none" if relu_step is None else "relu", [], "",
         )  # fmt: skip
         return found
 

@@ -7,6 +7,7 @@ import torch
 
 from seqlens.errors import RequestError
 from seqlens.layers.int8 import has_int8_products
+from seqlens.layers.processor import has_unit
 
 PrecisionChoice = Literal["auto", "float32", "bfloat16"]
 SearchPrecisionChoice = Literal["auto", "float32", "bfloat16", "int8"]
@@ -54,7 +55,7 @@ def choose_search_precision(choice: SearchPrecisionChoice, device: torch.device)
     if not has_int8_products(device.type):
         raise RequestError(
             "precision is 'int8', but there are no fast products of 8-bit integers "
-            + ("on this processor with this torch" if device.type == "cpu" else f"for {device.type}")
+            + ("on this processor with this torch" if device.type == "cpu" else f"on {device.type}, only on a CPU")
             + "; expected 'auto', 'bfloat16' or 'float32'."
         )
     others = choose_precision("auto", device)
@@ -64,12 +65,9 @@ def choose_search_precision(choice: SearchPrecisionChoice, device: torch.device)
 
 def _cpu_units_for_bfloat16() -> str | None:
     """What makes its products faster than those of float32: with tiles several times, with dot products twice."""
-    # `get_capabilities` came after torch 2.8.
-    asked = getattr(torch.cpu, "get_capabilities", None)
-    found = {} if asked is None else asked()
-    if found.get("amx_bf16", asked is None and torch.cpu._is_amx_tile_supported()):
+    if has_unit("amx_bf16", older="_is_amx_tile_supported"):
         return "AMX tiles"
-    if found.get("avx512_bf16", asked is None and torch.cpu._is_avx512_bf16_supported()):
+    if has_unit("avx512_bf16", older="_is_avx512_bf16_supported"):
         return "AVX-512 dot products"
     return None
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from seqlens.errors import RequestError, WorkError
 from seqlens.layers.fast_decoder import FastCache, FastDecoder
-from seqlens.layers.fast_encoder import FastEncoder
+from seqlens.layers.fast_encoder import FastEncoder, has_fast_form
 from seqlens.layers.fast_products import Products
 from seqlens.layers.precision import Precision
 from seqlens.layers.transformer import last_norm
@@ -77,21 +77,25 @@ class FastStepper:
             _check_numbers(model)
         weight, bias = model.output.weight, model.output.bias
         products = Products(torch.bfloat16 if precision.dtype == torch.bfloat16 else weight.dtype, int8=precision.int8)
-        own = model.encoder if isinstance(model.encoder, SelfAttentionEncoder) else None
-        self._encoder = None if own is None else FastEncoder(own.layer, products)
-        self._place = None if own is None else own.place
-        memory_from = None if own is None else last_norm(own.layer)
+        encoder = model.encoder if isinstance(model.encoder, SelfAttentionEncoder) else None
+        self._encoder = FastEncoder(encoder.layer, products) if encoder and has_fast_form(encoder.layer) else None
+        memory_from = last_norm(encoder.layer) if encoder else None
         decoder = model.decoder.layer
         self._decoder = FastDecoder(decoder, products, memory_from=memory_from)
         self._output = products.linear(weight, bias, behind=last_norm(decoder))
         self._positions = model.decoder.positions
 
     def start(self, source: Int[Tensor, "groups source"], lengths: Int[Tensor, " groups"]) -> Any:
-        if self._encoder is not None and self._place is not None:
-            return self._decoder.start(self._encoder(self._place(self._model.embed_source(source)), lengths), lengths)
-        with self._precision.autocast():
-            encoded = self._model.encode(source, lengths)
-        return self._decoder.start(encoded.memory.to(self._model.output.weight.dtype), encoded.lengths)
+        if self._encoder is not None:
+            assert isinstance(self._model.encoder, SelfAttentionEncoder)
+            memory = self._encoder(self._model.encoder.place(self._model.embed_source(source)), lengths)
+        else:
+            with self._precision.autocast():
+                memory = self._model.encode(source, lengths).memory.to(self._model.output.weight.dtype)
+        state = self._decoder.start(memory, lengths)
+        if self._precision.int8 and not bool(memory.isfinite().all()):
+            _spread(memory, [layer.values for layer in state.memory])
+        return state
 
     def step(self, tokens: Int[Tensor, " rows"], state: Any, *, align: bool = True) -> Stepped:
         assert isinstance(state, FastCache)
@@ -101,10 +105,20 @@ class FastStepper:
             embedded = embedded + self._positions(state.steps, 1, embedded)
         features, state = self._decoder.step(embedded, state, weights)
         alignment = weights[-1].mean(1).flatten(0, 1) if weights else None
-        return Stepped(self._output(features), state, alignment)
+        logits = self._output(features)
+        if self._precision.int8 and not bool(features.isfinite().all()):
+            _spread(features, [logits])
+        return Stepped(logits, state, alignment)
 
     def explain(self) -> str:
         return f"Fast steps: caches are written in place and never moved. Products are in {self._precision.reason}"
+
+
+def _spread(rows: Tensor, products: list[Tensor]) -> None:
+    """Makes products not numbers where their rows are not, which integers have hidden."""
+    broken = ~rows.isfinite().all(dim=-1)
+    for product in products:
+        product[broken] = float("nan")
 
 
 def _check_numbers(model: nn.Module) -> None:

@@ -96,7 +96,8 @@ def inspect_attention(predictor: Predictor, source: str | None = None) -> Attent
         RequestError: the model has no attention, or the input is empty or too long for its positions.
     """
     source = _source(predictor, source)
-    answer = _reachable(predictor, source, predictor.predict(source).text)
+    # Looked at are the model's own numbers, so they are not to be rounded in the search either.
+    answer = _reachable(predictor, source, predictor.predict(source, precision="float32").text)
     found = attention_map(predictor.task, predictor.model, source, answer)
     maps = [_heatmap("all heads", found, found.mean.tolist())]
     for number, layer in enumerate(found.layers, start=1):
@@ -180,7 +181,7 @@ def inspect_gradients(predictor: Predictor, source: str | None = None) -> Gradie
         pairs = [(pair.source, pair.target or "") for pair in sample_pairs(predictor, GRADIENT_PAIRS)]
     else:
         source = _source(predictor, source)
-        pairs = [(source, predictor.predict(source).text)]
+        pairs = [(source, predictor.predict(source, precision="float32").text)]
     task, model = predictor.task, predictor.model
     batch = task.fit_positions(model, _batch(predictor, pairs)).to(model.output.weight.device)
     gradients = gradient_through_time(model, batch)

@@ -15,6 +15,7 @@ from seqlens.decoding import DecodingConfig
 from seqlens.errors import RequestError, WorkError
 from seqlens.inference import Predictor, load
 from seqlens.inference.workers import Work, WorkerPool
+from tests.unit.inference.conftest import MakeRun, transformer
 
 RUN = Path(__file__).parents[2] / "compat" / "run-format-1"
 TEXTS = ["25 juin 2009", "", "2009년 6월 25일", "Thursday, June 25, 2009", " ", "1 May 1999 😀", "x"]
@@ -37,6 +38,19 @@ def test_workers_answer_as_one_process_does_in_the_order_of_the_inputs(predictor
     assert predictor.predict(TEXTS[0], workers=2, align=False).alignment is None
     assert predictor.predict([], workers=2) == []
     assert predictor.predict(["", " "], workers=2) == predictor.predict(["", " "])
+
+
+@pytest.mark.usefixtures("predictor")  # one thread
+def test_what_a_worker_keeps_of_a_transformer_is_that_of_the_precision_asked_for(make_run: MakeRun) -> None:
+    opened = load(make_run(model=transformer()), device="cpu")
+    texts = ["ein hund rennt", "zwei hunde im schnee", "eine katze", "der mann", "ein mann im schnee"]
+    try:
+        for precision in ("float32", "bfloat16", "float32"):
+            alone = opened.predict(texts, batch_size=2, precision=precision)
+            together = opened.predict(texts, batch_size=2, precision=precision, workers=1)
+            assert [answer.to_plain() for answer in together] == [answer.to_plain() for answer in alone]
+    finally:
+        opened.close()
 
 
 def test_bad_requests_are_told(predictor: Predictor) -> None:

@@ -72,5 +72,7 @@ class TransduceConfig:
         if self.model.copy and self.r_drop_weight:
             raise ValueError("'r_drop_weight' is for models that only write, but 'model.copy' is true")
         decoder = self.model.decoder
+        if self.decoding.precision == "int8" and (self.model.copy or isinstance(decoder, RecurrentDecoderConfig)):
+            raise ValueError("'decoding.precision' is int8, which is for Transformer decoders that do not copy")
         if self.coverage_weight and isinstance(decoder, RecurrentDecoderConfig) and decoder.attention is None:
             raise ValueError("'coverage_weight' is for attention, but 'model.decoder.attention' is null")
