@@ -69,8 +69,8 @@ class NormedProduct:
 class NormedFeedForward:
     """`W_2 relu(W_1 x + b_1) + b_2` in float32 for rows `x` that a norm gave, of integers in its middle too.
 
-    The middle's range is known from its weights: from its bias an entry is that many times the length of its weights away
-    as the row has standard deviations in their direction, and `LARGEST` of them are enough here too.
+    The middle's range is known from its weights: an entry is as many times their length away from its bias as the row
+    has standard deviations in their direction, and `LARGEST` of them are enough here too.
     """
 
     def __init__(self, norm: nn.LayerNorm, up: nn.Linear, down: nn.Linear) -> None:
