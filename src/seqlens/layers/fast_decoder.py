@@ -132,10 +132,7 @@ class FastDecoder:
     large products only, and attending from one query by head took a multiple of its time in float32.
     """
 
-    def __init__(
-        self, decoder: TransformerDecoder, products: Products, *, memory_from: nn.Module | None = None
-    ) -> None:
-        """`memory_from` is what puts out the memory, if it is known."""
+    def __init__(self, decoder: TransformerDecoder, products: Products) -> None:
         layers = [layer for layer in decoder.layers if isinstance(layer, DecoderLayer)]
         self.pre = layers[0].norm == "pre"
         self.heads = layers[0].own_attention.num_heads
@@ -144,12 +141,8 @@ class FastDecoder:
         self.final_norm = decoder.final_norm
         own = layers[0].own_norm.weight
         self.attention_dtype = own.dtype if own.device.type == "cpu" else products.dtype
-        self.layers = []
-        behind: nn.Module | None = None  # what the rows of a layer leave
         with torch.no_grad():
-            for layer in layers:
-                self.layers.append(_copy_layer(layer, products, behind, memory_from))
-                behind = None if self.pre else layer.feed_forward_norm
+            self.layers = [_copy_layer(layer, products) for layer in layers]
 
     def start(
         self, memory: Float[Tensor, "groups source memory_dim"], lengths: Int[Tensor, " groups"] | None = None
@@ -274,19 +267,16 @@ def _longer(slots: Tensor, more: int) -> Tensor:
     return longer
 
 
-def _copy_layer(
-    layer: DecoderLayer, products: Products, behind: nn.Module | None, memory_from: nn.Module | None
-) -> _Layer:
-    pre = layer.norm == "pre"
+def _copy_layer(layer: DecoderLayer, products: Products) -> _Layer:
     own, memory = layer.own_attention, layer.memory_attention
     return _Layer(
-        query_key_value=products.linear(*self_projection(own), behind=layer.own_norm if pre else behind),
+        query_key_value=products.linear(*self_projection(own)),
         own_output=products.linear(own.output.weight, own.output.bias),
-        query=products.linear(*scaled_query(memory), behind=layer.memory_norm if pre else layer.own_norm),
-        key_value=products.linear(memory.key_value.weight, memory.key_value.bias, behind=memory_from),
+        query=products.linear(*scaled_query(memory)),
+        key_value=products.linear(memory.key_value.weight, memory.key_value.bias),
         memory_output=products.linear(memory.output.weight, memory.output.bias),
         feed_forward=products.feed_forward(
-            layer.feed_forward, behind=layer.feed_forward_norm if pre else layer.memory_norm
+            layer.feed_forward, layer.feed_forward_norm if layer.norm == "pre" else layer.memory_norm
         ),
         own_norm=layer.own_norm,
         memory_norm=layer.memory_norm,

@@ -45,12 +45,8 @@ class FastEncoder:
         self.rotary = layers[0].attention.rotary
         self.dtype = products.dtype
         self.final_norm = encoder.final_norm
-        self.layers = []
-        behind: nn.Module | None = None  # what the rows of a layer leave
         with torch.no_grad():
-            for layer in layers:
-                self.layers.append(_copy_layer(layer, products, behind))
-                behind = None if self.pre else layer.feed_forward_norm
+            self.layers = [_copy_layer(layer, products) for layer in layers]
 
     def __call__(
         self, inputs: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]
@@ -80,15 +76,12 @@ class FastEncoder:
         return mixed.transpose(1, 2).flatten(2).flatten(0, 1)
 
 
-def _copy_layer(layer: EncoderLayer, products: Products, behind: nn.Module | None) -> _Layer:
-    pre = layer.norm == "pre"
+def _copy_layer(layer: EncoderLayer, products: Products) -> _Layer:
     return _Layer(
-        query_key_value=products.linear(
-            *self_projection(layer.attention), behind=layer.attention_norm if pre else behind
-        ),
+        query_key_value=products.linear(*self_projection(layer.attention)),
         output=products.linear(layer.attention.output.weight, layer.attention.output.bias),
         feed_forward=products.feed_forward(
-            layer.feed_forward, behind=layer.feed_forward_norm if pre else layer.attention_norm
+            layer.feed_forward, layer.feed_forward_norm if layer.norm == "pre" else layer.attention_norm
         ),
         attention_norm=layer.attention_norm,
         feed_forward_norm=layer.feed_forward_norm,

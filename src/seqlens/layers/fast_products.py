@@ -20,29 +20,27 @@ RowProduct = Callable[[Float[Tensor, "rows in"]], Float[Tensor, "rows out"]]
 class Products:
     """Makes the products of weights as they are now.
 
-    `dtype` is that of products; with `int8` those whose rows leave a norm, and feed-forwards behind one, are of 8-bit
-    integers. The others, whose range nobody knows before they come, stay in `dtype`.
+    They are in `dtype`; with `int8` feed-forwards and the output over the vocabulary, most of the arithmetic, are of
+    8-bit integers. Projections of attention are not: of all products its keys suffer most from rounding.
     """
 
     dtype: torch.dtype
     int8: bool = False
 
-    def linear(
-        self,
-        weight: Float[Tensor, "out in"],
-        bias: Float[Tensor, " out"],
-        *,
-        behind: nn.Module | None = None,
-    ) -> RowProduct:
-        """`x W^T + b`; `behind` is what puts out `x`, if it is known."""
-        if self.int8 and isinstance(behind, nn.LayerNorm):
-            return NormedProduct(behind, weight, bias)
+    def linear(self, weight: Float[Tensor, "out in"], bias: Float[Tensor, " out"]) -> RowProduct:
+        """`x W^T + b`."""
         return Product(weight, bias, self.dtype)
 
-    def feed_forward(self, layer: FeedForward, *, behind: nn.Module | None = None) -> RowProduct:
-        """The layer without dropout."""
-        if self.int8 and isinstance(behind, nn.LayerNorm):
-            return NormedFeedForward(behind, layer.up, layer.down)
+    def vocabulary(
+        self, weight: Float[Tensor, "vocab dim"], bias: Float[Tensor, " vocab"], norm: nn.LayerNorm
+    ) -> RowProduct:
+        """`x W^T + b` for rows that leave the norm."""
+        return NormedProduct(norm, weight, bias) if self.int8 else Product(weight, bias, self.dtype)
+
+    def feed_forward(self, layer: FeedForward, norm: nn.LayerNorm) -> RowProduct:
+        """The layer without dropout, for rows that leave the norm."""
+        if self.int8:
+            return NormedFeedForward(norm, layer.up, layer.down)
         up = Product(layer.up.weight, layer.up.bias, self.dtype)
         down = Product(layer.down.weight, layer.down.bias, self.dtype)
         return lambda rows: down(up(rows, relu=True))

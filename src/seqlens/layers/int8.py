@@ -1,4 +1,4 @@
-"""Products of 8-bit integers on a CPU, for rows that leave a layer norm, and for a feed-forward behind one.
+"""Products of 8-bit integers on a CPU, for rows that leave a layer norm.
 
 A row that leaves a norm has entries whose squares sum to their number, so its range is known before it comes: no row is
 looked through for its largest entry, and what is computed of one row does not depend on the rows beside it. The norm's

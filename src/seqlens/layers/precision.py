@@ -20,7 +20,7 @@ class Precision(NamedTuple):
     device_type: str
     reason: str
     int8: bool = False
-    """Whether products may be of 8-bit integers where their rows' range is known; others are in `dtype`."""
+    """Whether large products may be of 8-bit integers; others are in `dtype`."""
 
     def autocast(self) -> AbstractContextManager[object]:
         """Returns the context to compute in; weights keep their own type inside it."""
@@ -59,7 +59,7 @@ def choose_search_precision(choice: SearchPrecisionChoice, device: torch.device)
             + "; expected 'auto', 'bfloat16' or 'float32'."
         )
     others = choose_precision("auto", device)
-    reason = f"8-bit integers where their range is known, as asked for; others in {others.reason}"
+    reason = f"8-bit integers for feed-forwards and the vocabulary, as asked for; others in {others.reason}"
     return others._replace(reason=reason, int8=True)
 
 

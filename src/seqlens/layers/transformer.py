@@ -259,10 +259,10 @@ class TransformerDecoder(nn.Module):
         return self.final_norm(hidden)[:, 0], DecoderCache(tuple(own), cache.memory, cache.steps + 1)
 
 
-def last_norm(stack: TransformerEncoder | TransformerDecoder) -> nn.Module:
-    """What puts out the outputs of a stack."""
-    if isinstance(stack.final_norm, nn.LayerNorm):
-        return stack.final_norm
-    last = stack.layers[-1]
-    assert isinstance(last, EncoderLayer | DecoderLayer)
+def last_norm(decoder: TransformerDecoder) -> nn.LayerNorm:
+    """What puts out the outputs of a decoder."""
+    if isinstance(decoder.final_norm, nn.LayerNorm):
+        return decoder.final_norm
+    last = decoder.layers[-1]
+    assert isinstance(last, DecoderLayer)
     return last.feed_forward_norm

@@ -79,10 +79,8 @@ class FastStepper:
         products = Products(torch.bfloat16 if precision.dtype == torch.bfloat16 else weight.dtype, int8=precision.int8)
         encoder = model.encoder if isinstance(model.encoder, SelfAttentionEncoder) else None
         self._encoder = FastEncoder(encoder.layer, products) if encoder and has_fast_form(encoder.layer) else None
-        memory_from = last_norm(encoder.layer) if encoder else None
-        decoder = model.decoder.layer
-        self._decoder = FastDecoder(decoder, products, memory_from=memory_from)
-        self._output = products.linear(weight, bias, behind=last_norm(decoder))
+        self._decoder = FastDecoder(model.decoder.layer, products)
+        self._output = products.vocabulary(weight, bias, last_norm(model.decoder.layer))
         self._positions = model.decoder.positions
 
     def start(self, source: Int[Tensor, "groups source"], lengths: Int[Tensor, " groups"]) -> Any:
@@ -92,10 +90,7 @@ class FastStepper:
         else:
             with self._precision.autocast():
                 memory = self._model.encode(source, lengths).memory.to(self._model.output.weight.dtype)
-        state = self._decoder.start(memory, lengths)
-        if self._precision.int8 and not bool(memory.isfinite().all()):
-            _spread(memory, [layer.values for layer in state.memory])
-        return state
+        return self._decoder.start(memory, lengths)
 
     def step(self, tokens: Int[Tensor, " rows"], state: Any, *, align: bool = True) -> Stepped:
         assert isinstance(state, FastCache)
@@ -107,18 +102,12 @@ class FastStepper:
         alignment = weights[-1].mean(1).flatten(0, 1) if weights else None
         logits = self._output(features)
         if self._precision.int8 and not bool(features.isfinite().all()):
-            _spread(features, [logits])
+            # Integers have hidden it.
+            logits[~features.isfinite().all(dim=1)] = float("nan")
         return Stepped(logits, state, alignment)
 
     def explain(self) -> str:
         return f"Fast steps: caches are written in place and never moved. Products are in {self._precision.reason}"
-
-
-def _spread(rows: Tensor, products: list[Tensor]) -> None:
-    """Makes products not numbers where their rows are not, which integers have hidden."""
-    broken = ~rows.isfinite().all(dim=-1)
-    for product in products:
-        product[broken] = float("nan")
 
 
 def _check_numbers(model: nn.Module) -> None:

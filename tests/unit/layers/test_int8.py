@@ -173,5 +173,5 @@ def test_units_are_asked_for_by_an_older_torch_one_by_one(monkeypatch: pytest.Mo
 def test_what_is_asked_for_is_done_and_says_so() -> None:
     chosen = choose_search_precision("int8", CPU)
     assert chosen.int8
-    assert chosen.reason.startswith("8-bit integers where their range is known, as asked for; others in ")
+    assert chosen.reason.startswith("8-bit integers for feed-forwards and the vocabulary, as asked for; others in ")
     assert not choose_search_precision("auto", CPU).int8
