@@ -15,11 +15,10 @@ from benchmarks.speed.decoding_peers import (
     make_texts,
     need_peers,
 )
-from benchmarks.speed.decoding_systems import Answer, CTranslate2, Marian, Ours, Search, Setting, System
+from benchmarks.speed.decoding_systems import Answer, CTranslate2, Marian, Ours, Search, Setting, System, precisions
 from benchmarks.speed.figures import Figure, Result
 from benchmarks.speed.timing import Times, interleave, ratio
 from seqlens.inference import load_transducer, write_run
-from seqlens.layers.int8 import has_int8_products
 
 SHAPE, QUICK_SHAPE = Shape(), Shape(layers=1, width=16, inner=32, heads=2, vocabulary=64)
 SENTENCES, QUICK_SENTENCES = 1000, 12
@@ -92,16 +91,11 @@ def _open(scratch: Path, shape: Shape, quick: bool) -> list[System]:
     convert_to_marian(model, shape).save_pretrained(scratch / "marian")
     # Each its own predictor, since each keeps its workers.
     return [
-        *(Ours(load_transducer(scratch / "ours", device="cpu"), texts, precision) for precision in _precisions()),
+        *(Ours(load_transducer(scratch / "ours", device="cpu"), texts, precision) for precision in precisions()),
         CTranslate2(plain, sources, size, "float32"),
         CTranslate2(small, sources, size, "int8"),
         Marian(scratch / "marian", sources),
     ]
-
-
-def _precisions() -> list[str]:
-    """Those of ours; the last needs units of the processor."""
-    return ["float32", "bfloat16", *(["int8"] if has_int8_products("cpu") else [])]
 
 
 def _assert_equal(systems: dict[str, System], search: Search, settings: dict[str, Setting]) -> str:
@@ -163,7 +157,7 @@ def _figures(name: str, times: dict[str, Times], tokens: int) -> list[Figure]:
         _Bars("CTranslate2, int8", "int8", 1.0),
     )
     figures = []
-    for peer, precision, bar in (one for one in bars if one.precision in _precisions()):
+    for peer, precision, bar in (one for one in bars if one.precision in precisions()):
         faster = ratio(times[peer], times[f"ours, {precision}"])
         figures.append(
             Figure(

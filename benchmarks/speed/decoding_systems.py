@@ -13,6 +13,7 @@ import torch
 from benchmarks.speed.decoding_peers import token_names
 from seqlens.data.batch import pad
 from seqlens.inference import Predictor
+from seqlens.layers.int8 import has_int8_products
 
 
 @final
@@ -61,6 +62,11 @@ class System(Protocol):
 def cores() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def precisions() -> tuple[str, ...]:
+    """Those of our searches here; the last needs units of the processor."""
+    return ("float32", "bfloat16", "int8") if has_int8_products("cpu") else ("float32", "bfloat16")
 
 
 @final

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.speed.decoding_systems import precisions
 from benchmarks.speed.figures import Figure, Result
 from seqlens.data.examples import Pair
 from seqlens.inference import Predictor, load_transducer
-from seqlens.layers.int8 import has_int8_products
 
 NEAR = 0.1
 """BLEU that a search may lose by rounding."""
@@ -53,7 +53,7 @@ def _compare(
     references = [pair.target or "" for pair in pairs]
     answers: dict[str, list[str]] = {}
     scores: dict[str, float] = {}
-    for precision in ("float32", "bfloat16", *(("int8",) if has_int8_products("cpu") else ())):
+    for precision in precisions():
         found = predictor.predict([pair.source for pair in pairs], align=False, precision=precision, **settings)
         answers[precision] = [answer.text for answer in found]
         scores[precision] = compute_score("bleu", answers[precision], references, lowercase=True).value

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, final
 from pydantic import Field
 
 from seqlens.decoding.hypothesis import LARGEST_LENGTH_PENALTY
+from seqlens.layers.precision import SearchPrecisionChoice
 
 
 @final
@@ -38,7 +39,7 @@ class DecodingConfig:
     """Sample: only the most probable symbols that together reach this probability."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Sample: seed of the draws."""
-    precision: Literal["float32", "bfloat16", "int8", "auto"] = "float32"
+    precision: SearchPrecisionChoice = "float32"
     """Of the model's matrix products; `bfloat16` is faster where the processor has units for it, which `auto` asks.
     `int8` is faster still, for Transformers on a CPU, and rounds more."""
 

@@ -10,7 +10,7 @@ from seqlens.layers.int8 import has_int8_products
 from seqlens.layers.processor import has_unit
 
 PrecisionChoice = Literal["auto", "float32", "bfloat16"]
-SearchPrecisionChoice = Literal["auto", "float32", "bfloat16", "int8"]
+SearchPrecisionChoice = Literal["float32", "bfloat16", "int8", "auto"]
 
 
 class Precision(NamedTuple):

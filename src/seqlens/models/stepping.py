@@ -101,9 +101,11 @@ class FastStepper:
         features, state = self._decoder.step(embedded, state, weights)
         alignment = weights[-1].mean(1).flatten(0, 1) if weights else None
         logits = self._output(features)
-        if self._precision.int8 and not bool(features.isfinite().all()):
-            # Integers have hidden it.
-            logits[~features.isfinite().all(dim=1)] = float("nan")
+        if self._precision.int8:
+            # Integers would hide it.
+            broken = ~features.isfinite().all(dim=1)
+            if bool(broken.any()):
+                logits[broken] = float("nan")
         return Stepped(logits, state, alignment)
 
     def explain(self) -> str:

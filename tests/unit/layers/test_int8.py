@@ -1,5 +1,7 @@
 """Products of 8-bit integers: what they round, and nothing else."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -125,7 +127,7 @@ def test_what_is_far_from_the_mean_is_cut_and_does_not_wrap() -> None:
 
 
 @pytest.fixture
-def asked_anew() -> object:
+def asked_anew() -> Iterator[None]:
     has_int8_products.cache_clear()
     yield
     has_int8_products.cache_clear()
