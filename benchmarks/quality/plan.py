@@ -226,6 +226,19 @@ PLAN: tuple[Entry, ...] = (
         )
         for language in FROM_ENGLISH
     ),
+    # The published learning rate: it ends at half of its peak, not at nothing, and the mean of ten checkpoints does
+    # the rest. Batches are half of the published ones, and the rate falls with their square root.
+    narrow(
+        *FROM_ENGLISH[0],
+        ending="-inverse-sqrt",
+        words=", norms after the sums, learning rate by the inverse square root",
+        changes={
+            **POST_NORM,
+            "training.max_epochs": None,
+            "training.optimizer.learning_rate": 0.0035,
+            "training.schedule": {"kind": "inverse_sqrt", "warmup_steps": 2000},
+        },
+    ),
     *(
         Entry(
             name=f"tatoeba-{source}-{target}-gru-attention",
