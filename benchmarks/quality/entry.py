@@ -49,6 +49,8 @@ class Entry:
     overrides: Mapping[str, object] = field(default_factory=dict)
     made: MadeData | None = None
     """Data that are made before the training and take the place of the recipe's."""
+    starts_from: str | None = None
+    """An entry whose run, of the same seed, gives the first weights and the vocabulary; its time counts as well."""
     folds: int | None = None
     """Cross-validate: so many trainings, scored together as the one split `folds`."""
     repeats: int = 1
@@ -68,12 +70,20 @@ class Entry:
             raise ValueError(f"{self.name}: the seed is one of 'seeds', not an override")
         if self.made is not None and any(name.split(".")[0] == "data" for name in self.overrides):
             raise ValueError(f"{self.name}: the data are those of 'made', not of an override")
+        if len(self.needed) > 1:
+            raise ValueError(f"{self.name}: it starts from one run and has its data made by another, expected one")
         if self.folds is not None and self.splits != ("folds",):
             raise ValueError(f"{self.name}: an entry with 'folds' has the one split 'folds', not {self.splits}")
         _check_kept(self.name, "shown_by_length", self.shown_by_length)
         for goal in self.goals:
             if goal.split not in self.splits:
                 raise ValueError(f"{self.name}: a goal names the split '{goal.split}', which is not in 'splits'")
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The entries whose runs must be there before its own."""
+        made_by = None if self.made is None else self.made.back_translated_by
+        return tuple(name for name in (made_by, self.starts_from) if name is not None)
 
     @property
     def command(self) -> str:
@@ -140,9 +150,9 @@ def check_plan(
             raise ValueError(f"two entries of the plan have the name '{twice[0]}'")
     entries = {entry.name: entry for entry in plan}
     for entry in plan:
-        needed = None if entry.made is None else entry.made.back_translated_by
-        if needed is not None and (needed not in entries or not set(entry.seeds) <= set(entries[needed].seeds)):
-            raise ValueError(f"{entry.name}: there is no entry '{needed}' with all its seeds")
+        for needed in entry.needed:
+            if needed not in entries or not set(entry.seeds) <= set(entries[needed].seeds):
+                raise ValueError(f"{entry.name}: there is no entry '{needed}' with all its seeds")
     for comparison in comparisons:
         for name in (comparison.system, comparison.baseline):
             if name not in entries:

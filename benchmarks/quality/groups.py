@@ -34,12 +34,19 @@ class Group:
 
     @property
     def minutes(self) -> list[float]:
-        return [row["training"]["seconds"] / 60 for row in self.rows]
+        """Of training, each row's, with that of the run it started from."""
+        return [(row["training"]["seconds"] + seconds_before(row)) / 60 for row in self.rows]
 
     def scores(self, split: str, name: str) -> list[dict[str, Any]]:
         """That score of every row that has it."""
         found = [row["splits"].get(split, {}).get("scores", {}).get(name) for row in self.rows]
         return [score for score in found if score is not None]
+
+
+def seconds_before(row: Row) -> float:
+    """How long the run was trained that a training started from."""
+    start = row.get("starts_from")
+    return 0.0 if start is None else float(start["training"]["seconds"])
 
 
 def groups_of(rows: Sequence[Row], entry: str) -> list[Group]:

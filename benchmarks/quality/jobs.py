@@ -64,8 +64,7 @@ def plan_jobs(entries: Sequence[Entry], plan: Sequence[Entry] = ()) -> list[Job]
 
 
 def _make_job(entry: Entry, seed: int, known: Mapping[str, Entry]) -> Job:
-    needed = None if entry.made is None else entry.made.back_translated_by
-    needs = None if needed is None else _make_job(known[needed], seed, known)
+    needs = next((_make_job(known[needed], seed, known) for needed in entry.needed), None)
     training_id, settings_id = _identify(entry, needs)
     return Job(entry, seed, training_id, settings_id, needs)
 
@@ -87,6 +86,8 @@ def _identify(entry: Entry, needs: Job | None) -> tuple[str, str]:
     training = {name: value for name, value in tree.items() if name not in ("description", "seed")}
     if entry.made is not None:
         training["made"] = {**asdict(entry.made), "by": None if needs is None else needs.training_id}
+    if entry.starts_from is not None:
+        training["starts_from"] = None if needs is None else needs.training_id
     if entry.folds is not None:
         training["folds"] = [entry.folds, entry.repeats]
     return _digest(training), _digest([training, dict(entry.decoding)])

@@ -157,7 +157,8 @@ def _facts(entry: Entry, group: Group) -> list[str]:
     data, codec = row["data"], row["codec"]
     each = [
         f"seed {one['seed']}: {one['training']['steps']:,} steps, {one['training']['epochs']:.1f} epochs, "
-        f"{one['training']['seconds'] / 60:.1f} minutes{_processes_text(one)} ({one['training']['stop_reason']}), "
+        f"{one['training']['seconds'] / 60:.1f} minutes{_processes_text(one)} ({one['training']['stop_reason']})"
+        f"{_start_text(one)}, "
         f"{one['selection']['kind']} weights{_of_step(one)}{_sessions_text(one)}"
         for one in group.rows
     ]
@@ -181,6 +182,18 @@ def _facts(entry: Entry, group: Group) -> list[str]:
 def _of_step(row: Row) -> str:
     step = row["selection"].get("step")
     return "" if step is None else f" of step {step:,}"
+
+
+def _start_text(row: Row) -> str:
+    """What the training started from, and how that was trained."""
+    start = row.get("starts_from")
+    if start is None:
+        return ""
+    training = start["training"]
+    return (
+        f", from the weights of `{start['entry']}` ({training['steps']:,} steps, {training['epochs']:.1f} epochs, "
+        f"{training['seconds'] / 60:.1f} minutes)"
+    )
 
 
 def _processes_text(row: Row) -> str:

@@ -111,6 +111,7 @@ def _run_job(job: Job, folder: Path, worker: Worker, describe_origin: Callable[[
     """Trains and scores one job; None if it was stopped by hand."""
     job_folder = job.folder(folder)
     sessions = job_folder / SESSIONS_FILE
+    needed = None if job.needs is None else job.needs.folder(folder) / RUN_FOLDER
     if not _train(job, folder, worker, describe_origin):
         return None
     splits = {split: worker.evaluate(job, job_folder / RUN_FOLDER, split) for split in job.entry.splits}
@@ -123,7 +124,7 @@ def _run_job(job: Job, folder: Path, worker: Worker, describe_origin: Callable[[
         "settings": job.settings_id,
         "command": job.entry.command,
         "splits": splits,
-        **worker.describe(job, job_folder / RUN_FOLDER),
+        **worker.describe(job, job_folder / RUN_FOLDER, needed),
         "sessions": [{"commit": session["commit"], "time": session["time"]} for session in read_rows(sessions)],
         **describe_origin(),
     }

@@ -21,8 +21,8 @@ class Worker(Protocol):
         `needed` is the finished run of `job.needs`.
         """
 
-    def describe(self, job: Job, folder: Path) -> dict[str, Any]:
-        """The facts of a finished training."""
+    def describe(self, job: Job, folder: Path, needed: Path | None) -> dict[str, Any]:
+        """The facts of a finished training, and of that of `job.needs`, whose run is `needed`, if it started there."""
 
     def evaluate(self, job: Job, folder: Path, split: str) -> dict[str, Any]:
         """Answers a split and scores the answers."""
@@ -74,6 +74,7 @@ class SeqlensWorker:
                 out=folder,
                 overrides={**job.overrides, **made},
                 resume=True,
+                init=None if job.entry.starts_from is None else needed,
                 observer=shown,
                 announce=announce,
                 processes=self._processes,
@@ -81,7 +82,7 @@ class SeqlensWorker:
             return True
         return False
 
-    def describe(self, job: Job, folder: Path) -> dict[str, Any]:
+    def describe(self, job: Job, folder: Path, needed: Path | None) -> dict[str, Any]:
         from benchmarks.quality.example_work import describe_examples, learns_from_examples
         from seqlens.config import load_config, to_plain
         from seqlens.inference import read_record
@@ -110,6 +111,7 @@ class SeqlensWorker:
             "padding_waste": padding_waste(folder),
             "codec": _codec_facts(folder),
             "made": None if job.entry.made is None else str(job.entry.made),
+            "starts_from": _start_facts(job, needed),
             "parameters": record["num_parameters"],
             "data": record["data"],
             "trained_on": record["machine"],
@@ -167,6 +169,20 @@ class SeqlensWorker:
             "unfinished_answers": sum(not answer.finished for answer in found.answers),
             "seconds": round(seconds, 1),
         }
+
+
+def _start_facts(job: Job, needed: Path | None) -> dict[str, Any] | None:
+    """What the run was that a training started from; None if it started from nothing."""
+    from seqlens.inference import read_record
+
+    if job.entry.starts_from is None or job.needs is None or needed is None:
+        return None
+    return {
+        "entry": job.entry.starts_from,
+        "settings": job.needs.settings_id,
+        "overrides": dict(job.needs.entry.overrides),
+        "training": read_record(needed)["training"],
+    }
 
 
 def case_suffix(lowercase: bool) -> str:

@@ -56,7 +56,7 @@ class FakeWorker:
         (folder / "done").touch()
         return True
 
-    def describe(self, job: Job, folder: Path) -> dict[str, Any]:
+    def describe(self, job: Job, folder: Path, needed: Path | None) -> dict[str, Any]:
         return {"steps": int((folder / "checkpoint").read_text(encoding="utf-8"))}
 
     def evaluate(self, job: Job, folder: Path, split: str) -> dict[str, Any]:

@@ -1,0 +1,169 @@
+"""Translations from English with Transformers, for the two scores that a narrow one is published with."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from benchmarks.quality.entry import Entry, Goal
+
+BEAM_5: Mapping[str, object] = {"method": "beam", "beam_width": 5, "length_penalty": 1.0}
+MULTI30K_TESTS = ("test", "test_2017", "test_2017_mscoco")
+
+FROM_ENGLISH = (("de", "German", 41.0), ("fr", "French", 61.8))
+"""Languages of Multi30k that English is translated to, with the BLEU that Wu et al. 2021 publish."""
+
+POST_NORM: dict[str, object] = {"task.model.encoder.norm": "post", "task.model.decoder.norm": "post"}
+BY_THE_CLOCK: dict[str, object] = {"training.max_epochs": None, "training.schedule.follow_time": True}
+"""The learning rate ends with the time, on any machine."""
+
+
+def english_to_more(bleu: float) -> Goal:
+    """What Wu et al. 2021 publish for translations from English."""
+    return Goal(
+        split="test",
+        score="bleu_lowercase",
+        to_reach=bleu,
+        source="the translation issue: within 120 minutes of training on two cores",
+        published=bleu,
+        published_by="4+4 layers of width 128, lower-cased, beam 5, average of 10 checkpoints",
+        max_training_minutes=120,
+    )
+
+
+def narrow(
+    target: str,
+    language: str,
+    bleu: float,
+    *,
+    ending: str = "",
+    words: str = "",
+    changes: Mapping[str, object] = {},
+    starts_from: str | None = None,
+) -> Entry:
+    """The published narrow Transformer from English: lower-cased text, and the mean of the last ten checkpoints."""
+    return Entry(
+        name=f"multi30k-en-{target}-transformer-tiny{ending}",
+        title=f"Multi30k, English to {language}, Transformer of width 128, lower-cased{words}",
+        section="Translation",
+        recipe="translation/transformer-tiny",
+        seeds=(1,),
+        splits=MULTI30K_TESTS,
+        decoding=BEAM_5,
+        overrides={
+            "data.source": "en",
+            "data.target": target,
+            "task.codec.text.lowercase": True,
+            "training.average_last": 10,
+            "training.max_epochs": 60,
+            "training.max_seconds": 7080,
+            "training.patience": None,
+            **changes,
+        },
+        starts_from=starts_from,
+        goals=(english_to_more(bleu),),
+    )
+
+
+def both_ways(target: str, language: str, bleu: float) -> tuple[Entry, Entry]:
+    """Both directions at once for a while, without tags, then the one alone (Ding, Wu and Tao 2021), in one's time."""
+    first = narrow(target, language, bleu, ending="-both-ways", words=", there and back")
+    forth, back = (
+        {"kind": "pairs", "path": "multi30k", "source": source, "target": into}
+        for source, into in (("en", target), (target, "en"))
+    )
+    overrides = {name: value for name, value in first.overrides.items() if not name.startswith("data.")}
+    parts = [{"data": forth, "name": "forth"}, {"data": back, "name": "back", "train_only": True}]
+    first = replace(
+        first,
+        splits=("test",),
+        goals=(),
+        overrides={
+            **overrides,
+            **POST_NORM,
+            **BY_THE_CLOCK,
+            "data": {"kind": "mixture", "parts": parts},
+            "training.max_seconds": 2640,
+        },
+    )
+    changes = {**POST_NORM, **BY_THE_CLOCK, "training.max_seconds": 4440}
+    words = ", first there and back, then there alone"
+    then = narrow(
+        target, language, bleu, ending="-after-both-ways", words=words, changes=changes, starts_from=first.name
+    )
+    return first, then
+
+
+FROM_ENGLISH_PLAN: tuple[Entry, ...] = (
+    *(
+        Entry(
+            name=f"multi30k-en-{target}-transformer",
+            title=f"Multi30k, English to {language}, Transformer of width 256, lower-cased, 4,000 subwords",
+            section="Translation",
+            recipe="translation/transformer",
+            seeds=(1,),
+            splits=MULTI30K_TESTS,
+            decoding=BEAM_5,
+            # The learning rate ends with the time, on any machine.
+            overrides={
+                "data.source": "en",
+                "data.target": target,
+                "task.codec.text.lowercase": True,
+                "task.codec.text.vocab_size": 4000,
+                "training.average_last": 10,
+                "training.max_epochs": None,
+                "training.max_seconds": 4800,
+                "training.patience": None,
+                "training.schedule.follow_time": True,
+            },
+            goals=(english_to_more(bleu),),
+        )
+        for target, language, bleu in FROM_ENGLISH
+    ),
+    *(narrow(*language) for language in FROM_ENGLISH),
+    narrow(
+        *FROM_ENGLISH[0],
+        ending="-r-drop",
+        words=", R-Drop",
+        # Each epoch has twice the steps, and each step reads its batch twice.
+        changes={
+            "task.r_drop_weight": 5.0,
+            "batches.max_tokens": 2048,
+            "training.validate_every": 440,
+            "training.optimizer.learning_rate": 0.002,
+        },
+    ),
+    narrow(
+        *FROM_ENGLISH[0],
+        ending="-4k",
+        words=", 4,000 subwords",
+        changes={"task.codec.text.vocab_size": 4000, **BY_THE_CLOCK},
+    ),
+    narrow(
+        *FROM_ENGLISH[0],
+        ending="-less-dropout",
+        words=", dropout 0.2",
+        changes={"task.model.encoder.dropout_p": 0.2, "task.model.decoder.dropout_p": 0.2},
+    ),
+    # Norms where the published ones have them; the second ones see as many tokens, too, 8,000 steps of 8,192.
+    *(
+        narrow(*language, ending=ending, words=words, changes={**POST_NORM, **changes})
+        for ending, words, changes in (
+            ("-post-norm", ", norms after the sums", {}),
+            ("-post-norm-long", ", norms after the sums, 118 minutes", BY_THE_CLOCK),
+        )
+        for language in FROM_ENGLISH
+    ),
+    # The published learning rate: it ends at half of its peak, not at nothing, and the mean of ten checkpoints does
+    # the rest. Batches are half of the published ones, and the rate falls with their square root.
+    narrow(
+        *FROM_ENGLISH[0],
+        ending="-inverse-sqrt",
+        words=", norms after the sums, learning rate by the inverse square root",
+        changes={
+            **POST_NORM,
+            "training.max_epochs": None,
+            "training.optimizer.learning_rate": 0.0035,
+            "training.schedule": {"kind": "inverse_sqrt", "warmup_steps": 2000},
+        },
+    ),
+    *both_ways(*FROM_ENGLISH[0]),
+)
