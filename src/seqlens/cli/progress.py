@@ -220,8 +220,9 @@ def ending_text(result: FitResult) -> str:
         "average": "the mean of the last checkpoints' weights",
         "last": "the last weights",
     }[result.weights]
+    steps = "1 step" if result.steps == 1 else f"{result.steps:,} steps"
     return (
-        f"Trained {result.steps:,} steps ({result.epochs:.1f} epochs) in {duration(result.seconds)}: "
+        f"Trained {steps} ({result.epochs:.1f} epochs) in {duration(result.seconds)}: "
         f"{_ENDINGS[result.stop_reason]}; {kept} are kept."
     )
 

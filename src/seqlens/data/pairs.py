@@ -202,7 +202,7 @@ def _open_path(
         return _open_file(path, config, train_only=train_only)
     names = catalogue_names()
     raise RequestError(
-        f"There is no data set '{config.path}': {path} is neither a file nor a folder, and the catalogue has "
+        f"There is no data set, file or folder '{config.path}': {path} is not there, and the catalogue has "
         f"{', '.join(names)}.{did_you_mean(Path(config.path).name, names)}"
     )
 

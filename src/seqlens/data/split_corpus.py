@@ -69,7 +69,7 @@ def no_such_data(path: str, where: Path) -> RequestError:
     """The error for a path that is nothing, with the nearest name of the catalogue."""
     names = example_card_names()
     return RequestError(
-        f"There is no data set '{path}': {where} is neither a file nor a folder, and the catalogue has "
+        f"There is no data set, file or folder '{path}': {where} is not there, and the catalogue has "
         f"{', '.join(names)}.{did_you_mean(Path(path).name, names)}"
     )
 

@@ -102,6 +102,18 @@ def test_what_a_training_needs_must_be_in_the_plan_with_its_seeds() -> None:
     check_plan([changed(seeds=(1, 2, 3)), back])
 
 
+def test_a_training_is_told_apart_by_what_it_starts_from() -> None:
+    then = changed(name="then", starts_from="dates-smoke")
+    (job, _) = plan_jobs([then], [ENTRY])
+    assert job.needs == plan_jobs([ENTRY])[0]
+    started_otherwise = plan_jobs([then], [changed(overrides={"training.max_seconds": 61})])[0]
+    assert job.training_id not in (started_otherwise.training_id, plan_jobs([ENTRY])[0].training_id)
+    with pytest.raises(ValueError, match="no entry 'dates-smoke' with all its seeds"):
+        check_plan([then])
+    with pytest.raises(ValueError, match="expected one"):
+        changed(name="then", starts_from="dates-smoke", made=made(back_translated_by="other"))
+
+
 def test_data_are_made_or_overridden_but_not_both() -> None:
     with pytest.raises(ValueError, match="'made'"):
         changed(made=made(), overrides={"data.source": "en"})

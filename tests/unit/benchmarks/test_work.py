@@ -4,6 +4,8 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from benchmarks.quality.entry import Entry, Goal
 from benchmarks.quality.jobs import plan_jobs
@@ -103,6 +105,32 @@ def test_nothing_is_trained_again_for_another_search(tmp_path: Path, monkeypatch
     assert worker.is_trained(tmp_path / "run")
     (other,) = plan_jobs([dataclasses.replace(ENTRY, decoding={"method": "greedy"})])
     assert other.folder(tmp_path) == job.folder(tmp_path)
+
+
+def test_a_training_that_starts_from_another_has_its_weights_and_tells_of_it(tmp_path: Path) -> None:
+    rows, work = tmp_path / "rows.jsonl", tmp_path / "work"
+    origin = {"seqlens": "0", "commit": "c", "machine": {}, "time": "2026-01-02T03:04:05+00:00"}
+    first = dataclasses.replace(ENTRY, goals=())
+    # Steps too small to move a weight, so that what it started from can be seen at its end.
+    tiny = {**ENTRY.overrides, "training.max_steps": 1, "training.optimizer.learning_rate": 1e-12}
+    then = dataclasses.replace(ENTRY, name="dates-then", overrides=tiny, starts_from=first.name)
+    (job,) = plan_jobs([then], [first])
+    tally = run_queue([job], rows=rows, folder=work, worker=SeqlensWorker(), describe_origin=lambda: origin)
+    assert tally.done == [job]
+    assert job.needs is not None
+    before, after = (load_file(one.folder(work) / "run" / "model.safetensors") for one in (job.needs, job))
+    assert before.keys() == after.keys()
+    assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
+    (row,) = read_rows(rows)
+    assert row["training"]["steps"] == 1
+    assert row["starts_from"]["entry"] == "dates-smoke"
+    assert row["starts_from"]["overrides"] == ENTRY.overrides
+    assert row["starts_from"]["training"]["steps"] == 6
+    row["machine"] = row["trained_on"]
+    row["training"]["seconds"], row["starts_from"]["training"]["seconds"] = 30.0, 36.0
+    page = results_page([row], [], [then])
+    assert "0.5 minutes (max_steps), from the weights of `dates-smoke` (6 steps, 1.5 epochs, 0.6 minutes)" in page
+    assert "training took 1.1 of 1 minutes" in page
 
 
 def test_both_cases_differ_only_where_letters_do() -> None:

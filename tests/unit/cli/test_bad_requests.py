@@ -94,7 +94,7 @@ def refused(result: Result, *parts: str, code: int = 2) -> None:
         (["data", "fetch", "multi30"], ["no data set 'multi30'", "Did you mean 'multi30k'?"]),
         (["data", "fetch", "uci-splise"], ["no data set 'uci-splise'", "multi30k, ", "Did you mean 'uci-splice'?"]),
         (["data", "show", "ncbi-desease"], ["'ncbi-desease'", "Did you mean 'ncbi-disease'?"]),
-        (["train", "sentiment/sst2", "--set", "data.path=sst2"], ["no data set", "Did you mean 'sst'?"]),
+        (["train", "sentiment/sst2", "--set", "data.path=sst2"], ["no data set, file or", "Did you mean 'sst'?"]),
         (["data", "show", "date"], ["'date'", "Did you mean 'dates'?"]),
         (["data", "show", "dates/smoke", "--split", "dev"], ["no split 'dev'", "Did you mean 'validation'?"]),
         (["data", "check", "nowhere"], ["'nowhere'", "multi30k, tatoeba-fra-eng, dates"]),

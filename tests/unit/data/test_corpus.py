@@ -166,7 +166,7 @@ def test_an_unreadable_line_does_not_stop_opening_but_reading(tmp_path: Path) ->
     ("config", "expected"),
     [
         (PairsData(path="multi3k"), "Did you mean 'multi30k'?"),
-        (PairsData(path="multi3k"), "is neither a file nor a folder, and the catalogue has multi30k, tatoeba-fra-eng"),
+        (PairsData(path="multi3k"), "is not there, and the catalogue has multi30k, tatoeba-fra-eng"),
         (PairsData(), "The data have none of 'path', 'train'"),
         (PairsData(path="mine", source="dee", target="en"), "'source' is 'dee', which"),
         (PairsData(path="mine", source="dee", target="en"), "expected one of de, en. Did you mean 'de'?"),

@@ -310,7 +310,7 @@ def test_folds_part_the_texts(tmp_path: Path) -> None:
     ("settings", "message"),
     [
         ({}, "The data have none of 'path', 'train', 'validation' and 'test'"),
-        ({"path": "ss"}, r"There is no data set 'ss': .*Did you mean 'sst'\?"),
+        ({"path": "ss"}, r"There is no data set, file or folder 'ss': .*Did you mean 'sst'\?"),
         ({"path": "."}, r"has neither splits \(train\.tsv.* it holds x\.pdf"),
         ({"train": "no.tsv"}, r"There is no file .*no\.tsv, which 'train' names"),
         ({"path": "ncbi-disease"}, "'ncbi-disease' is a data set of kind 'spans', expected one of kind 'labelled'"),

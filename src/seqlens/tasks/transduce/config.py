@@ -73,6 +73,9 @@ class TransduceConfig:
             raise ValueError("'r_drop_weight' is for models that only write, but 'model.copy' is true")
         decoder = self.model.decoder
         if self.decoding.precision == "int8" and (self.model.copy or isinstance(decoder, RecurrentDecoderConfig)):
-            raise ValueError("'decoding.precision' is int8, which is for Transformer decoders that do not copy")
+            raise ValueError(
+                "'decoding.precision' is int8, which is for Transformer decoders that do not copy, expected auto, "
+                "bfloat16 or float32"
+            )
         if self.coverage_weight and isinstance(decoder, RecurrentDecoderConfig) and decoder.attention is None:
             raise ValueError("'coverage_weight' is for attention, but 'model.decoder.attention' is null")

@@ -204,7 +204,7 @@ def test_a_folder_has_its_splits_and_a_file_is_split(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_opened_says_so(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="There is no data set 'missing'"):
+    with pytest.raises(RequestError, match="There is no data set, file or folder 'missing'"):
         open_spans(SpansData(path="missing"), base=tmp_path)
     with pytest.raises(RequestError, match="none of 'path', 'train'"):
         open_spans(SpansData(), base=tmp_path)
