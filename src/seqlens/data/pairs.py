@@ -45,16 +45,16 @@ class PairsData:
     """Pairs of texts from the catalogue or from files; relative paths are taken from the recipe's folder.
 
     `path` is a name of the catalogue, a folder (`train.de` and `train.en`, or `train.tsv`, or `train.jsonl`,
-    and so on for the other splits) or one .tsv or .jsonl file, which is then split by a hash of the source
-    sentence. A name of the catalogue comes before a folder of that name (`./multi30k` is the folder).
+    and so on for the other splits) or one .tsv or .jsonl file, which is then split by a hash of the sentence on
+    the side `split_by`. A name of the catalogue comes before a folder of that name (`./multi30k` is the folder).
     `source` and `target` are the languages: endings of the text files. `train`, `validation` and `test` name
     files that take the place of those found by `path`, or make it needless. A missing validation split is
-    held out from train, `validation_fraction` of its different source sentences, by the same hash. Columns
-    are counted from zero.
+    held out from train, `validation_fraction` of its different sentences on that side, by the same hash.
+    Columns are counted from zero. Data that runs of both directions learn from should be split by one language.
 
     With `context`, sources are given the sentences before them in their document. A document ends at a line that is
     empty on both sides (text files), or where the column `document_column` (.tsv) or the key `document_key` (.jsonl)
-    changes; a split by a hash then keeps documents whole, by their first source sentence.
+    changes; a split by a hash then keeps documents whole, by their first sentence.
     """
 
     kind: Literal["pairs"] = "pairs"
@@ -70,6 +70,7 @@ class PairsData:
     target_key: str = "target"
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.02
     test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.02
+    split_by: Literal["source", "target"] = "source"
     context: ContextConfig | None = None
     document_column: Annotated[int, Field(ge=0)] | None = None
     document_key: str = "document"
@@ -173,7 +174,7 @@ def open_pairs(
     if train_only and TRAIN in sources:
         sources = {TRAIN: replace(sources[TRAIN], rule=None)}
     elif TRAIN in sources and VALIDATION not in sources:
-        sources |= _split_by_hash(sources[TRAIN].files, config.validation_fraction, 0.0, _context(config))
+        sources |= _split_by_hash(sources[TRAIN].files, config.validation_fraction, 0.0, config)
     if require_train and TRAIN not in sources:
         raise RequestError(f"{corpus.name} has no training pairs, only {', '.join(sources)}.")
     if config.context is not None:
@@ -208,10 +209,7 @@ def _open_path(
 
 
 def _open_card(card: Card, config: PairsData, announce: Announce | None) -> PairsCorpus:
-    if config.source is None and config.target is None:
-        source, target = card.direction
-    else:
-        source, target = complete_direction(card.languages, config.source, config.target, where=card.name)
+    source, target = card_direction(card, config)
     folder = fetch_files(card, card.files_for(source, target), announce=announce)
     sources = {}
     for split in card.splits_for(source, target):
@@ -228,6 +226,13 @@ def _open_card(card: Card, config: PairsData, announce: Announce | None) -> Pair
         else:
             sources[split.name] = SplitSource(TextFiles(path, folder / split.files[target]))
     return PairsCorpus(card.name, source, target, sources)
+
+
+def card_direction(card: Card, config: PairsData) -> tuple[str, str]:
+    """Returns the languages that a data set of the catalogue is read in: those named, or its own."""
+    if config.source is None and config.target is None:
+        return card.direction
+    return complete_direction(card.languages, config.source, config.target, where=card.name)
 
 
 def _open_folder(path: Path, config: PairsData, require_train: bool) -> PairsCorpus:
@@ -257,7 +262,7 @@ def _open_file(path: Path, config: PairsData, *, train_only: bool) -> PairsCorpu
         files,
         config.validation_fraction if config.validation is None else 0.0,
         config.test_fraction if config.test is None else 0.0,
-        _context(config),
+        config,
     )
     return PairsCorpus(str(config.path), *languages, sources)
 
@@ -273,22 +278,24 @@ def _open_given(split: str, given: str | FilePair, config: PairsData, base: Path
 
 
 def _split_by_hash(
-    files: PairFiles, validation_fraction: float, test_fraction: float, context: int
+    files: PairFiles, validation_fraction: float, test_fraction: float, config: PairsData
 ) -> dict[str, SplitSource]:
     faults: list[ReadFault] = []  # told when the split is read, or by the audit; here they only explain an empty file
     pairs = read_pairs(files, on_fault=faults.append)
+    context, by_target = config.context is not None, config.split_by == "target"
     # Documents stay whole, so it is their first sentences that are split.
-    sentences = (document[0].source for document in group_documents(pairs)) if context else (p.source for p in pairs)
+    chosen = (document[0] for document in group_documents(pairs)) if context else pairs
+    sentences = (_side(pair, by_target) for pair in chosen)
     rule = find_rule(sentences, validation_fraction=validation_fraction, test_fraction=test_fraction)
-    sources = {TRAIN: SplitSource(files, rule, TRAIN)}
+    sources = {TRAIN: SplitSource(files, rule, TRAIN, by_target)}
     if rule.validation_end:
-        sources[VALIDATION] = SplitSource(files, rule, VALIDATION)
+        sources[VALIDATION] = SplitSource(files, rule, VALIDATION, by_target)
     elif validation_fraction:
-        what = "document (their ends are not told)" if context else "source sentence"
+        what = "document (their ends are not told)" if context else f"{config.split_by} sentence"
         explained = faults[0].message if faults else f"It has one {what} only."
         raise RequestError(f"{file_names(files)[0]} has too few pairs to hold some out for validation. {explained}")
     if rule.test_end > rule.validation_end:
-        sources[TEST] = SplitSource(files, rule, TEST)
+        sources[TEST] = SplitSource(files, rule, TEST, by_target)
     return sources
 
 
@@ -308,7 +315,3 @@ def _columns(config: PairsData) -> Columns:
         config.document_key,
         has_documents=True,
     )
-
-
-def _context(config: PairsData) -> int:
-    return 0 if config.context is None else config.context.sentences

@@ -160,6 +160,8 @@ class _Partial:
         place = _Place()
         if self._record.is_file():
             record = read_json(self._record)
+            if not isinstance(record, dict):
+                raise WorkError(f"{self._record} is damaged: it does not say how far {self.path} is. Remove both.")
             for name, value in self._settings.items():
                 if record.get("settings", {}).get(name) != json.loads(json.dumps(value)):
                     raise RequestError(

@@ -7,8 +7,9 @@ from pathlib import Path
 from seqlens.config import load_config, read_json, to_plain, write_json
 from seqlens.config.files import is_temporary
 from seqlens.config.locking import LOCK_FILE
-from seqlens.errors import RequestError
+from seqlens.errors import RequestError, WorkError
 from seqlens.inference.run_folder import CODEC_FOLDER, RUN_FILE
+from seqlens.training.checkpoint import has_checkpoint
 from seqlens.training.run_config import RunConfig
 from seqlens.workflows.initial import INIT_FILE, INIT_WEIGHTS_FILE, first_difference
 from seqlens.workflows.preparation import Announce
@@ -33,6 +34,13 @@ def claim_folder(folder: Path, config: RunConfig, *, resume: bool, announce: Ann
         if (folder / INIT_FILE).is_file():
             config = replace(config, task=replace(config.transduce, codec=earlier.transduce.codec))
         _check_same_training(folder, earlier, config)
+        if not has_checkpoint(folder):
+            if (folder / RUN_FILE).is_file():
+                raise RequestError(
+                    f"{folder} holds a finished run without checkpoints, so there is nothing to go on from. "
+                    f"Give another --out; `--init {folder}` starts from its weights."
+                )
+            announce(f"There is no checkpoint in {folder} yet; the training starts from the beginning.")
         return config
     if folder.is_dir() and any(
         path.name not in _BEFORE_THE_RECIPE and not is_temporary(path.name) for path in folder.iterdir()
@@ -56,11 +64,14 @@ def check_same_data(folder: Path, fingerprints: Mapping[str, str]) -> None:
     """Refuses to resume with data that have changed since the training began; one of an earlier version is not asked.
 
     Raises:
-        RequestError: a split is not what it was.
+        RequestError: a split is not what it was. WorkError: the record is damaged.
     """
     if not (folder / DATA_FILE).is_file():
         return
-    earlier = read_json(folder / DATA_FILE).get("fingerprints", {})
+    record = read_json(folder / DATA_FILE)
+    if not isinstance(record, dict):
+        raise WorkError(f"{folder / DATA_FILE} is damaged: it is not the record of a training's data.")
+    earlier = record.get("fingerprints", {})
     for split, found in fingerprints.items():
         if earlier.get(split, found) != found:
             raise RequestError(

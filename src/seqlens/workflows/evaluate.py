@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from seqlens.config import Overrides
-from seqlens.data.corpus import Corpus
+from seqlens.data.codecs.marks import readable_marks
 from seqlens.data.download import cache_folder
 from seqlens.data.encoded import cache_key, encode_pairs
+from seqlens.data.examples import Pair
+from seqlens.data.fingerprints import fingerprint_pairs
 from seqlens.errors import RequestError, WorkError
 from seqlens.inference import load_transducer
 from seqlens.inference.checks import check_at_least_one
@@ -76,13 +78,13 @@ def evaluate_pairs(
         raise RequestError("An analysis looks into one run: leave out the other runs, or the analysis.")
     check_at_least_one(batch_size=batch_size, workers=workers)
     corpus, split = open_evaluated(predictor, split, data, tag, data_settings)
-    pairs = [(pair.source, pair.target) for pair in corpus.read(split)]
-    if not pairs or any(target is None for _, target in pairs):
+    pairs = list(corpus.read(split))
+    if not pairs or any(pair.target is None for pair in pairs):
         raise RequestError(f"{corpus.name} has no pairs with targets in its split '{split}', so nothing can be scored.")
     own_data = data is None
     # What is lacking is told before the long work.
     training = _training_pairs(predictor, announce, required=own_data) if own_data or analyse else None
-    sources, references = [source for source, _ in pairs], [target or "" for _, target in pairs]
+    sources, references = [pair.source for pair in pairs], [pair.target or "" for pair in pairs]
     data_name = corpus.name if data is None else str(data)
     announce(f"Answering {len(pairs):,} {'input' if len(pairs) == 1 else 'inputs'} of {data_name}, split {split}.")
     answers = _answer(predictor, sources, batch_size, workers, reranker, decoding or {}, progress)
@@ -96,7 +98,10 @@ def evaluate_pairs(
         name: compute_score(name, texts, references, lowercase=lowercase, tokens=tokens) for name in task.config.scores
     }
     log_probs = mean_log_probs(
-        [_reference_log_probs(one, corpus, split, announce) for one in (predictor, *predictor.others)]
+        [
+            _reference_log_probs(one, pairs, announce, others=bool(predictor.others))
+            for one in (predictor, *predictor.others)
+        ]
     )
     scores["perplexity"] = _perplexity(log_probs)
     compared = baselines(sources, training if own_data else None)
@@ -186,12 +191,20 @@ def _answer(
     return answers
 
 
-def _reference_log_probs(predictor: Predictor, corpus: Corpus, split: str, announce: Announce) -> list[list[float]]:
-    """The log-probability of every token of every reference under the model, `<end>` included, where it reaches."""
+def _reference_log_probs(
+    predictor: Predictor, pairs: Sequence[Pair], announce: Announce, *, others: bool
+) -> list[list[float]]:
+    """The log-probability of every token of every reference under the model, `<end>` included, where it reaches.
+
+    With `others` a model without tags or context reads the sentences alone, as it does when it answers with them.
+    """
     task = predictor.task
-    keys = (corpus.fingerprint(split), task.source_codec.fingerprint, task.target_codec.fingerprint)
+    if others:
+        sources = readable_marks([pair.source for pair in pairs], task.source_codec.tags)
+        pairs = [replace(pair, source=source) for pair, source in zip(pairs, sources, strict=True)]
+    keys = (fingerprint_pairs(pairs), task.source_codec.fingerprint, task.target_codec.fingerprint)
     encoded = encode_pairs(
-        corpus.read(split),
+        pairs,
         task.source_codec,
         task.target_codec,
         folder=cache_folder() / "encoded",

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from seqlens.config import Overrides, apply_overrides, load_config, parse_config, to_plain
-from seqlens.data.catalogue import catalogue_names
+from seqlens.data.catalogue import catalogue_names, read_card
 from seqlens.data.codecs.marks import chosen_tags, tag_name, with_tag
 from seqlens.data.corpus import Corpus, PairsData, open_corpus
 from seqlens.data.documents import ContextConfig
 from seqlens.data.mixture import MixtureCorpus, MixtureData, PartCorpus
+from seqlens.data.pairs import card_direction
 from seqlens.errors import RequestError
 from seqlens.inference.predictor import Predictor
 from seqlens.training.run_config import RunConfig
@@ -124,7 +125,9 @@ def _own_pairs(predictor: Predictor, tag: str | None) -> PairsData:
     if tag is not None:
         with_tag((), tag, known)  # refuses one that the run does not have
     own = load_config(RunConfig, predictor.path / RECIPE_FILE).pair_data
+    facts = predictor.record.get("data", {})
     if isinstance(own, MixtureData):
+        facts = {}  # of all its parts together
         wanted = None if tag is None else tag_name(tag)
         found = [part.data for part in own.parts if part.tag_name == wanted]
         if not found:
@@ -133,10 +136,10 @@ def _own_pairs(predictor: Predictor, tag: str | None) -> PairsData:
                 f"one of {', '.join(chosen_tags(known))}."
             )
         own = found[0]
-    facts = predictor.record.get("data", {})
     if isinstance(own, PairsData):
         if own.path in catalogue_names():  # which has languages to choose by itself
-            return replace(own, source=own.source or facts.get("source"), target=own.target or facts.get("target"))
+            source, target = card_direction(read_card(own.path), own)
+            return replace(own, source=source, target=target)
         return own
     context = facts.get("context_sentences")
     return PairsData(

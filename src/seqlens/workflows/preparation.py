@@ -81,7 +81,7 @@ def prepare(
     if not len(kept.indices):
         raise RequestError(f"Every training pair of {corpus.name} is longer than the {max_length} tokens allowed.")
     train = train.subset(kept.indices)
-    task = task.with_output_limit(train.lengths)
+    task = task.with_output_limit(train.lengths, (train.source(index).tolist() for index in range(len(train))))
     repeats = corpus.repeats()
     sampler = TokenBudgetSampler(
         train.lengths,

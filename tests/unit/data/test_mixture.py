@@ -1,5 +1,8 @@
+import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ from hypothesis import strategies as st
 
 from seqlens.config import parse_config
 from seqlens.data.codecs.marks import MarkedText, with_tag
-from seqlens.data.corpus import MixtureData, MixturePart, PairsData, open_corpus
+from seqlens.data.corpus import Corpus, FilePair, MixtureData, MixturePart, PairsData, open_corpus
 from seqlens.data.dates import DatesData
 from seqlens.data.examples import Pair
 from seqlens.data.fingerprints import fingerprint_pairs
@@ -148,6 +151,43 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
             parse_config(
                 MixtureData, {"kind": "mixture", "parts": [{"data": {"kind": "dates"}, "tag": tag}]}, where="data"
             )
+
+
+@pytest.mark.parametrize("ending", ["tsv", "jsonl", "text"])
+def test_what_one_part_holds_out_no_other_trains_on(ending: str, tmp_path: Path) -> None:
+    pairs = [(f"dog {n}", f"Hund {n}") for n in range(200)]
+    if ending == "text":
+        for name, side in (("en", 0), ("de", 1)):
+            (tmp_path / f"both.{name}").write_text("".join(f"{pair[side]}\n" for pair in pairs))
+        english, german = str(tmp_path / "both.en"), str(tmp_path / "both.de")
+        there = PairsData(train=FilePair(english, german))
+        back = PairsData(train=FilePair(german, english))
+    else:
+        path = tmp_path / f"both.{ending}"
+        lines = [f"{a}\t{b}" if ending == "tsv" else json.dumps({"source": a, "target": b}) for a, b in pairs]
+        path.write_text("\n".join(lines) + "\n")
+        there = PairsData(path=str(path))
+        back = replace(there, source_column=1, target_column=0, source_key="target", target_key="source")
+
+    def opened(first: PairsData, second: PairsData, **second_fields: Any) -> Corpus:
+        parts = (MixturePart(first, tag="2de"), MixturePart(second, tag="2en", **second_fields))
+        return open_corpus(MixtureData(parts), base=Path())
+
+    for second, fields in (
+        (back, {}),
+        (back, {"train_only": True}),
+        (replace(there, validation_fraction=0.1), {}),
+        (replace(there, split_by="target"), {}),
+    ):
+        with pytest.raises(RequestError, match=r"'2de' and '2en' of the mixture both read .*'split_by: target'"):
+            opened(there, second, **fields)
+    corpus = opened(there, replace(back, split_by="target"))
+    train = {frozenset((str(pair.source), str(pair.target))) for pair in corpus.read("train")}
+    for split in set(corpus.splits) - {"train"}:
+        held_out = [frozenset((str(pair.source), str(pair.target))) for pair in corpus.read(split)]
+        assert held_out
+        assert not train & set(held_out)
+    assert opened(there, there).splits[0] == "train"
 
 
 def test_a_file_for_training_only_needs_nothing_to_be_held_out(tmp_path: Path) -> None:

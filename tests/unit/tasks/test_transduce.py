@@ -93,6 +93,22 @@ def test_outputs_may_be_half_as_long_again_as_training_needs() -> None:
     assert OutputLimit.of(np.zeros((0, 2), dtype=np.int32)) == OutputLimit()
 
 
+def test_context_does_not_count_for_the_length_of_an_output(tmp_path: Path) -> None:
+    texts = [MarkedText("a b", tag="2x", context=["c d e f"] * 4), MarkedText("a b", context=["c d"]), "a"]
+    pairs = [Pair(text, "x " * (3 * len(text.split())) + "y") for text in texts]
+    config = TransduceConfig(codec=SeparateCodecs(source=WordsConfig(), target=WordsConfig()))
+    task = TransduceTask.fit(config, lambda: pairs)
+    encoded = [task.encode_pair(pair.source, pair.target or "") for pair in pairs]
+    lengths = np.array([[len(source), len(target)] for source, target in encoded])
+    task = task.with_output_limit(lengths, [source for source, _ in encoded])
+    assert task.output_limit.ratio == pytest.approx(1.5 * 8 / 3, abs=0.01)
+    assert {task.longest_answer(source) for source, _ in encoded[:2]} == {22}
+    task.save(tmp_path)
+    assert TransduceTask.load(config, tmp_path).longest_answer(encoded[0][0]) == 22
+    (tmp_path / "output_limit.json").write_text('{"ratio": 2.0, "extra": 10}')  # as earlier versions wrote it
+    assert TransduceTask.load(config, tmp_path).longest_answer(encoded[1][0]) == 2 * 6 + 10
+
+
 def test_a_text_beyond_learned_positions_is_cut_and_marked() -> None:
     model = TransducerConfig(
         embedding_dim=8,
@@ -142,6 +158,12 @@ def test_the_nearest_training_pair_is_the_one_with_the_rare_words() -> None:
     assert [baseline.name for baseline in baselines(["a"], None)] == ["copy the source"]
 
 
+def test_the_nearest_training_pair_has_the_tag_of_the_source() -> None:
+    train = [(MarkedText(text, tag=tag), f"{text} {tag}") for tag in ("2de", "2fr") for text in ("a dog", "a cat")]
+    asked = [MarkedText("the cat", tag="2fr"), MarkedText("a dog", tag="2de"), MarkedText("dog", tag="2es"), "cat"]
+    assert baselines(asked, train)[1].answers == ("a cat 2fr", "a dog 2de", "a dog 2de", "a cat 2de")
+
+
 @pytest.mark.parametrize(
     ("tokens", "references", "signature"),
     [
@@ -183,5 +205,4 @@ def test_context_that_does_not_fit_goes_before_the_text(limit: int, expected: li
     assert [" ".join(codec.token(id) for id in ids) for ids in found][: len(expected)] == expected
     batch = cut_source(pad(encoded), limit, codec)
     rows = [row[:length].tolist() for row, length in zip(batch.ids, batch.lengths, strict=True)]
-    assert [row[:-1] for row in rows if len(row) < limit] == [ids[:-1] for ids in found if len(ids) < limit]
-    assert all(row[: limit - 1] == ids[: limit - 1] for row, ids in zip(rows, found, strict=True))
+    assert rows == found

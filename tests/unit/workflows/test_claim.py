@@ -57,6 +57,20 @@ def test_a_training_killed_before_its_first_checkpoint_begins_anew(recipe: str, 
     assert (folder / "killed/model.safetensors").read_bytes() == (folder / "whole/model.safetensors").read_bytes()
 
 
+@pytest.mark.parametrize("recipe", ["dates/smoke", "ner/smoke"])
+def test_a_finished_run_without_checkpoints_is_not_trained_anew(recipe: str, folder: Path) -> None:
+    seqlens.train(recipe, out="run", overrides=SHORT)
+    shutil.rmtree("run/checkpoints")
+    before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+    with pytest.raises(RequestError, match=r"run holds a finished run without checkpoints.*--init run"):
+        seqlens.train(out="run", resume=True, overrides={"training.max_steps": 3})
+    assert {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()} == before
+    (folder / "run/run.json").unlink()  # a training killed before its first checkpoint has none either, and is told
+    told: list[str] = []
+    seqlens.train(out="run", resume=True, overrides=SHORT, announce=told.append)
+    assert told[0] == "There is no checkpoint in run yet; the training starts from the beginning."
+
+
 def test_one_training_at_a_time_is_in_a_folder(folder: Path) -> None:
     with locked(Path("run"), "training"):
         with pytest.raises(RequestError, match=r"Another process is training in run; give another --out, or wait\."):
@@ -88,6 +102,9 @@ def test_a_training_does_not_go_on_with_other_data(folder: Path, split: str) -> 
         seqlens.train(out="run", resume=True, overrides=longer)
     write_pairs(folder / "data" / f"{split}.tsv", "car")
     assert seqlens.train(out="run", resume=True, overrides=longer).result.steps == 4
+    (folder / "run" / "data.json").write_text("[]")
+    with pytest.raises(WorkError, match=r"run/data\.json is damaged"):
+        seqlens.train(out="run", resume=True, overrides=longer)
     (folder / "run" / "data.json").unlink()  # as in a folder of an earlier version
     write_pairs(folder / "data" / f"{split}.tsv", "cat")
     assert seqlens.train(out="run", resume=True, overrides={"training.max_steps": 5}).result.steps == 5

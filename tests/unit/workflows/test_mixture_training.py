@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from seqlens.errors import RequestError, WorkError
 from seqlens.training.run_config import RunConfig
 from seqlens.workflows import backtranslate as module
 from seqlens.workflows.backtranslate import backtranslate
+from seqlens.workflows.evaluation_data import open_evaluated
 from seqlens.workflows.recipes import find_recipe
 
 MODEL = """
@@ -202,6 +204,9 @@ def test_a_damaged_partial_file_is_told(reverse: Path) -> None:
     record.write_text(json.dumps({"settings": json.loads(record.read_text())["settings"]}))
     with pytest.raises(WorkError, match="Remove both"):
         backtranslate(reverse, input="mono.fr", output="made.tsv", batch_size=4)
+    record.write_text("[]")
+    with pytest.raises(WorkError, match=r"made\.tsv\.partial\.json is damaged"):
+        backtranslate(reverse, input="mono.fr", output="made.tsv", batch_size=4)
 
 
 def test_back_translation_refuses_what_it_cannot_do(reverse: Path) -> None:
@@ -240,6 +245,41 @@ def test_documents_are_answered_in_their_context(folder: Path) -> None:
     assert "runs/single was trained on single sentences, expected a run whose data have a 'context'" in single.output
     with pytest.raises(RequestError, match="trained on single sentences"):
         seqlens.load("runs/single").predict_document(story)
+
+
+def test_together_with_a_run_of_contexts_one_of_single_sentences_is_scored_on_them_alone(folder: Path) -> None:
+    small = ("--set", "training.max_steps=3")
+    invoke("train", "translation/smoke", "--out", "runs/context", *small)
+    invoke("train", "translation/smoke", "--out", "runs/single", *small, "--set", "data.context=null")
+    both = seqlens.load(["runs/context", "runs/single"], device="cpu")
+    split = {"split": "test", "write": False}
+    found = seqlens.evaluate(both, **split).reference_log_probs
+    context, single = (seqlens.evaluate(run, **split).reference_log_probs for run in ("runs/context", "runs/single"))
+    assert context != single
+    # A mean of probabilities is at least that of their logarithms.
+    assert all(all_of >= (one + other) / 2 - 1e-4 for all_of, one, other in zip(found, context, single, strict=True))
+    assert "perplexity" in invoke("evaluate", "runs/context", "--with", "runs/single").stdout
+
+
+def test_other_data_of_a_mixture_have_the_languages_of_its_part(folder: Path) -> None:
+    recipe = """
+description: true and made pairs
+data:
+  kind: mixture
+  parts:
+    - {data: {kind: pairs, path: multi30k}, name: true}
+    - {data: {kind: pairs, train: synthetic.tsv}, tag: bt, train_only: true}
+"""
+    (folder / "run").mkdir()
+    (folder / "run" / "recipe.yaml").write_text(recipe.replace("name: true", "name: own") + MODEL)
+    (folder / "own").mkdir()
+    for language in ("de", "en"):
+        (folder / "own" / f"test.{language}").write_text(f"in {language}\n")
+    codec = SimpleNamespace(tags=("bt",))
+    record = {"data": {"source": "de+source", "target": "en+target"}}
+    predictor: Any = SimpleNamespace(path=folder / "run", record=record, task=SimpleNamespace(source_codec=codec))
+    corpus, _ = open_evaluated(predictor, "test", "own")
+    assert [(pair.source, pair.target) for pair in corpus.read("test")] == [("in de", "in en")]
 
 
 def test_the_multilingual_recipe_trains_on_a_small_corpus(folder: Path) -> None:

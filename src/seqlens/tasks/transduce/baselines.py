@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log, sqrt
 
+from seqlens.data.codecs.marks import MarkedText
+
 MAX_POSTINGS = 2000
 
 
@@ -20,8 +22,27 @@ def baselines(sources: Sequence[str], train: Sequence[tuple[str, str]] | None) -
     """The cheap answers to `sources`; `train` holds the training pairs, where they are known."""
     found = [Baseline("copy the source", tuple(sources))]
     if train:
-        found.append(Baseline("nearest training pair", nearest_targets(sources, train)))
+        found.append(Baseline("nearest training pair", _nearest_of_tag(sources, train)))
     return found
+
+
+def _nearest_of_tag(sources: Sequence[str], train: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """`nearest_targets` among the training pairs with the tag of each source, which may tell the language to write."""
+    by_tag: dict[str | None, list[tuple[str, str]]] = defaultdict(list)
+    for pair in train:
+        by_tag[_tag_of(pair[0])].append(pair)
+    numbers: dict[str | None, list[int]] = defaultdict(list)
+    for number, source in enumerate(sources):
+        numbers[_tag_of(source)].append(number)
+    answers: dict[int, str] = {}
+    for tag, those in numbers.items():
+        found = nearest_targets([sources[number] for number in those], by_tag.get(tag) or train)
+        answers |= zip(those, found, strict=True)
+    return tuple(answers[number] for number in range(len(sources)))
+
+
+def _tag_of(source: str) -> str | None:
+    return source.tag if isinstance(source, MarkedText) else None
 
 
 def nearest_targets(sources: Sequence[str], train: Sequence[tuple[str, str]]) -> tuple[str, ...]:

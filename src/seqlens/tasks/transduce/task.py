@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import final
 
@@ -12,7 +12,7 @@ from jaxtyping import Int
 
 from seqlens.config.files import read_json, write_json
 from seqlens.data.batch import PairBatch
-from seqlens.data.codecs.marks import readable_marks
+from seqlens.data.codecs.marks import BREAK, readable_marks
 from seqlens.data.copying import number_source, number_target
 from seqlens.data.examples import Pair
 from seqlens.data.text import END_ID, UNKNOWN_ID, TextCodec, UnknownPiece, fit_codec, load_codec
@@ -25,17 +25,21 @@ from seqlens.tasks.transduce.answer import Alignment, Translation
 from seqlens.tasks.transduce.config import SeparateCodecs, SharedCodec, TransduceConfig
 from seqlens.tasks.transduce.demands import Demand, EncodedDemand, encode_demand
 from seqlens.tasks.transduce.pair_loss import pair_loss, shift_right
-from seqlens.tasks.transduce.positions import cut, cut_source, shortened_context
+from seqlens.tasks.transduce.positions import cut, cut_source, shortened_context, without_context
 from seqlens.tasks.transduce.search import Member, Search
 from seqlens.tasks.transduce.streams import draw_streams
 
 
 @dataclass(frozen=True, slots=True)
 class OutputLimit:
-    """How long an output may become: `ratio` times the input's tokens, and `extra` more, the end included."""
+    """How long an output may become: `ratio` times the input's tokens, and `extra` more, the end included.
+
+    With `sentence_only` context before the input does not count; runs of earlier versions counted it.
+    """
 
     ratio: float = 2.0
     extra: int = 10
+    sentence_only: bool = False
 
     @classmethod
     def of(cls, lengths: Int[np.ndarray, "pairs 2"]) -> "OutputLimit":
@@ -78,9 +82,23 @@ class TransduceTask:
             case SeparateCodecs(source=source, target=target):
                 return cls(config, fit_codec(source, sources()), fit_codec(target, targets()))
 
-    def with_output_limit(self, lengths: Int[np.ndarray, "pairs 2"]) -> "TransduceTask":
-        """The task with its limit on outputs taken from the lengths of training pairs."""
-        return replace(self, output_limit=OutputLimit.of(lengths))
+    def with_output_limit(
+        self, lengths: Int[np.ndarray, "pairs 2"], sources: Iterable[Sequence[int]] = ()
+    ) -> "TransduceTask":
+        """The task with its limit on outputs taken from the lengths of training pairs, and their sources' ids.
+
+        Those matter where there is context, most of which answers do not repeat.
+        """
+        if BREAK not in self.source_codec.tags:
+            return replace(self, output_limit=OutputLimit.of(lengths))
+        own = np.fromiter((len(without_context(ids, self.source_codec)) for ids in sources), np.int64, len(lengths))
+        limit = OutputLimit.of(np.stack([own, lengths[:, 1]], axis=1))
+        return replace(self, output_limit=replace(limit, sentence_only=True))
+
+    def longest_answer(self, source_ids: Sequence[int]) -> int:
+        """The largest number of tokens of an answer, the end included, to a source of these ids."""
+        counted = without_context(source_ids, self.source_codec) if self.output_limit.sentence_only else source_ids
+        return self.output_limit.of_length(len(counted))
 
     def save(self, folder: Path) -> None:
         """Writes codecs and limit; the settings stand in the run's `task.yaml`."""
@@ -89,7 +107,7 @@ class TransduceTask:
         else:
             self.source_codec.save(folder / "source")
             self.target_codec.save(folder / "target")
-        write_json(folder / "output_limit.json", {"ratio": self.output_limit.ratio, "extra": self.output_limit.extra})
+        write_json(folder / "output_limit.json", asdict(self.output_limit))
 
     @classmethod
     def load(cls, config: TransduceConfig, folder: Path) -> "TransduceTask":
@@ -100,7 +118,9 @@ class TransduceTask:
         """
         limit = read_json(folder / "output_limit.json")
         try:
-            output_limit = OutputLimit(float(limit["ratio"]), int(limit["extra"]))
+            output_limit = OutputLimit(
+                float(limit["ratio"]), int(limit["extra"]), bool(limit.get("sentence_only", False))
+            )
         except (KeyError, TypeError, ValueError) as error:
             path = folder / "output_limit.json"
             raise WorkError(f"{path} is damaged: expected the numbers 'ratio' and 'extra'.") from error
@@ -220,7 +240,7 @@ class TransduceTask:
         seen_by = [readable_marks(texts, task.source_codec.tags) if others else texts for task in tasks]
         read = [task.encode_sources(own, seen) for task, own, seen in zip(tasks, models, seen_by, strict=True)]
         members = [
-            Member(own, encoded, [task.output_limit.of_length(len(ids)) for ids in encoded])
+            Member(own, encoded, [task.longest_answer(ids) for ids in encoded])
             for task, own, (encoded, _) in zip(tasks, models, read, strict=True)
         ]
         decoding = decoding or self.config.decoding
