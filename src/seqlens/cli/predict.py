@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +22,7 @@ from seqlens.cli.options import (
 from seqlens.cli.printing import note, warn, warn_of_cut
 from seqlens.errors import RequestError
 
+_BATCHES_AT_ONCE = 32
 EXAMPLES = """Examples:
 
 \b
@@ -108,8 +109,8 @@ def predict(
     from seqlens.inference import ExamplePredictor, load
     from seqlens.tasks.classify.task import ClassifyTask
 
-    # So many that every worker has batches for a while.
-    chunks = _chunks(texts, input, at_least=8 * workers * batch_size)
+    # The same whatever the workers: an answer's last bits depend on its batch.
+    chunks = _chunks(texts, input, at_least=_BATCHES_AT_ONCE * batch_size)
     beginning = read_argument(prefix, "The prefix")
     constraints = [read_argument(phrase, "A required phrase") for phrase in require]
     predictor = load([run, *others], device=device)
@@ -144,7 +145,7 @@ def predict(
         note(f"Type an input and press Enter; Ctrl-D ends. ({run} is loaded.)")
     done, truncated = 0, 0
     seen: Counter[str] = Counter()
-    with output_to(output) as file, counting("written", hidden=output is None and sys.stdout.isatty()) as progress:
+    with output_to(output) as file, counting("answered", hidden=output is None and sys.stdout.isatty()) as progress:
         for chunk in chunks:
             answers = predictor.predict(
                 chunk,
@@ -156,6 +157,7 @@ def predict(
                 constraints=constraints,
                 reranker=reranker,
                 seen=seen,
+                progress=_counting_on(done, progress),
                 **decoding,
             )
             file.writelines(
@@ -166,6 +168,17 @@ def predict(
             truncated += sum(answer.truncated for answer in answers)
             progress(done, None)
     warn_of_cut(truncated, done)
+
+
+def _counting_on(done: int, show: Callable[[int, int | None], None]) -> Callable[[int], None]:
+    """Shows how many are done with each batch, from so many on."""
+
+    def tell(more: int) -> None:
+        nonlocal done
+        done += more
+        show(done, None)
+
+    return tell
 
 
 def _chunks(texts: list[str], path: Path | None, *, at_least: int) -> Iterable[list[str]]:

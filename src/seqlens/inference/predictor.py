@@ -2,7 +2,7 @@
 
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from typing import Any, final, overload
@@ -74,6 +74,7 @@ class Predictor:
         constraints: Constraints = None,
         reranker: Reranker | None = None,
         seen: Counter[str] | None = None,
+        progress: Callable[[int], None] | None = None,
         **decoding: Any,
     ) -> Translation: ...
     @overload
@@ -89,6 +90,7 @@ class Predictor:
         constraints: Constraints = None,
         reranker: Reranker | None = None,
         seen: Counter[str] | None = None,
+        progress: Callable[[int], None] | None = None,
         **decoding: Any,
     ) -> list[Translation]: ...
     def predict(
@@ -103,6 +105,7 @@ class Predictor:
         constraints: Constraints = None,
         reranker: Reranker | None = None,
         seen: Counter[str] | None = None,
+        progress: Callable[[int], None] | None = None,
         **decoding: Any,
     ) -> Translation | list[Translation]:
         """Answers one input, or a list for a list, in its order.
@@ -120,6 +123,7 @@ class Predictor:
             reranker: puts the answers of the whole beam in an order of its own; `num_best` are then returned.
             seen: of several calls that belong together, what they have answered so far: it is added to, and sampling
                 draws anew for an input that was there before. By default each call is for itself.
+            progress: told after each batch how many inputs it had; with several workers on threads of their own.
             decoding: settings of `DecodingConfig` that differ from the run's, such as `beam_width=1`.
 
         Raises:
@@ -128,12 +132,7 @@ class Predictor:
                 changed since it was loaded, for several runs, prefixes and constraints. WorkError: a worker died.
         """
         check_at_least_one(batch_size=batch_size, workers=workers)
-        if not isinstance(inputs, Iterable):
-            raise RequestError(f"The input is {type(inputs).__name__}, expected a text or a list of texts.")
-        texts = [inputs] if isinstance(inputs, str) else list(inputs)
-        for number, text in enumerate(texts, start=1):
-            if not isinstance(text, str):
-                raise RequestError(f"Input {number} is {type(text).__name__}, expected text.")
+        texts = [inputs] if isinstance(inputs, str) else _read_texts(inputs)
         if tag is not None:
             own = dict.fromkeys(tag for one in (self, *self.others) for tag in one.task.source_codec.tags)
             texts = with_tag(texts, tag, list(own))
@@ -152,13 +151,14 @@ class Predictor:
                 demands=demands,
                 others=others,
                 streams=streams,
+                progress=progress,
             )
         elif demands is not None or self.others:
             raise RequestError(
                 f"'workers' is {workers}, but prefixes, constraints and several runs are for one process alone."
             )
         else:
-            answers = self._side_by_side(texts, config, batch_size, workers, align, streams)
+            answers = self._side_by_side(texts, config, batch_size, workers, align, streams, progress)
         if reranker is not None:
             answers = reranker.rerank(texts, answers, length_penalty=config.length_penalty)
             answers = [replace(one, alternatives=one.alternatives[: asked.num_best - 1]) for one in answers]
@@ -172,6 +172,7 @@ class Predictor:
         workers: int,
         align: bool,
         streams: list[int] | None,
+        progress: Callable[[int], None] | None,
     ) -> list[Translation]:
         """The batches of one process, each answered whole by some worker: so its answers are the same, bit for bit."""
         device = self.model.output.weight.device
@@ -197,7 +198,8 @@ class Predictor:
                     None if streams is None else [streams[number] for number in numbers],
                 )
                 for numbers in plan
-            ]
+            ],
+            progress,
         )
         answers = [Translation("", 0.0, 0.0) for _ in texts]
         for numbers, batch in zip(plan, found, strict=True):
@@ -223,7 +225,7 @@ class Predictor:
         """
         if isinstance(sentences, str):
             raise RequestError("The document is one text, expected a list of its sentences.")
-        (marked,) = document_chunks([sentences], self.context_sentences())
+        (marked,) = document_chunks([_read_texts(sentences)], self.context_sentences())
         return self.predict(marked, batch_size=batch_size, tag=tag, **decoding)
 
     def context_sentences(self) -> int:
@@ -243,6 +245,17 @@ class Predictor:
         if not changes:
             return self.task.config.decoding
         return parse_config(DecodingConfig, {**to_plain(self.task.config.decoding), **changes}, where="predict")
+
+
+def _read_texts(inputs: object) -> list[str]:
+    """The texts of a list; raises a RequestError for what is none."""
+    if not isinstance(inputs, Iterable):
+        raise RequestError(f"The input is {type(inputs).__name__}, expected a text or a list of texts.")
+    texts = list(inputs)
+    for number, text in enumerate(texts, start=1):
+        if not isinstance(text, str):
+            raise RequestError(f"Input {number} is {type(text).__name__}, expected text.")
+    return texts
 
 
 def _checksums(model: torch.nn.Module) -> dict[str, tuple[torch.dtype, int]]:

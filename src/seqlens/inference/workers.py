@@ -16,7 +16,7 @@ import sys
 import threading
 import traceback
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple, final
 
@@ -61,8 +61,10 @@ class WorkerPool:
         self._processes = [_start(run.resolve()) for _ in range(count)]
         self._end = weakref.finalize(self, _end, self._processes)
 
-    def answer(self, work: Sequence[Work]) -> list[list[Translation]]:
+    def answer(self, work: Sequence[Work], progress: Callable[[int], None] | None = None) -> list[list[Translation]]:
         """Answers every batch, in their order; a worker takes the next one as soon as it is free.
+
+        `progress` is told of each batch how many texts it had, one batch at a time.
 
         Raises:
             RequestError, WorkError: as `predict` in one process; WorkError: a worker died. The pool is closed then.
@@ -72,12 +74,16 @@ class WorkerPool:
             waiting.put(number)
         answers: list[list[Translation]] = [[] for _ in work]
         errors: list[Exception] = []
+        telling = threading.Lock()
 
         def attend(process: subprocess.Popen[bytes]) -> None:
             try:
                 while not errors:
                     number = waiting.get_nowait()
                     answers[number] = _ask(process, work[number])
+                    if progress is not None:
+                        with telling:
+                            progress(len(work[number].texts))
             except queue.Empty:
                 pass
             except Exception as error:

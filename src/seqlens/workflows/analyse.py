@@ -7,7 +7,9 @@ import torch
 
 from seqlens.data.codecs.marks import MarkedText
 from seqlens.data.text import UNKNOWN_ID
+from seqlens.decoding import DecodingConfig
 from seqlens.inference.predictor import Predictor
+from seqlens.layers.precision import choose_search_precision
 from seqlens.tasks.transduce.analysis import Analysis, ModelKnowledge, Searched, analyse_texts
 from seqlens.tasks.transduce.analysis.words import split_tokens
 from seqlens.tasks.transduce.answer import Alignment, Translation
@@ -24,13 +26,14 @@ def analyse_answers(
     answers: Sequence[Translation],
     reference_log_probs: Sequence[Sequence[float]],
     *,
-    length_penalty: float,
+    search: DecodingConfig,
     training: Sequence[tuple[str, str]] | None,
     language: str,
 ) -> Analysis:
     """Analyses a run's answers; two passes of forced decoding: the answers by their own source and by another one.
 
-    `reference_log_probs` are those of the references' tokens. Without `training` pairs, what needs them is left out.
+    `reference_log_probs` are those of the references' tokens, `search` is how the answers were found. Without
+    `training` pairs, what needs them is left out.
     """
     config = predictor.task.config
     texts = [answer.text for answer in answers]
@@ -40,7 +43,7 @@ def analyse_answers(
     knowledge = ModelKnowledge(
         attention=_attention(predictor, sources, answers),
         dependence=_dependence(predictor, sources, texts, own),
-        searched=_searched(predictor, sources, references, answers, own, reference_log_probs, length_penalty),
+        searched=_searched(predictor, sources, references, answers, own, reference_log_probs, search),
     )
     return analyse_texts(
         sources,
@@ -97,14 +100,18 @@ def _searched(
     answers: Sequence[Translation],
     own: Sequence[Sequence[float]],
     reference_log_probs: Sequence[Sequence[float]],
-    length_penalty: float,
+    search: DecodingConfig,
 ) -> list[Searched]:
     found = []
     limit = predictor.model.max_target_length
+    precision = choose_search_precision(search.precision, predictor.model.output.weight.device)
+    rounded = precision.int8 or precision.dtype != torch.float32
     for row, answer in enumerate(answers):
-        # An answer that ran into the limit on its length has no end; with one it can be compared.
-        log_prob = answer.log_prob if answer.finished else sum(own[row])
-        score = answer.score if answer.finished else _score(own[row], length_penalty)
+        # An answer that ran into the limit on its length has no end; with one it can be compared. So can one of a
+        # search that rounds: references are scored in float32.
+        as_found = answer.finished and not rounded
+        log_prob = answer.log_prob if as_found else sum(own[row])
+        score = answer.score if as_found else _score(own[row], search.length_penalty)
         reference_ids = predictor.task.encode_pair(sources[row], references[row])[1]
         answer_ids = predictor.task.encode_pair(sources[row], answer.text)[1]
         found.append(
@@ -112,7 +119,7 @@ def _searched(
                 log_prob=log_prob,
                 score=score,
                 reference_log_prob=float(sum(reference_log_probs[row])),
-                reference_score=_score(reference_log_probs[row], length_penalty),
+                reference_score=_score(reference_log_probs[row], search.length_penalty),
                 is_reference=reference_ids == answer_ids,
                 comparable=UNKNOWN_ID not in reference_ids
                 and (limit is None or len(reference_ids) <= limit)
@@ -143,17 +150,19 @@ def _attention(
     if not peaks or torch.cat(peaks).mean().item() < _SHARP:
         return None
     return [
-        None if alignment is None else _by_word(predictor, source, alignment)
-        for source, alignment in zip(sources, alignments, strict=True)
+        None if alignment is None else by_word(predictor, source, alignment, truncated=answer.truncated)
+        for source, alignment, answer in zip(sources, alignments, answers, strict=True)
     ]
 
 
-def _by_word(predictor: Predictor, source: str, alignment: Alignment) -> list[float]:
-    codec = predictor.task.source_codec
+def by_word(predictor: Predictor, source: str, alignment: Alignment, *, truncated: bool) -> list[float]:
+    """The sum of weights that each word or symbol of a source got; 0 for those that were cut off."""
     columns = alignment.weights.sum(dim=0).tolist()
-    spans = codec.spans(source)
-    # A tag and sentences of context stand before the text itself, `<end>` behind it.
-    first = max(0, len(codec.encode(source)) - len(spans))
+    spans = predictor.task.source_codec.spans(source)
+    # A tag and the sentences of context that the model read stand before the text itself, `<end>` behind it; before a
+    # text that was cut there is no context.
+    before = len(alignment.source_tokens) - 1 - len(spans)
+    first = int(_tag(source) is not None) if truncated else max(0, before)
     attention = []
     for token in split_tokens(source):
         of_token = [

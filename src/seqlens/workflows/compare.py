@@ -124,8 +124,13 @@ def _check_names(names: Sequence[str | Path]) -> None:
     if len(names) < 2:
         raise RequestError(f"{len(names)} model was named, expected two or more runs or recipes to compare.")
     for number, name in enumerate(names):
-        if str(name) in map(str, names[:number]):
+        if _place(name) in map(_place, names[:number]):
             raise RequestError(f"{name} was named twice, expected different runs or recipes.")
+
+
+def _place(name: str | Path) -> str:
+    """A run folder, however it is written; a recipe's name."""
+    return str(Path(name).resolve()) if (Path(name) / RUN_FILE).is_file() else str(name)
 
 
 def _is_run(name: str | Path) -> bool:

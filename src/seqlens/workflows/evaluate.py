@@ -1,17 +1,11 @@
 """Score a run that writes texts, with intervals and the strongest cheap baseline beside it."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from seqlens.config import Overrides
-from seqlens.data.codecs.marks import readable_marks
-from seqlens.data.download import cache_folder
-from seqlens.data.encoded import cache_key, encode_pairs
-from seqlens.data.examples import Pair
-from seqlens.data.fingerprints import fingerprint_pairs
 from seqlens.errors import RequestError, WorkError
 from seqlens.inference import load_transducer
 from seqlens.inference.checks import check_at_least_one
@@ -28,11 +22,11 @@ from seqlens.workflows.evaluation_files import (
     Evaluation,
     evaluation_folder,
     folder_of_its_own,
-    search_fields,
+    origin_of,
     write_analysis,
     write_evaluation,
 )
-from seqlens.workflows.forced import cut_targets, encoded_log_probs, mean_log_probs
+from seqlens.workflows.forced import reference_log_probs
 from seqlens.workflows.preparation import Announce
 
 
@@ -97,12 +91,7 @@ def evaluate_pairs(
     scores: dict[str, Score] = {
         name: compute_score(name, texts, references, lowercase=lowercase, tokens=tokens) for name in task.config.scores
     }
-    log_probs = mean_log_probs(
-        [
-            _reference_log_probs(one, pairs, announce, others=bool(predictor.others))
-            for one in (predictor, *predictor.others)
-        ]
-    )
+    log_probs = reference_log_probs(predictor, pairs, announce)
     scores["perplexity"] = _perplexity(log_probs)
     compared = baselines(sources, training if own_data else None)
     baseline_scores: dict[str, dict[str, Score]] = {
@@ -113,9 +102,7 @@ def evaluate_pairs(
         for baseline in compared
     }
     fingerprint = corpus.fingerprint(split)
-    folder = evaluation_folder(predictor, split, data, tag, reranked=reranker is not None)
-    if data is not None:
-        folder = folder_of_its_own(folder, data_name, fingerprint)
+    wanted = evaluation_folder(predictor, split, data, tag, reranked=reranker is not None)
     result = Evaluation(
         run=predictor.path,
         data=data_name,
@@ -126,14 +113,17 @@ def evaluate_pairs(
         references=tuple(references),
         answers=tuple(answers),
         fingerprint=fingerprint,
-        folder=folder if write else None,
+        folder=None,
         reference_log_probs=tuple(sum(row) for row in log_probs),
     )
     if analyse:
         announce("Analysing the answers.")
         result = _analysed(result, predictor, log_probs, training, corpus.source_name, decoding or {})
     if write:
-        write_evaluation(result, folder, predictor, decoding or {}, reranker)
+        origin = origin_of(result, predictor, data, reranker)
+        folder = folder_of_its_own(wanted, origin)
+        result = replace(result, folder=folder)
+        write_evaluation(result, folder, predictor, decoding or {}, origin)
         if result.analysis is not None:
             command = evaluation_command(
                 predictor.path, split, data, tag=tag, data_settings=data_settings, decoding=decoding, analyse=True
@@ -156,7 +146,7 @@ def _analysed(
         result.references,
         result.answers,
         log_probs,
-        length_penalty=float(str(search_fields(predictor, decoding)["length_penalty"])),
+        search=predictor.search_settings(decoding),
         training=training,
         language=language,
     )
@@ -172,51 +162,19 @@ def _answer(
     decoding: Mapping[str, object],
     progress: Callable[[int, int], None] | None,
 ) -> list[Translation]:
-    """Answers some batches at a time, so that a person sees it go on."""
-    at_once = len(sources) if progress is None else 8 * workers * batch_size
-    seen: Counter[str] = Counter()
+    """Answers all inputs together, so that the batches do not depend on who is told of them, nor on the workers."""
     settings: dict[str, Any] = dict(decoding)
-    answers: list[Translation] = []
-    for first in range(0, len(sources), at_once):
-        answers += predictor.predict(
-            sources[first : first + at_once],
-            batch_size=batch_size,
-            workers=workers,
-            reranker=reranker,
-            seen=seen,
-            **settings,
-        )
+    done = 0
+
+    def tell(more: int) -> None:
+        nonlocal done
+        done += more
         if progress is not None:
-            progress(len(answers), len(sources))
-    return answers
+            progress(done, len(sources))
 
-
-def _reference_log_probs(
-    predictor: Predictor, pairs: Sequence[Pair], announce: Announce, *, others: bool
-) -> list[list[float]]:
-    """The log-probability of every token of every reference under the model, `<end>` included, where it reaches.
-
-    With `others` a model without tags or context reads the sentences alone, as it does when it answers with them.
-    """
-    task = predictor.task
-    if others:
-        sources = readable_marks([pair.source for pair in pairs], task.source_codec.tags)
-        pairs = [replace(pair, source=source) for pair, source in zip(pairs, sources, strict=True)]
-    keys = (fingerprint_pairs(pairs), task.source_codec.fingerprint, task.target_codec.fingerprint)
-    encoded = encode_pairs(
-        pairs,
-        task.source_codec,
-        task.target_codec,
-        folder=cache_folder() / "encoded",
-        key=cache_key(*keys, copying=task.copies),
-        copying=task.copies,
+    return predictor.predict(
+        sources, batch_size=batch_size, workers=workers, reranker=reranker, progress=tell, **settings
     )
-    if num_cut := cut_targets(predictor, encoded):
-        announce(
-            f"{num_cut:,} of the references are longer than the model's positions reach; perplexity is of the tokens "
-            "up to there."
-        )
-    return encoded_log_probs(predictor, encoded)
 
 
 def _perplexity(log_probs: Sequence[Sequence[float]]) -> Score:

@@ -21,7 +21,7 @@ from seqlens.tasks.transduce.analysis.results import score_fields
 from seqlens.training.run_config import RunConfig
 from seqlens.workflows.claim import RECIPE_FILE
 from seqlens.workflows.evaluation_data import changed_data, check_split_of_file, evaluation_command, refuse_settings
-from seqlens.workflows.evaluation_files import SCORES_FILE, folder_of_its_own
+from seqlens.workflows.evaluation_files import SCORES_FILE, data_origin, folder_of_its_own
 from seqlens.workflows.example_preparation import Announce
 from seqlens.workflows.open_data import open_recipe_examples
 from seqlens.workflows.score_table import scores_table
@@ -145,10 +145,10 @@ def evaluate_examples(
     if not write:
         return result
     folder = predictor.path / "evaluation" / split
+    origin = data_origin(result.data, data, result.fingerprint)
     if data is not None:
-        wanted = folder.with_name(f"{Path(data).resolve().name}-{split}")
-        folder = folder_of_its_own(wanted, result.data, result.fingerprint)
-    _write(result, folder, task.prediction_files(examples, answers), predictor)
+        folder = folder_of_its_own(folder.with_name(f"{Path(data).resolve().name}-{split}"), origin)
+    _write(result, folder, task.prediction_files(examples, answers), predictor, origin)
     if result.analysis is not None:
         command = evaluation_command(predictor.path, split, data, data_settings=data_settings)
         write_report(_report(result, result.analysis, predictor, command), folder / REPORT_FILE)
@@ -261,7 +261,13 @@ def _report(
     return Report(title, summary, [*sections, *analysis.sections], facts)
 
 
-def _write(result: ExampleEvaluation, folder: Path, files: Mapping[str, str], predictor: ExamplePredictor) -> None:
+def _write(
+    result: ExampleEvaluation,
+    folder: Path,
+    files: Mapping[str, str],
+    predictor: ExamplePredictor,
+    origin: Mapping[str, object],
+) -> None:
     for name, content in files.items():
         write_atomically(folder / name, content)
     write_json(
@@ -273,9 +279,8 @@ def _write(result: ExampleEvaluation, folder: Path, files: Mapping[str, str], pr
                 for baseline, scores in result.baseline_scores.items()
             },
             "tests_against_baselines": {name: asdict(test) for name, test in result.baseline_tests.items()},
-            "data": result.data,
+            **origin,
             "split": result.split,
-            "fingerprint": result.fingerprint,
             "seed": predictor.record.get("seed"),
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "machine": describe_machine(),

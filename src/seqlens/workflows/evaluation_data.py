@@ -121,7 +121,7 @@ def typed_options(options: Mapping[str, object], settings: Iterable[str]) -> lis
 
 def _own_pairs(predictor: Predictor, tag: str | None) -> PairsData:
     """How the run's own pairs are read, or those of a mixture's part."""
-    known = predictor.task.source_codec.tags
+    known = tuple(dict.fromkeys(tag for one in (predictor, *predictor.others) for tag in one.task.source_codec.tags))
     if tag is not None:
         with_tag((), tag, known)  # refuses one that the run does not have
     own = load_config(RunConfig, predictor.path / RECIPE_FILE).pair_data

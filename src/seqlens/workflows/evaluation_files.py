@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from seqlens.config import read_json, to_plain, write_atomically, write_json
 from seqlens.data.codecs.marks import tag_name
@@ -70,16 +71,46 @@ def evaluation_folder(
     return predictor.path / "evaluation" / "-with-".join(answering)
 
 
-def folder_of_its_own(wanted: Path, data: str, fingerprint: str) -> Path:
-    """`wanted`, or with a number after it where it holds the scores of other data that have the same name."""
+def origin_of(
+    result: Evaluation, predictor: Predictor, data: str | Path | None, reranker: Reranker | None
+) -> dict[str, object]:
+    """What was scored, and by whom; it tells evaluations whose folders would have one name apart."""
+    return {
+        **({"with": [str(other.path.resolve()) for other in predictor.others]} if predictor.others else {}),
+        **({} if reranker is None else {"reranked": reranker.describe()}),
+        **data_origin(result.data, data, result.fingerprint),
+    }
+
+
+def data_origin(name: str, data: str | Path | None, fingerprint: str) -> dict[str, object]:
+    """Which data were scored; other ones than the run's own with the place where they are."""
+    place = {} if data is None or not Path(data).exists() else {"path": str(Path(data).resolve())}
+    return {"data": name, **place, "fingerprint": fingerprint}
+
+
+def folder_of_its_own(wanted: Path, origin: Mapping[str, object]) -> Path:
+    """`wanted`, or with a number after it where it holds the scores of something else that has the same name."""
     for number in count(1):
         folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
         if not (folder / SCORES_FILE).is_file():
             return folder
         there = read_json(folder / SCORES_FILE)
-        if there.get("data") == data or there.get("fingerprint") == fingerprint:
+        if _answering(there) == _answering(origin) and _of_same_data(there, origin):
             return folder
     raise AssertionError("numbers do not end")
+
+
+def _answering(record: Mapping[str, Any]) -> tuple[object, object]:
+    """Which runs answer and rerank; with what settings they do, the newest scores tell."""
+    return record.get("with"), record.get("reranked", {}).get("by")
+
+
+def _of_same_data(there: Mapping[str, object], origin: Mapping[str, object]) -> bool:
+    """Equal data, or those of one place, which may have changed since."""
+    if there.get("fingerprint") == origin["fingerprint"]:
+        return True
+    place = "path" if "path" in there and "path" in origin else "data"
+    return there.get(place) == origin[place]
 
 
 def _holds(path: Path, text: str) -> bool:
@@ -91,7 +122,7 @@ def write_evaluation(
     folder: Path,
     predictor: Predictor,
     decoding: Mapping[str, object],
-    reranker: Reranker | None,
+    origin: Mapping[str, object],
 ) -> None:
     """Writes answers and scores; an analysis goes if it is of other answers."""
 
@@ -104,7 +135,8 @@ def write_evaluation(
         "references.txt": lines(result.references),
         "predictions.jsonl": "".join(_prediction_lines(result)),
     }
-    if not all(_holds(folder / name, text) for name, text in written.items()):
+    # Scores in the last bits, which depend on the batch, make no other answers.
+    if not all(_holds(folder / name, written[name]) for name in ("predictions.txt", "references.txt")):
         for name in (ANALYSIS_FILE, ANALYSIS_PAGE):
             (folder / name).unlink(missing_ok=True)
     for name, text in written.items():
@@ -117,11 +149,8 @@ def write_evaluation(
                 baseline: {name: score_fields(score) for name, score in scores.items()}
                 for baseline, scores in result.baseline_scores.items()
             },
-            **({"with": [str(other.path) for other in predictor.others]} if predictor.others else {}),
-            **({} if reranker is None else {"reranked": reranker.describe()}),
-            "data": result.data,
+            **origin,
             "split": result.split,
-            "fingerprint": result.fingerprint,
             "decoding": search_fields(predictor, decoding),
             "seed": predictor.record.get("seed"),
             "time": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -87,6 +87,7 @@ def refused(result: Result, *parts: str, code: int = 2) -> None:
         (["inspect", "runs/smoke", "gates", "--input", " "], ["input is empty"]),
         (["compare", "runs/smoke"], ["two or more"]),
         (["compare", "runs/smoke", "runs/smoke"], ["named twice"]),
+        (["compare", "runs/smoke", "runs/../runs/smoke/"], ["named twice"]),
         (["compare", "runs/smoke", "runs/smock"], ["no run folder runs/smock", "Did you mean 'smoke'?"]),
         (["compare", "runs/smoke", "dates/smok"], ["Did you mean 'dates/smoke'?"]),
         (["compare", "runs/smoke", "dates/smoke", "--set", "seed=2"], ["runs/smoke is trained already"]),

@@ -53,9 +53,17 @@ def test_several_runs_answer_together(invoke: Invoke, run: Path, tmp_path: Path)
     table = answered(invoke("evaluate", run, "--with", second, "--set", "method=greedy"))
     assert table == answered(invoke("evaluate", run, "--set", "method=greedy"))
     scores = json.loads((run / "evaluation/test-with-second/scores.json").read_text())
-    assert scores["with"] == [str(second)]
+    assert scores["with"] == [str(second.resolve())]
     assert scores["scores"] == json.loads((run / "evaluation/test/scores.json").read_text())["scores"]
     assert "with" not in json.loads((run / "evaluation/test/scores.json").read_text())
+    # Another run of that name has a folder of its own; the same one has the same.
+    other = shutil.copytree(run, tmp_path / "others/second", ignore=shutil.ignore_patterns("evaluation"))
+    for which in (other, second):
+        answered(invoke("evaluate", run, "--with", which, "--set", "method=greedy"))
+    with_runs = {
+        path.name: json.loads((path / "scores.json").read_text()).get("with") for path in (run / "evaluation").iterdir()
+    }
+    assert with_runs == {"test": None, "test-with-second": [str(second)], "test-with-second-2": [str(other)]}
 
 
 def test_reranking_by_another_run(invoke: Invoke, run: Path) -> None:

@@ -6,12 +6,14 @@ from dataclasses import replace
 import pytest
 import torch
 
+from seqlens.data.examples import Pair
 from seqlens.data.text import END_ID, START_ID, MarkedText
 from seqlens.decoding.ensemble import mean_log_probs
 from seqlens.errors import RequestError
 from seqlens.inference import Predictor, load
 from seqlens.models.config import TransducerConfig, TransformerEncoderConfig
 from seqlens.tasks.transduce.answer import Translation
+from seqlens.workflows.forced import reference_log_probs
 
 from .conftest import PAIRS, MakeRun, transformer
 
@@ -110,6 +112,17 @@ def test_a_run_that_copies_and_one_that_cannot(make_run: MakeRun) -> None:
         assert "und" in answer.text
     assert answers[1].text == answers[2].text
     assert answers[1].log_prob == pytest.approx(answers[2].log_prob, abs=1e-4)
+
+
+def test_references_are_scored_as_answers_are_by_a_run_that_copies_and_one_that_cannot(make_run: MakeRun) -> None:
+    copying, plain = make_run(13, copy=True), make_run(14, copy=False, shared=True)
+    text = "ein wolf und ein hund"
+    for paths in ([copying], [copying, plain], [plain, copying]):
+        model = load(paths, device="cpu")
+        answer = model.predict(text, prefix="a wolf", max_length=12)
+        pairs = [Pair(text, answer.text)]
+        (found,) = reference_log_probs(model, pairs, print)
+        assert sum(found[: len(found) - (not answer.finished)]) == pytest.approx(answer.log_prob, abs=1e-4)
 
 
 def test_an_alignment_does_not_depend_on_other_texts_of_the_call(make_run: MakeRun) -> None:

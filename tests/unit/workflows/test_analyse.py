@@ -12,7 +12,7 @@ import seqlens
 from seqlens.data.codecs.marks import MarkedText
 from seqlens.errors import RequestError
 from seqlens.inference.predictor import Predictor
-from seqlens.workflows.analyse import analyse_answers, other_sources
+from seqlens.workflows.analyse import analyse_answers, by_word, other_sources
 from seqlens.workflows.compare import compare
 from seqlens.workflows.contest import write_comparison
 from seqlens.workflows.forced import forced_log_probs
@@ -103,7 +103,7 @@ def test_only_sharp_attention_is_asked(predictor: Predictor, sharp: bool, asked:
         ["2009-06-25"] * 2,
         answers,
         [[-1.0]] * 2,
-        length_penalty=1.0,
+        search=predictor.task.config.decoding,
         training=[("25 juin 2009", "2009-06-25")],
         language="",
     )
@@ -115,11 +115,54 @@ def test_search_errors_are_those_that_a_worse_search_makes(predictor: Predictor)
     found = seqlens.evaluate(predictor, write=False)
     rows = [[log_prob] for log_prob in found.reference_log_probs]
     bad = [replace(answer, log_prob=-1e4, score=-1e4) for answer in found.answers]
+    search = predictor.task.config.decoding
     analysis = analyse_answers(
-        predictor, found.sources, found.references, bad, rows, length_penalty=1.0, training=None, language=""
+        predictor, found.sources, found.references, bad, rows, search=search, training=None, language=""
     )
     assert [len(one.search) for one in analysis.attribution] == [40, 40]
     assert analysis.error("omitted").share is None
+    # What a search found by rounded numbers is compared with the references by exact ones.
+    rounded = replace(search, precision="bfloat16")
+    analysis = analyse_answers(
+        predictor, found.sources, found.references, bad, rows, search=rounded, training=None, language=""
+    )
+    forced = [sum(row) for row in forced_log_probs(predictor, found.sources, [answer.text for answer in bad])]
+    worse = [one < other - 1e-9 for one, other in zip(forced, found.reference_log_probs, strict=True)]
+    assert len(analysis.attribution[0].search) == sum(worse) < 40
+
+
+def test_an_analysis_stays_whoever_watches(predictor: Predictor) -> None:
+    found = seqlens.evaluate(predictor, analyse=True, batch_size=2, progress=lambda done, total: None)
+    assert found.folder is not None
+    before = (found.folder / "predictions.jsonl").read_bytes()
+    seqlens.evaluate(predictor, batch_size=2)
+    assert (found.folder / "predictions.jsonl").read_bytes() == before
+    assert (found.folder / "analysis.html").is_file()
+    seqlens.evaluate(predictor, batch_size=40)  # other last bits, the same answers
+    assert (found.folder / "analysis.html").is_file()
+    seqlens.evaluate(predictor, decoding={"max_length": 3})
+    assert not (found.folder / "analysis.html").exists()
+
+
+def test_attention_is_that_of_the_words_that_were_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQLENS_CACHE", str(tmp_path / "cache"))
+    learned = {f"task.model.encoder.{name}": value for name, value in (("positions", "learned"), ("max_length", 9))}
+    overrides = {"training.max_steps": 1, "training.validate_every": 1, "data.num_train": 50, **learned}
+    model = seqlens.train("translation/smoke", out=tmp_path / "run", overrides=overrides).predictor
+    sentence = "It is big."
+    near = MarkedText(sentence, context=["We sleep."])
+    far = MarkedText(sentence, context=["The old car stands in front of the house."])
+    long = MarkedText(f"{sentence} {sentence} {sentence}", context=["It sleeps."])
+    for text, before in ((sentence, 0), (near, 4), (far, 0), (long, 0)):
+        (answer,) = model.predict([text])
+        assert answer.alignment is not None
+        weights = answer.alignment.weights.sum(dim=0).tolist()
+        read = list(answer.alignment.source_tokens)
+        first = read.index("It")
+        assert first == before
+        assert (first + 4 == len(read) - 1) is not answer.truncated
+        found = by_word(model, text, answer.alignment, truncated=answer.truncated)
+        assert found[:4] == pytest.approx(weights[first : first + 4])
 
 
 def test_the_other_source_does_not_depend_on_the_order() -> None:

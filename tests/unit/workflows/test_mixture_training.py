@@ -232,6 +232,13 @@ def test_documents_are_answered_in_their_context(folder: Path) -> None:
     assert answers[1].log_prob != model.predict(story[1]).log_prob
     assert answers[1].alignment is not None
     assert "<break>" in answers[1].alignment.source_tokens
+    for wrong, told in (
+        ([b"It sleeps."], "Input 1 is bytes"),
+        ([None], "Input 1 is NoneType"),
+        (5, "is int, expected"),
+    ):
+        with pytest.raises(RequestError, match=told):
+            model.predict_document(wrong)
     Path("story.en").write_text("\n".join([*story, "", story[1]]) + "\n")
     lines = invoke("predict", "runs/context", "--document", "--input", "story.en", "--json").stdout.splitlines()
     found = [json.loads(line) for line in lines]

@@ -229,11 +229,23 @@ def test_other_examples_may_have_other_columns(folder: Path) -> None:
         seqlens.evaluate("run", data_settings={"text_column": 2})
 
 
+def test_files_of_one_name_in_two_places_are_told_apart(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seqlens.train("mixed.yaml", out="run")
+    run = (folder / "run").resolve()
+    for place in ("a", "b", "a"):
+        (folder / place).mkdir(exist_ok=True)
+        monkeypatch.chdir(folder / place)
+        Path("new.tsv").write_text(f"from {place}\tto {place}\n")
+        seqlens.evaluate(run, data="new.tsv", tag="2fr")
+    found = {path.name: (path / "references.txt").read_text() for path in (run / "evaluation").iterdir()}
+    assert found == {"new.tsv-2fr-test": "to a\n", "new.tsv-2fr-test-2": "to b\n"}
+
+
 def test_an_infinite_perplexity_is_written_as_null(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from seqlens.workflows import evaluate as module
+    from seqlens.workflows import forced as module
 
     seqlens.train("mixed.yaml", out="run")
-    monkeypatch.setattr(module, "encoded_log_probs", lambda predictor, encoded: [[-2000.0]] * len(encoded))
+    monkeypatch.setattr(module, "_encoded_log_probs", lambda predictor, encoded: [[-2000.0]] * len(encoded))
     found = seqlens.evaluate("run")
     assert found["perplexity"].value == float("inf")
     assert json.loads((found.folder / "scores.json").read_text())["scores"]["perplexity"]["value"] is None

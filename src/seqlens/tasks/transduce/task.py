@@ -223,13 +223,14 @@ class TransduceTask:
         others: Sequence[tuple["TransduceTask", Transducer]] = (),
         streams: Sequence[int] | None = None,
         make_stepper: MakeStepper = build_stepper,
+        progress: Callable[[int], None] | None = None,
     ) -> list[Translation]:
         """Answers for texts, in their order; texts of like length share a batch. An empty text has an empty answer.
 
         Without `align` answers have no alignment, which takes time of its own. `demands` say for each text what its
         answers must hold. With `others`, of the same target codec, an answer is that of all models together. `streams`
         are the numbers of the texts' random draws, by default those of `draw_streams`. `make_stepper` may keep what it
-        makes, if the weights do not change between calls.
+        makes, if the weights do not change between calls. `progress` is told of each batch how many texts it had.
 
         Raises:
             RequestError: a demand cannot be met.
@@ -268,6 +269,8 @@ class TransduceTask:
                 unknown = copying.unknown_words(copied_texts[number])
                 truncated = any(cut[number] for _, cut in read)
                 answers[number] = self._answer(encoded[number], hypotheses, truncated, unknown)
+            if progress is not None:
+                progress(len(numbers))
         return answers
 
     def _answer(
