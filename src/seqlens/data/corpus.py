@@ -13,7 +13,6 @@ from seqlens.data.dates import DATE_SPLITS, DatesData, generate_dates
 from seqlens.data.download import Announce
 from seqlens.data.examples import Pair
 from seqlens.data.fingerprints import fingerprint_pairs
-from seqlens.data.held_out import check_held_out
 from seqlens.data.mixture import MixtureCorpus, MixtureData, MixturePart, PartCorpus, name_parts
 from seqlens.data.pairs import FilePair, PairsCorpus, PairsData, open_pairs
 from seqlens.data.pronouns import PRONOUN_SPLITS, PronounsData, generate_pronouns
@@ -114,7 +113,6 @@ def open_corpus(
         case MixtureData():
             names = name_parts(config)
             parts = [_open_part(part, name, base, announce) for part, name in zip(config.parts, names, strict=True)]
-            check_held_out({part.name: part.corpus for part in parts})
             return MixtureCorpus.of(parts, config.validation)
 
 

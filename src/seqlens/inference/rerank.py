@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, final, runtime_checkable
 
 import numpy as np
@@ -88,7 +89,9 @@ class Reranker:
 
     def describe(self) -> dict[str, object]:
         """Who has the second opinion, and what it counts, as JSON values."""
-        return {"by": str(getattr(self.scorer, "path", type(self.scorer).__name__)), "weight": self.weight}
+        path = getattr(self.scorer, "path", None)
+        by = type(self.scorer).__name__ if path is None else str(Path(path).resolve())
+        return {"by": by, "weight": self.weight}
 
     def rerank(
         self, sources: Sequence[str], answers: Sequence[Translation], *, length_penalty: float = 1.0

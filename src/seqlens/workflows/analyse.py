@@ -107,13 +107,13 @@ def _searched(
     precision = choose_search_precision(search.precision, predictor.model.output.weight.device)
     rounded = precision.int8 or precision.dtype != torch.float32
     for row, answer in enumerate(answers):
-        # An answer that ran into the limit on its length has no end; with one it can be compared. So can one of a
-        # search that rounds: references are scored in float32.
-        as_found = answer.finished and not rounded
-        log_prob = answer.log_prob if as_found else sum(own[row])
-        score = answer.score if as_found else _score(own[row], search.length_penalty)
         reference_ids = predictor.task.encode_pair(sources[row], references[row])[1]
         answer_ids = predictor.task.encode_pair(sources[row], answer.text)[1]
+        # An answer that ran into the limit on its length has no end; with one it can be compared. So can one of a
+        # search that rounds, as references are scored in float32, unless its text would be cut into other symbols.
+        as_found = answer.finished and not (rounded and _is_written_as(predictor, answer, answer_ids))
+        log_prob = answer.log_prob if as_found else sum(own[row])
+        score = answer.score if as_found else _score(own[row], search.length_penalty)
         found.append(
             Searched(
                 log_prob=log_prob,
@@ -128,6 +128,13 @@ def _searched(
             )
         )
     return found
+
+
+def _is_written_as(predictor: Predictor, answer: Translation, ids: Sequence[int]) -> bool:
+    """Whether an answer's symbols are known, and are these."""
+    codec = predictor.task.target_codec
+    tokens = tuple(codec.token(id) if id < codec.size else None for id in ids)
+    return answer.alignment is not None and answer.alignment.target_tokens in (tokens, tokens[:-1])
 
 
 def _score(log_probs: Sequence[float], length_penalty: float) -> float:
@@ -167,7 +174,7 @@ def by_word(predictor: Predictor, source: str, alignment: Alignment, *, truncate
     for token in split_tokens(source):
         of_token = [
             weight
-            for (start, end), weight in zip(spans, columns[first:])
+            for (start, end), weight in zip(spans, columns[first:-1])
             if max(start, token.start) < min(end, token.end)
         ]
         attention.append(float(sum(of_token)))

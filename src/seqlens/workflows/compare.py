@@ -22,7 +22,7 @@ from seqlens.workflows.open_data import check_split
 from seqlens.workflows.preparation import Announce
 from seqlens.workflows.recipe_config import resolve_recipe
 from seqlens.workflows.recipes import find_recipe
-from seqlens.workflows.series import check_settings
+from seqlens.workflows.series import check_settings, has_ended
 from seqlens.workflows.train import RECIPE_FILE, train
 
 
@@ -164,6 +164,8 @@ def _train(
     there = (folder / RECIPE_FILE).is_file()
     if there:
         check_settings(folder, resolve_recipe(name, overrides)[1])
+        if has_ended(folder):
+            return load(folder, device=device)
     announce(f"{'Going on with' if there else 'Training'} {recipe.name} in {folder}.")
     run = train(
         name, out=folder, overrides=overrides, resume=there, observer=observer, announce=announce, device=device

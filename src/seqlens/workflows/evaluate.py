@@ -172,9 +172,11 @@ def _answer(
         if progress is not None:
             progress(done, len(sources))
 
-    return predictor.predict(
+    answers = predictor.predict(
         sources, batch_size=batch_size, workers=workers, reranker=reranker, progress=tell, **settings
     )
+    tell(len(sources) - done)  # empty ones are in no batch
+    return answers
 
 
 def _perplexity(log_probs: Sequence[Sequence[float]]) -> Score:

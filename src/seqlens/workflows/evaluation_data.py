@@ -11,7 +11,6 @@ from seqlens.config import Overrides, apply_overrides, load_config, parse_config
 from seqlens.data.catalogue import catalogue_names, read_card
 from seqlens.data.codecs.marks import chosen_tags, tag_name, with_tag
 from seqlens.data.corpus import Corpus, PairsData, open_corpus
-from seqlens.data.documents import ContextConfig
 from seqlens.data.mixture import MixtureCorpus, MixtureData, PartCorpus
 from seqlens.data.pairs import card_direction
 from seqlens.errors import RequestError
@@ -141,10 +140,7 @@ def _own_pairs(predictor: Predictor, tag: str | None) -> PairsData:
             source, target = card_direction(read_card(own.path), own)
             return replace(own, source=source, target=target)
         return own
-    context = facts.get("context_sentences")
-    return PairsData(
-        source=facts.get("source"), target=facts.get("target"), context=ContextConfig(context) if context else None
-    )
+    return PairsData(source=facts.get("source"), target=facts.get("target"), context=getattr(own, "context", None))
 
 
 def _tagged(corpus: Corpus, tag: str) -> MixtureCorpus:

@@ -1,6 +1,7 @@
 """What an evaluation of a run that writes texts found, and its files in the run folder."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from typing import Any
 from seqlens.config import read_json, to_plain, write_atomically, write_json
 from seqlens.data.codecs.marks import tag_name
 from seqlens.decoding import DecodingConfig
+from seqlens.errors import WorkError
 from seqlens.inference import describe_machine
 from seqlens.inference.predictor import Predictor
 from seqlens.inference.rerank import Reranker
@@ -92,17 +94,31 @@ def folder_of_its_own(wanted: Path, origin: Mapping[str, object]) -> Path:
     """`wanted`, or with a number after it where it holds the scores of something else that has the same name."""
     for number in count(1):
         folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
-        if not (folder / SCORES_FILE).is_file():
+        there = _read_record(folder / SCORES_FILE)
+        if there is None:
             return folder
-        there = read_json(folder / SCORES_FILE)
         if _answering(there) == _answering(origin) and _of_same_data(there, origin):
             return folder
     raise AssertionError("numbers do not end")
 
 
-def _answering(record: Mapping[str, Any]) -> tuple[object, object]:
-    """Which runs answer and rerank; with what settings they do, the newest scores tell."""
-    return record.get("with"), record.get("reranked", {}).get("by")
+def _read_record(path: Path) -> dict[str, Any] | None:
+    """What an evaluation wrote; None where there is none, or a damaged one, which is written anew."""
+    try:
+        record = read_json(path) if path.is_file() else None
+    except WorkError:
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _answering(record: Mapping[str, Any]) -> tuple[list[str], str | None]:
+    """Which runs answer and rerank; with what settings they do, the newest scores tell.
+
+    Earlier versions noted paths as they were typed.
+    """
+    by = record.get("reranked", {}).get("by")
+    place = str(Path(by).resolve()) if by and Path(by).exists() else by
+    return [str(Path(path).resolve()) for path in record.get("with", ())], place
 
 
 def _of_same_data(there: Mapping[str, object], origin: Mapping[str, object]) -> bool:
@@ -113,8 +129,31 @@ def _of_same_data(there: Mapping[str, object], origin: Mapping[str, object]) -> 
     return there.get(place) == origin[place]
 
 
-def _holds(path: Path, text: str) -> bool:
-    return path.is_file() and path.read_bytes() == text.encode()
+def _are_same_answers(folder: Path, lines: str, decoding: Mapping[str, object]) -> bool:
+    """Whether what was written before are these answers of this model, found alike, but for the last bits.
+
+    Those depend on the batch; another model's log-probabilities differ by more.
+    """
+    record, path = _read_record(folder / SCORES_FILE), folder / "predictions.jsonl"
+    if record is None or record.get("decoding") != dict(decoding) or not path.is_file():
+        return False
+    try:
+        before = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except ValueError:  # damaged
+        return False
+    after = [json.loads(line) for line in lines.splitlines()]
+    return len(before) == len(after) and all(_is_same_line(*pair) for pair in zip(before, after, strict=True))
+
+
+def _is_same_line(before: object, after: Mapping[str, Any]) -> bool:
+    if not isinstance(before, dict) or before.keys() != after.keys():
+        return False
+    return all(
+        math.isclose(before[name], value, rel_tol=1e-5, abs_tol=1e-4)
+        if isinstance(value, float) and isinstance(before[name], float)
+        else before[name] == value
+        for name, value in after.items()
+    )
 
 
 def write_evaluation(
@@ -135,8 +174,8 @@ def write_evaluation(
         "references.txt": lines(result.references),
         "predictions.jsonl": "".join(_prediction_lines(result)),
     }
-    # Scores in the last bits, which depend on the batch, make no other answers.
-    if not all(_holds(folder / name, written[name]) for name in ("predictions.txt", "references.txt")):
+    decoding = search_fields(predictor, decoding)
+    if not _are_same_answers(folder, written["predictions.jsonl"], decoding):
         for name in (ANALYSIS_FILE, ANALYSIS_PAGE):
             (folder / name).unlink(missing_ok=True)
     for name, text in written.items():
@@ -151,7 +190,7 @@ def write_evaluation(
             },
             **origin,
             "split": result.split,
-            "decoding": search_fields(predictor, decoding),
+            "decoding": decoding,
             "seed": predictor.record.get("seed"),
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "machine": describe_machine(),

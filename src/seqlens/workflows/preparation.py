@@ -11,6 +11,7 @@ from seqlens.data.batch import PairBatch
 from seqlens.data.corpus import Corpus
 from seqlens.data.download import cache_folder
 from seqlens.data.encoded import EncodedPairs, cache_key, encode_pairs
+from seqlens.data.held_out import check_held_out
 from seqlens.data.loader import Loader
 from seqlens.data.sampler import TokenBudgetSampler, within_length
 from seqlens.data.subword_dropout import SubwordDropout, build_subword_dropout
@@ -54,6 +55,8 @@ def prepare(
     `check_data` is given the fingerprints of the splits before any work is done with them.
     """
     corpus = open_recipe_pairs(config, base=Path(), announce=announce)
+    if codec_folder is None:  # what was trained otherwise already can go on
+        check_held_out(corpus)
     fingerprints = {split: corpus.fingerprint(split) for split in ("train", "validation")}
     if check_data is not None:
         check_data(fingerprints)

@@ -15,6 +15,7 @@ from seqlens.data.corpus import Corpus, FilePair, MixtureData, MixturePart, Pair
 from seqlens.data.dates import DatesData
 from seqlens.data.examples import Pair
 from seqlens.data.fingerprints import fingerprint_pairs
+from seqlens.data.held_out import check_held_out
 from seqlens.data.sampler import TokenBudgetSampler
 from seqlens.data.text import (
     CharactersConfig,
@@ -171,7 +172,9 @@ def test_what_one_part_holds_out_no_other_trains_on(ending: str, tmp_path: Path)
 
     def opened(first: PairsData, second: PairsData, **second_fields: Any) -> Corpus:
         parts = (MixturePart(first, tag="2de"), MixturePart(second, tag="2en", **second_fields))
-        return open_corpus(MixtureData(parts), base=Path())
+        corpus = open_corpus(MixtureData(parts), base=Path())
+        check_held_out(corpus)
+        return corpus
 
     for second, fields in (
         (back, {}),

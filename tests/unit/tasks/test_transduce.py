@@ -206,3 +206,6 @@ def test_context_that_does_not_fit_goes_before_the_text(limit: int, expected: li
     batch = cut_source(pad(encoded), limit, codec)
     rows = [row[:length].tolist() for row, length in zip(batch.ids, batch.lengths, strict=True)]
     assert rows == found
+    for ids, expected_ids in zip(encoded, found, strict=True):  # alone a row may become shorter than the limit
+        alone = cut_source(pad([ids]), limit, codec)
+        assert alone.ids[0, : alone.lengths[0]].tolist() == expected_ids

@@ -140,8 +140,25 @@ def test_an_analysis_stays_whoever_watches(predictor: Predictor) -> None:
     assert (found.folder / "analysis.html").is_file()
     seqlens.evaluate(predictor, batch_size=40)  # other last bits, the same answers
     assert (found.folder / "analysis.html").is_file()
-    seqlens.evaluate(predictor, decoding={"max_length": 3})
+    with torch.no_grad():  # another model, though it may answer alike
+        predictor.model.output.bias[5] += 0.01
+    seqlens.evaluate(predictor)
     assert not (found.folder / "analysis.html").exists()
+    seqlens.evaluate(predictor, analyse=True)
+    seqlens.evaluate(predictor, decoding={"beam_width": 3})
+    assert not (found.folder / "analysis.html").exists()
+    (found.folder / "scores.json").write_text("[")
+    (found.folder / "predictions.jsonl").write_text("[")
+    assert seqlens.evaluate(predictor).folder == found.folder
+
+
+def test_progress_is_told_of_every_input(predictor: Predictor, tmp_path: Path) -> None:
+    (tmp_path / "own.tsv").write_text("1 mai 2001\t2001-05-01\n \t2001-05-02\n2 mai 2001\t2001-05-02\n")
+    told: list[tuple[int, int]] = []
+    seqlens.evaluate(
+        predictor, data=tmp_path / "own.tsv", batch_size=1, progress=lambda done, total: told.append((done, total))
+    )
+    assert told == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_attention_is_that_of_the_words_that_were_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +179,9 @@ def test_attention_is_that_of_the_words_that_were_read(tmp_path: Path, monkeypat
         assert first == before
         assert (first + 4 == len(read) - 1) is not answer.truncated
         found = by_word(model, text, answer.alignment, truncated=answer.truncated)
-        assert found[:4] == pytest.approx(weights[first : first + 4])
+        kept = len(read) - 1 - first
+        assert found[:kept] == pytest.approx(weights[first : first + kept])
+        assert not any(found[kept:])
 
 
 def test_the_other_source_does_not_depend_on_the_order() -> None:

@@ -105,6 +105,21 @@ def test_one_model_for_two_directions(folder: Path) -> None:
     )
 
 
+def test_directions_of_one_file_hold_out_the_same_lines(folder: Path) -> None:
+    recipe = Path("recipes/mixed.yaml")
+    back = "{data: {kind: pairs, path: fr.tsv, source_column: 1, target_column: 0}, tag: 2en}"
+    recipe.write_text(MIXTURE.replace("{data: {kind: pairs, path: de.tsv}, tag: <2de>, weight: 0.5}", back) + MODEL)
+    refused = " ".join(invoke("train", recipe, "--out", "runs/both", code=2).output.split())
+    assert "'2fr' and '2en' of the mixture both read" in refused
+    assert not Path("runs/both/recipe.yaml").exists()
+    recipe.write_text(recipe.read_text().replace("target_column: 0}", "target_column: 0, split_by: target}"))
+    invoke("train", recipe, "--out", "runs/both")
+    # A run of before is evaluated, and goes on.
+    own = Path("runs/both/recipe.yaml")
+    own.write_text(own.read_text().replace("split_by: target", "split_by: source"))
+    invoke("evaluate", "runs/both", "--split", "test-2fr")
+
+
 def test_a_mixture_resumes_as_if_nothing_had_happened(folder: Path) -> None:
     invoke("train", "recipes/mixed.yaml", "--out", "runs/whole")
     invoke("train", "recipes/mixed.yaml", "--out", "runs/parts", "--set", "training.max_steps=2")
@@ -284,7 +299,8 @@ data:
         (folder / "own" / f"test.{language}").write_text(f"in {language}\n")
     codec = SimpleNamespace(tags=("bt",))
     record = {"data": {"source": "de+source", "target": "en+target"}}
-    predictor: Any = SimpleNamespace(path=folder / "run", record=record, task=SimpleNamespace(source_codec=codec))
+    task = SimpleNamespace(source_codec=codec)
+    predictor: Any = SimpleNamespace(path=folder / "run", record=record, task=task, others=())
     corpus, _ = open_evaluated(predictor, "test", "own")
     assert [(pair.source, pair.target) for pair in corpus.read("test")] == [("in de", "in en")]
 

@@ -38,6 +38,8 @@ def cut_source(source: Sequences, limit: int | None, codec: TextCodec) -> Sequen
     if BREAK in codec.tags:
         rows = zip(source.ids.tolist(), source.lengths.tolist(), strict=True)
         source = pad([shortened_context(row[:length], limit, codec) for row, length in rows]).to(source.ids.device)
+        if source.ids.shape[1] <= limit:
+            return source
     # The end stays: it stands after every source that the model has learnt from and answers.
     ids = source.ids[:, :limit].clone()
     ids[source.lengths > limit, limit - 1] = END_ID
