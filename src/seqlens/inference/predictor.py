@@ -16,6 +16,7 @@ from seqlens.decoding import DecodingConfig
 from seqlens.errors import RequestError
 from seqlens.inference.checks import check_at_least_one
 from seqlens.inference.demands import Constraints, Prefix, read_demands
+from seqlens.inference.kept_stepper import KeptStepper
 from seqlens.inference.rerank import Reranker, widened
 from seqlens.inference.run_folder import LoadedRun, read_run
 from seqlens.inference.workers import Work, WorkerPool
@@ -37,6 +38,7 @@ class Predictor:
         self.model = run.model.to(device)
         self._pool: WorkerPool | None = None
         self._stored: dict[str, tuple[torch.dtype, int]] = {}
+        self._stepper = KeptStepper()
         self.others: tuple[Predictor, ...] = ()
 
     def joined_by(self, others: Sequence["Predictor"]) -> "Predictor":
@@ -142,6 +144,7 @@ class Predictor:
         streams = draw_streams(texts, seen) if config.method == "sample" else None
         if workers == 1:
             others = [(other.task, other.model) for other in self.others]
+            kept = {id(one.model): one._stepper for one in (self, *self.others)}
             answers = self.task.predict(
                 self.model,
                 texts,
@@ -151,6 +154,7 @@ class Predictor:
                 demands=demands,
                 others=others,
                 streams=streams,
+                make_stepper=lambda model, precision: kept[id(model)](model, precision),
                 progress=progress,
             )
         elif demands is not None or self.others:
