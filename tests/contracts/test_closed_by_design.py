@@ -18,7 +18,7 @@ from torch import Tensor
 
 from seqlens.cells import CellState, GRUCell, LSTMCell
 from seqlens.cells import gru as gru_module
-from seqlens.layers import GRU, LSTM, RNN, Attention, MinGRU, MultiHeadAttention, RecurrentLayer
+from seqlens.layers import GRU, LSTM, RNN, Attention, LinearChainCRF, MinGRU, MultiHeadAttention, RecurrentLayer
 from seqlens.layers.build import build_recurrent
 from seqlens.testing import assert_chunks_equal_whole, assert_padding_invariant
 
@@ -109,6 +109,10 @@ def test_pytorch_43227_lengths_may_be_anywhere_and_in_any_order() -> None:
     for device in devices:
         for kind in (torch.int64, torch.int32, torch.int16):
             assert torch.equal(layer(random_inputs(), LENGTHS.to(device, kind)).outputs, expected)
+    crf, tags = LinearChainCRF(DIM).double(), torch.zeros(4, random_inputs().shape[1], dtype=torch.int64)
+    for kind in (torch.int32, torch.int16, torch.int8):
+        assert torch.equal(crf(random_inputs(), LENGTHS.to(kind), tags), crf(random_inputs(), LENGTHS, tags))
+        assert_chunks_equal_whole(layer, random_inputs(), LENGTHS.to(kind), chunk_sizes=(3, 3))
     order = torch.tensor([2, 3, 0, 1])
     torch.testing.assert_close(layer(random_inputs()[order], LENGTHS[order]).outputs, expected[order])
 

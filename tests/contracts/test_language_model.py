@@ -209,3 +209,21 @@ def test_only_what_has_a_bounded_state_goes_on_for_ever() -> None:
     assert "attention" in random_model("rotary transformer").explain()
     assert random_model("lstm").explain()
     assert CausalTransformer(8, num_layers=1, norm="post").final_norm(torch.ones(1)).item() == 1
+
+
+def test_a_causal_transformer_is_exported_with_lengths() -> None:
+    layer = CausalTransformer(8, num_layers=1, num_heads=2).eval()
+
+    class Outputs(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+            outputs: Tensor = self.layer(inputs, lengths)[0]
+            return outputs
+
+    inputs, lengths = torch.randn(3, 5, 8), torch.tensor([5, 2, 0])
+    exported = torch.export.export(Outputs(), (inputs, lengths)).module()
+    for other in (lengths, torch.tensor([1, 5, 4])):
+        torch.testing.assert_close(exported(inputs, other), layer(inputs, other)[0])

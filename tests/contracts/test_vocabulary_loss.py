@@ -24,6 +24,14 @@ def random_case(rows: int, dtype: torch.dtype = torch.float64, *, bias: bool = T
     return draw(rows, DIM), draw(VOCAB, DIM), targets, *((draw(VOCAB),) if bias else ())
 
 
+def test_autocast_leaves_float64_alone() -> None:
+    features, weight, targets, bias = random_case(7)
+    expected = vocabulary_loss(features, weight, bias, targets)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = vocabulary_loss(features, weight, bias, targets)
+    assert torch.equal(found.total, expected.total)
+
+
 def expected_loss(smoothing: float) -> object:
     def total(features: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None = None) -> Tensor:
         logits = torch.nn.functional.linear(features, weight, bias)

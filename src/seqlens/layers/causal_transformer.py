@@ -120,9 +120,11 @@ class CausalTransformer(nn.Module):
         if lengths is not None:
             mask = length_mask(lengths, inputs.shape[1], inputs.device)
             on_device = lengths.to(inputs.device)
-            goes_on = some_ended and bool((ended & (on_device > 0)).any())
+            # A graph cannot ask its tensors: there nothing is refused, and any sequence may have ended.
+            in_graph = torch.compiler.is_compiling()
+            goes_on = not in_graph and some_ended and bool((ended & (on_device > 0)).any())
             ended = ended | (on_device < inputs.shape[1])
-            some_ended = bool(ended.any())
+            some_ended = in_graph or bool(ended.any())
         if goes_on:
             raise ValueError("a sequence that was shorter than its chunk has ended: it cannot go on in the next one")
         hidden = inputs if mask is None else zero_padding(inputs, mask)

@@ -65,7 +65,7 @@ class Sorted(NamedTuple):
         on_cpu = check_lengths(lengths, len(emissions), emissions.shape[1])
         order = torch.argsort(on_cpu, descending=True, stable=True)
         sorted_lengths = on_cpu[order]
-        steps = torch.arange(int(on_cpu.max()) if len(on_cpu) else 0)
+        steps = torch.arange(int(on_cpu.max()) if len(on_cpu) else 0, device="cpu")
         running = steps[:, None] < sorted_lengths[None, :]
         reversal = (sorted_lengths[:, None] - 1 - steps[None, :]).clamp(min=0)
         mask = running.to(device)

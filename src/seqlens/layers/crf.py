@@ -139,7 +139,7 @@ def path_score(
     tags = tags.masked_fill(~mask, 0)
     emitted = emissions.gather(2, tags[:, :, None])[:, :, 0].to(torch.float64).masked_fill(~mask, 0.0).sum(1)
     moved = scores.transitions.to(torch.float64)[tags[:, :-1], tags[:, 1:]].masked_fill(~mask[:, 1:], 0.0).sum(1)
-    last = tags.gather(1, (lengths.to(tags.device) - 1).clamp(min=0)[:, None])[:, 0]
+    last = tags.gather(1, (lengths.to(tags.device, torch.int64) - 1).clamp(min=0)[:, None])[:, 0]
     ends = scores.start.to(torch.float64)[tags[:, 0]] + scores.end.to(torch.float64)[last]
     return emitted + moved + ends.masked_fill(~mask[:, 0], 0.0)
 

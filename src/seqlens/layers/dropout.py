@@ -77,10 +77,10 @@ def keep_mask(like: Float[Tensor, "*shape"], p: float) -> tuple[Float[Tensor, "*
     The bits come from a generator of its own, which torch's global one seeds.
     """
     dropped = min(round(p * _LEVELS), _LEVELS - 1)
-    seed = int(torch.randint(_SEEDS, ()))
+    seed = int(torch.randint(_SEEDS, (), device="cpu"))
     words = np.random.SFC64(seed).random_raw(-(-like.numel() // 4))
     bits = torch.from_numpy(words.view(np.int16))[: like.numel()].view(like.shape)
-    mask = torch.empty(like.shape, dtype=like.dtype)
+    mask = torch.empty(like.shape, dtype=like.dtype, device="cpu")
     torch.ge(bits, dropped - _LEVELS // 2, out=mask)
     return mask, _LEVELS / (_LEVELS - dropped)
 

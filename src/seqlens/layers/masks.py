@@ -15,7 +15,7 @@ def length_mask(
     """
     if not torch.compiler.is_compiling():
         check_lengths(lengths, len(lengths), time)
-    return (torch.arange(time)[None, :] < lengths.cpu()[:, None]).to(device)
+    return (torch.arange(time, device="cpu")[None, :] < lengths.cpu()[:, None]).to(device)
 
 
 def check_lengths(lengths: Int[Tensor, "*any"], batch_size: int, time: int) -> Int[Tensor, " batch"]:

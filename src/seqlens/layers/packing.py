@@ -87,7 +87,7 @@ class Packing:
         lengths = check_lengths(lengths, batch_size, time)
         order = torch.argsort(lengths, descending=True, stable=True)
         sorted_lengths = lengths[order]
-        running = torch.arange(int(lengths.max()) if batch_size else 0)[:, None] < sorted_lengths[None, :]
+        running = torch.arange(int(lengths.max()) if batch_size else 0, device="cpu")[:, None] < sorted_lengths[None, :]
         step, row = running.nonzero(as_tuple=True)
         sizes = running.sum(dim=1)
         offsets = sizes.cumsum(0) - sizes

@@ -98,13 +98,13 @@ def _scan(decay: Tensor, addend: Tensor, initial: Tensor, batch_sizes: tuple[int
 
 def _earlier(states: Tensor, initial: Tensor, batch_sizes: tuple[int, ...]) -> Tensor:
     """The state before every packed step: row `r` of a step follows row `r` of the step before."""
-    sizes = torch.tensor(batch_sizes)
-    index = torch.arange(batch_sizes[0], states.shape[0]) - torch.repeat_interleave(sizes[:-1], sizes[1:])
+    sizes = torch.tensor(batch_sizes, device="cpu")
+    index = torch.arange(batch_sizes[0], states.shape[0], device="cpu") - torch.repeat_interleave(sizes[:-1], sizes[1:])
     return torch.cat((initial[: batch_sizes[0]], states.index_select(0, index.to(states.device))))
 
 
 def _rows(batch_sizes: tuple[int, ...], device: torch.device) -> Tensor:
     """Which sequence each packed step is of."""
-    sizes = torch.tensor(batch_sizes)
+    sizes = torch.tensor(batch_sizes, device=device)
     first = torch.repeat_interleave(sizes.cumsum(0) - sizes, sizes)
-    return (torch.arange(len(first)) - first).to(device)
+    return torch.arange(len(first), device=device) - first

@@ -162,7 +162,7 @@ class StepChain(nn.Module):
         if lengths is None:
             running = torch.ones(time, batch, dtype=torch.bool, device=edges.device)
         else:
-            steps = torch.arange(time)[:, None]
+            steps = torch.arange(time, device="cpu")[:, None]
             running = (steps < check_lengths(lengths, batch, time)[None]).to(edges.device)
         wide = edges.transpose(0, 1).double().masked_fill(~running[:, :, None, None], 0.0)
         used = self.used.expand(time, batch, -1, -1).clone()

@@ -88,7 +88,8 @@ class ScoreBlocks:
     ) -> None:
         self.wide = torch.float64 if features.dtype == torch.float64 else torch.float32
         self.num_rows = len(features)
-        self.features = rounded_rows(features) if rounds_rows(features) else features.to(dtype)
+        rounds = rounds_rows(features) and features.dtype != torch.float64
+        self.features = rounded_rows(features) if rounds else features.to(dtype)
         self.weight = weight.to(dtype)
         self.bias = None if bias is None else bias.to(dtype)
         self.mean_weight = self.weight.mean(0, dtype=self.wide)

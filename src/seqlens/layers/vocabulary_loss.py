@@ -47,9 +47,11 @@ def vocabulary_loss(
 
 
 def compute_dtype(features: Tensor) -> torch.dtype:
-    """The dtype of products with features: autocast's where it is on."""
+    """The dtype of products with features: autocast's where it is on, which leaves float64 alone."""
     kind = features.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else features.dtype
+    if features.dtype == torch.float64 or not torch.is_autocast_enabled(kind):
+        return features.dtype
+    return torch.get_autocast_dtype(kind)
 
 
 class _VocabularyLoss(torch.autograd.Function):

@@ -225,7 +225,7 @@ class GeneMarker(nn.Module):
 def reverse_rows(rows: Tensor, lengths: Int[Tensor, " batch"]) -> Tensor:
     """Each row's first `lengths[b]` entries back to front; what stands at padding stays."""
     time = rows.shape[1]
-    steps = torch.arange(time)[None]
+    steps = torch.arange(time, device="cpu")[None]
     places = torch.where(steps < lengths.cpu()[:, None], lengths.cpu()[:, None] - 1 - steps, steps).to(rows.device)
     return rows.gather(1, places.reshape(*places.shape, *[1] * (rows.ndim - 2)).expand_as(rows))
 

@@ -71,6 +71,7 @@ def check_close(actual: Tensor, expected: Tensor, tolerance: float | None, what:
         raise AssertionError(f"{what} is {actual.dtype}, expected {expected.dtype}")
     if expected.numel() == 0:
         return
+    actual, expected = as_real(actual), as_real(expected)
     allowed_part = _tolerance(expected.dtype, tolerance)
     wide, wide_expected = _wide(actual), _wide(expected)
     largest = float(wide_expected.nan_to_num(0.0, 0.0, 0.0).abs().max())
@@ -90,13 +91,18 @@ def check_close(actual: Tensor, expected: Tensor, tolerance: float | None, what:
 
 
 def _tolerance(dtype: torch.dtype, tolerance: float | None) -> float:
-    if not dtype.is_floating_point and not dtype.is_complex:
+    if not dtype.is_floating_point:
         return 0.0
     if tolerance is not None:
         return tolerance
     if dtype not in TOLERANCES:
         raise ValueError(f"{dtype} has no tolerance of its own: give `tolerance`")
     return TOLERANCES[dtype]
+
+
+def as_real(tensor: Tensor) -> Tensor:
+    """Complex numbers as pairs of real ones; others as they are."""
+    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
 
 
 def _wide(tensor: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from seqlens.testing.compare import as_real
+
 Tree = TypeVar("Tree")
 
 
@@ -29,10 +31,11 @@ def evaluating(*modules: object) -> Iterator[None]:
 def weighted_sum(tensors: Mapping[str, Tensor], seed: int = 0) -> Tensor:
     """The sum of all entries, each with a weight of its own, so that no error in a gradient can cancel."""
     generator = torch.Generator().manual_seed(seed)
-    total = torch.zeros((), dtype=torch.float64)
-    for _, tensor in sorted(tensors.items()):
+    total = torch.zeros((), dtype=torch.float64, device="cpu")
+    for name in sorted(tensors):
+        tensor = as_real(tensors[name])
         # Drawn for every tensor, by name: its weights must not depend on the kind and the place of another one.
-        weights = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
+        weights = torch.randn(tensor.shape, generator=generator, dtype=torch.float64, device="cpu")
         if tensor.is_floating_point() and tensor.requires_grad:
             total = total + (tensor.double().cpu() * weights).sum()
     return total
@@ -59,7 +62,7 @@ def as_leaves(tree: Tree) -> Tree:
     """The same tree with every floating tensor copied into a leaf that takes a gradient."""
 
     def leaf(value: object) -> object:
-        if isinstance(value, Tensor) and value.is_floating_point():
+        if isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex()):
             return value.detach().clone().requires_grad_()
         return value
 

@@ -53,7 +53,7 @@ def assert_chunks_equal_whole(
         whole = {"the outputs": outputs, **_state_tensors(end)}
         pieces, first = [], 0
         for chunk, size in zip(leaf.split(list(chunk_sizes), dim=1), chunk_sizes, strict=True):
-            own = None if lengths is None else (lengths - first).clamp(0, size)
+            own = None if lengths is None else (lengths.long() - first).clamp(0, size)
             with running(f"the {size} steps from {first} on"):
                 outputs, state = run(chunk, own, state)
             pieces.append(outputs)

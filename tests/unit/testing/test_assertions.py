@@ -52,6 +52,24 @@ def test_the_tolerance_is_a_part_of_the_largest_entry() -> None:
     check_close(torch.tensor([1.0, 1.01]), torch.tensor([1.0, 1.0]), 0.02, "it")
 
 
+def test_complex_numbers_are_compared_whole_and_so_are_their_gradients() -> None:
+    class Turned(nn.Module):
+        def __init__(self, slope: float, *, detached: bool = False) -> None:
+            super().__init__()
+            self.slope, self.detached = slope, detached
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            imaginary = self.slope * (inputs.detach() if self.detached else inputs)
+            return torch.complex(inputs, imaginary)
+
+    inputs = random_inputs()
+    assert_same_function(Turned(2.0), Turned(2.0), inputs)
+    with pytest.raises(AssertionError, match="off by"):
+        assert_same_function(Turned(2.0), Turned(-3.0), inputs, gradients="none")
+    with pytest.raises(AssertionError, match="gradient"):
+        assert_same_function(Turned(2.0), Turned(2.0, detached=True), inputs)
+
+
 def test_what_is_no_number_must_be_the_same() -> None:
     odd = torch.tensor([torch.nan, torch.inf, -torch.inf, 1.0])
     check_close(odd, odd.clone(), None, "it")
