@@ -76,8 +76,8 @@ def check_same_data(folder: Path, fingerprints: Mapping[str, str]) -> None:
         if earlier.get(split, found) != found:
             raise RequestError(
                 f"The data of the split '{split}' have changed since the training in {folder} began (fingerprint "
-                f"{found[:12]}, expected {earlier[split][:12]}), so it cannot be resumed. Put them back, or begin "
-                "another training with another --out."
+                f"{found[:12]}, expected {earlier[split][:12]}), so it cannot be gone on with. Put them back, or "
+                "begin another training with another --out."
             )
 
 

@@ -22,7 +22,7 @@ from seqlens.workflows.open_data import check_split
 from seqlens.workflows.preparation import Announce
 from seqlens.workflows.recipe_config import resolve_recipe
 from seqlens.workflows.recipes import find_recipe
-from seqlens.workflows.series import check_settings, has_ended
+from seqlens.workflows.series import check_data_now, check_settings, has_ended
 from seqlens.workflows.train import RECIPE_FILE, train
 
 
@@ -163,8 +163,10 @@ def _train(
     folder = out / recipe.name
     there = (folder / RECIPE_FILE).is_file()
     if there:
-        check_settings(folder, resolve_recipe(name, overrides)[1])
+        config = resolve_recipe(name, overrides)[1]
+        check_settings(folder, config)
         if has_ended(folder):
+            check_data_now(folder, config)
             return load(folder, device=device)
     announce(f"{'Going on with' if there else 'Training'} {recipe.name} in {folder}.")
     run = train(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from seqlens.errors import RequestError
 from seqlens.inference import ExamplePredictor
-from seqlens.metrics import PairedResult
+from seqlens.metrics import PairedResult, Statistics
 from seqlens.workflows.compare_by import paired_test
 from seqlens.workflows.contest import Comparison, Contestant, comparison_report, comparison_table
 from seqlens.workflows.evaluate_examples import ExampleEvaluation, evaluate_examples
@@ -38,9 +38,11 @@ def compare_examples(
         randomisation: dict[str, float] = {}
         if name != first_name:
             for measure, statistics in evaluation.statistics.items():
-                # On equal examples, what was measured of them may differ: perplexities per token of other tokens.
-                if measure in first.statistics and statistics.references_id == first.statistics[measure].references_id:
-                    test = paired_test(statistics, first.statistics[measure])
+                # On equal examples, what was measured of them may differ: perplexities per token of other tokens, F1 of
+                # other classes.
+                other = first.statistics.get(measure)
+                if other is not None and _what(statistics) == _what(other):
+                    test = paired_test(statistics, other)
                     tests[measure], randomisation[measure] = test.bootstrap, test.randomisation
         predictor = predictors[name]
         contestants.append(
@@ -56,3 +58,7 @@ def compare_examples(
         )
     table = comparison_table(contestants)
     return Comparison(tuple(contestants), table, comparison_report(contestants, table, command))
+
+
+def _what(statistics: Statistics) -> tuple[str, str]:
+    return statistics.signature, statistics.references_id

@@ -58,19 +58,21 @@ class Comparison:
 
 
 def comparison_table(contestants: Sequence[Contestant]) -> Table:
-    """One row a model: every score with its interval, the paired test of the first score, cost."""
+    """One row a model: every score with its interval, the paired test of the first score that all have, cost."""
     first = contestants[0]
-    tested = next(iter(contestants[1].tests))
-    names = [score.name for score in first.scores.values()]
-    columns = ["model", *names, f"{first.scores[tested].name} against the first", "parameters", "training seconds"]
+    # Classifiers of other classes have other recalls, and one of two classes a correlation.
+    scores = {name: score.name for contestant in contestants for name, score in contestant.scores.items()}
+    tested = next((name for name in first.scores if all(name in one.tests for one in contestants[1:])), None)
+    difference_column = [] if tested is None else [f"{scores[tested]} against the first"]
+    columns = ["model", *scores.values(), *difference_column, "parameters", "training seconds"]
     rows: list[list[TableCell]] = []
     for contestant in contestants:
         seconds = contestant.training_seconds
         rows.append(
             [
                 contestant.name,
-                *(_interval(contestant.scores[name]) for name in first.scores),
-                None if contestant is first else difference(contestant.tests[tested]),
+                *(_interval(contestant.scores[name]) if name in contestant.scores else None for name in scores),
+                *(None if contestant is first else difference(contestant.tests[name]) for name in [tested] if name),
                 contestant.num_parameters,
                 None if seconds is None else round(seconds),
             ]
@@ -142,6 +144,8 @@ def comparison_report(
     sections.append(Table(f"Paired tests against {first.name}", columns, rows))
     names = [contestant.name for contestant in contestants]
     for name, score in first.scores.items():
+        if any(name not in contestant.scores for contestant in contestants):
+            continue
         bars = [_interval(contestant.scores[name]) for contestant in contestants]
         sections.append(BarChart(score.name, "", score.name, names, [Bars(score.name, bars)], note=score.signature))
     answers = [

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import final
 
 from seqlens.config import load_config, to_plain
+from seqlens.data.splitting import TRAIN, VALIDATION
 from seqlens.errors import RequestError
 from seqlens.inference import ExamplePredictor, Predictor, load, read_record
 from seqlens.inference.run_folder import RUN_FILE
 from seqlens.training.observer import Observer
 from seqlens.training.run_config import RunConfig
-from seqlens.workflows.claim import RECIPE_FILE
+from seqlens.workflows.claim import RECIPE_FILE, check_same_data
 from seqlens.workflows.initial import first_difference
+from seqlens.workflows.open_data import open_recipe_data
 from seqlens.workflows.preparation import Announce
 from seqlens.workflows.recipe_config import Changes, resolve_recipe
 from seqlens.workflows.train import train
@@ -39,13 +41,14 @@ class Series:
         """The run in `folder`, trained with these settings now, or earlier.
 
         Raises:
-            RequestError: the folder holds a run with other settings, or something else.
+            RequestError: the folder holds a run with other settings or of other data, or something else.
             KeyboardInterrupt: the training was interrupted; called again, it goes on.
         """
         there = (folder / RECIPE_FILE).is_file()
         if there:
             check_settings(folder, resolve_recipe(self.recipe, overrides)[1])
         if has_ended(folder):
+            check_data_now(folder, resolve_recipe(self.recipe, overrides)[1])
             self.announce(f"{label}: {folder} is trained already.")
             return load(folder, device=self.device)
         self.announce(f"{label}: {'going on' if there else 'training'} in {folder}.")
@@ -64,6 +67,16 @@ class Series:
 def has_ended(folder: Path) -> bool:
     """Whether a folder holds a run whose training was not interrupted."""
     return (folder / RUN_FILE).is_file() and read_record(folder)["training"]["stop_reason"] != "interrupted"
+
+
+def check_data_now(folder: Path, config: RunConfig) -> None:
+    """Refuses a run whose data have changed since it was trained.
+
+    Raises:
+        RequestError: they have, or cannot be opened.
+    """
+    corpus = open_recipe_data(config, base=Path())
+    check_same_data(folder, {split: corpus.fingerprint(split) for split in (TRAIN, VALIDATION)})
 
 
 def check_settings(folder: Path, config: RunConfig) -> None:

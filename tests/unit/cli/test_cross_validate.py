@@ -55,6 +55,17 @@ def test_finished_folds_are_taken_as_they_are_and_other_settings_refused(invoke:
     assert invoke(*arguments).stdout == first.stdout
 
 
+def test_folds_of_other_data_are_not_taken(invoke: Invoke, opinions: Path) -> None:
+    arguments = ("cross-validate", opinions, "--folds", "3", "--out", "cv")
+    assert invoke(*arguments).exit_code == 0
+    table = opinions.with_suffix(".tsv")
+    lines = table.read_text(encoding="utf-8").splitlines()
+    table.write_text("".join(f"{line} indeed\n" if "\t" not in line else f"so {line}\n" for line in lines))
+    changed = invoke(*arguments)
+    assert changed.exit_code == 2
+    assert "The data of the split 'train' have changed since the training in cv/fold-0 began" in changed.stderr
+
+
 def test_repeats_cut_other_folds_and_the_mean_is_over_them(invoke: Invoke, opinions: Path) -> None:
     own = ("--set", "data.num_folds=3", "--set", "data.fold_seed=5")
     result = invoke("cross-validate", opinions, *own, "--repeats", "2", "--out", "cv", "--json")

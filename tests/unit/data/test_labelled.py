@@ -82,6 +82,38 @@ def test_folders_and_class_files(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_splits_of_folders_and_classes_that_are_called_as_splits(tmp_path: Path) -> None:
+    def write(*parts: str) -> None:
+        path = tmp_path.joinpath(*parts)
+        path.mkdir(parents=True)
+        for number in range(20):
+            (path / f"{number}.txt").write_text(f"{' '.join(parts)} {number}")
+
+    for split in ("train", "test"):
+        for label in ("pos", "neg"):
+            write("own", split, label)
+    write("own", "old")  # lies beside the splits and is no class
+    corpus = open_labelled(LabelledData(path="own", format="folders"), base=tmp_path)
+    assert {one.label for split in corpus.splits for one in corpus.read(split)} == {"pos", "neg"}
+    assert [one.text for one in corpus.read("test")] == [one.text for one in corpus.read("test") if "test" in one.text]
+    for label in ("bus", "train"):
+        write("vehicles", label)
+    with pytest.raises(RequestError, match=r"vehicles/train has texts as the classes .* named after the split 'train'"):
+        open_labelled(LabelledData(path="vehicles", format="folders"), base=tmp_path)
+    (tmp_path / "one.tsv").write_text("good\tpos\n")
+    with pytest.raises(RequestError, match=r"one\.tsv is one file, but 'format: folders' is for a folder"):
+        open_labelled(LabelledData(path="one.tsv", format="folders"), base=tmp_path)
+
+
+def test_labels_of_json_lines_are_as_those_of_tables(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "good", "label": " pos"}\n{"text": "bad", "label": "neg "}\n')
+    assert read(path) == [("good", "pos"), ("bad", "neg")]
+    path.write_text('{"text": "good", "label": "pos"}\n{"text": "bad", "label": " "}\n')
+    with pytest.raises(RequestError, match=r"a\.jsonl line 2 has no label at the key 'label'"):
+        read(path)
+
+
 @pytest.mark.parametrize("cut", [{"fold": 1, "num_folds": 3}, {}, {"test": "test.ptb"}], ids=["fold", "file", "test"])
 def test_no_phrase_of_a_sentence_that_is_held_out_is_learnt(cut: dict[str, object], tmp_path: Path) -> None:
     for name, first, count in (("trees.ptb", 0, 60), ("test.ptb", 60, 6)):

@@ -18,6 +18,7 @@ from seqlens.data.labelled.records import LabelledText
 from seqlens.data.moods import MoodsData, generate_moods
 from seqlens.data.text import CharactersConfig, SubwordsConfig, WordsConfig
 from seqlens.errors import RequestError, WorkError
+from seqlens.metrics import pool_parts
 from seqlens.models.classifier_config import ClassifierConfig
 from seqlens.models.config import RecurrentEncoderConfig, TransformerEncoderConfig
 from seqlens.tasks.classify.answer import Classification
@@ -115,6 +116,23 @@ def test_measures_are_those_of_scikit_learn() -> None:
     assert matthews(two, answers, "b").value() == pytest.approx(scikit.matthews_corrcoef(two, answers))
     assert matthews(two, ["a"] * len(two), "b").value() == scikit.matthews_corrcoef(two, ["a"] * len(two)) == 0
     assert log_loss(["new"], [{"a": 1.0}]).value() == pytest.approx(-np.log(1e-12))
+
+
+def test_macro_f1_of_folds_is_that_of_all_whichever_has_the_rare_label() -> None:
+    texts = [("pos", "pos"), ("neg", "neg"), ("mixed", "pos"), ("neg", "pos"), ("pos", "pos"), ("neg", "neg")]
+    examples = [LabelledText(f"text {number}", label) for number, (label, _) in enumerate(texts)]
+    probabilities = [{answer: 0.9, ("neg" if answer == "pos" else "pos"): 0.1} for _, answer in texts]
+    with_rare = [{**of, "mixed": 0.0} for of in probabilities]
+    whole = measure_answers(examples, with_rare, ["mixed", "neg", "pos"])["macro_f1"]
+    # The training of the fold that holds the rare label out has not seen it.
+    folds = [
+        measure_answers(examples[:3], probabilities[:3], ["neg", "pos"])["macro_f1"],
+        measure_answers(examples[3:], with_rare[3:], ["mixed", "neg", "pos"])["macro_f1"],
+    ]
+    assert pool_parts(folds).value() == pytest.approx(whole.value())
+    other = macro_f1(["pos"], ["pos"], ["pos", "neg", "fine"])
+    with pytest.raises(RequestError, match="cannot be pooled"):
+        pool_parts([whole, other])
 
 
 def test_the_calibration_error_by_hand_and_bin_by_bin() -> None:

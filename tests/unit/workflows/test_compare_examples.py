@@ -9,6 +9,24 @@ from seqlens.workflows.compare import compare
 from seqlens.workflows.recipes import find_recipe
 
 
+def test_of_other_classes_what_can_be_compared_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQLENS_CACHE", str(tmp_path / "cache"))
+    smoke = find_recipe("sentiment/smoke").path.read_text(encoding="utf-8")
+    recipes = []
+    for name, labels in (("two", ("good", "bad")), ("three", ("good", "bad", "odd"))):
+        lines = [f"a {label} day {number}\t{label}\n" for label in labels for number in range(30)]
+        (tmp_path / f"{name}.tsv").write_text("".join(lines))
+        data = f"data: {{kind: labelled, path: {tmp_path / name}.tsv}}"
+        kept = [line for line in smoke.splitlines() if not line.startswith("data:")]
+        recipes.append(tmp_path / f"{name}.yaml")
+        recipes[-1].write_text("\n".join([*kept, data]), encoding="utf-8")
+    overrides = {"training.max_steps": 2, "training.validate_every": 2}
+    comparison = compare(recipes, out=tmp_path / "runs", overrides=overrides, data=tmp_path / "two.tsv")
+    tests = comparison.contestants[1].tests
+    assert "accuracy" in tests
+    assert "macro_f1" not in tests
+
+
 def test_the_report_shows_answers_beside_what_was_expected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEQLENS_CACHE", str(tmp_path / "cache"))
     smoke = find_recipe("sentiment/smoke").path.read_text(encoding="utf-8")

@@ -12,7 +12,13 @@ from pydantic import Field
 from seqlens.data.download import Announce
 from seqlens.data.example_cards import ExampleCard
 from seqlens.data.folds import check_fold, cut_folds
-from seqlens.data.labelled.folders import find_class_folders, split_files, visible_files
+from seqlens.data.labelled.folders import (
+    check_split_names,
+    find_class_folders,
+    has_class_folders,
+    split_files,
+    visible_files,
+)
 from seqlens.data.labelled.held_out import without_held_out
 from seqlens.data.labelled.readers import Format, Reader, class_files_reader, reader_of
 from seqlens.data.labelled.records import LabelledText
@@ -182,9 +188,10 @@ def _open_folder(path: Path, config: LabelledData) -> dict[str, Reader]:
                     "for each class: train/reviews.pos, train/reviews.neg, test/reviews.pos, …"
                 )
         return {split: _reader(folder, config, split) for split, folder in (splits or {TRAIN: path}).items()}
-    if config.format == "folders" and find_class_folders(path):
-        return {TRAIN: _reader(path, config, TRAIN)}
     found = split_files(path)
+    if config.format == "folders" and not has_class_folders(found.get(TRAIN)) and find_class_folders(path):
+        check_split_names(path, found)
+        return {TRAIN: _reader(path, config, TRAIN)}
     # Beside a file with the training texts, a folder of texts is no class.
     if config.format == "auto" and TRAIN not in found and find_class_folders(path):
         return {TRAIN: _reader(path, config, TRAIN)}

@@ -1,6 +1,6 @@
 """Folders of labelled texts: a folder a class with a file a text, and the splits of a corpus by name."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from seqlens.data.examples import Place
@@ -28,6 +28,25 @@ def find_class_folders(path: Path) -> dict[str, Path]:
         for entry in sorted(path.iterdir())
         if entry.is_dir() and entry.name not in _SPLIT_NAMES and _text_files(entry)
     }
+
+
+def has_class_folders(path: Path | None) -> bool:
+    """Whether a split, if it is there, is a folder with folders of classes."""
+    return path is not None and path.is_dir() and bool(find_class_folders(path))
+
+
+def check_split_names(path: Path, splits: Mapping[str, Path]) -> None:
+    """Refuses a class that is called as a split, since nobody can tell which it is.
+
+    Raises:
+        RequestError: there is one.
+    """
+    for split, folder in splits.items():
+        if folder.is_dir() and _text_files(folder):
+            raise RequestError(
+                f"{folder} has texts as the classes beside it in {path}, but is named after the split '{split}'. "
+                "Give the class another name, or each split a folder for each class."
+            )
 
 
 def read_class_folder(path: Path) -> Iterator[LabelledText]:

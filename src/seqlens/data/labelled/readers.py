@@ -38,6 +38,8 @@ def reader_of(
     match form:
         case "trees":
             return lambda left_out: _tree_texts(path, phrases, left_out)
+        case "folders" if not path.is_dir():
+            raise RequestError(f"{path} is one file, but 'format: folders' is for a folder with a folder a class.")
         case "folders":
             return _filtered(lambda: read_class_folder(path))
         case "jsonl":

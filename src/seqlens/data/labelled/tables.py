@@ -85,10 +85,13 @@ def read_labelled_jsonl(path: Path, *, text_key: str, label_key: str) -> Iterato
     """Yields the objects of a JSON Lines file; a label may be a whole number, `true` or `false`.
 
     Raises:
-        RequestError: as `read_jsonl`, with the line.
+        RequestError: as `read_jsonl`, with the line; a label is blank.
     """
     for pair in read_jsonl(path, source_key=text_key, target_key=label_key, numbers_for_target=True):
-        yield LabelledText(pair.source, pair.target or "", pair.place)
+        label = (pair.target or "").strip()
+        if not label:
+            raise RequestError(f"{pair.place} has no label at the key '{label_key}'.")
+        yield LabelledText(pair.source, label, pair.place)
 
 
 def _look_ahead(rows: _Rows) -> tuple[list[tuple[int, list[str]]], _Rows]:

@@ -22,7 +22,10 @@ def accuracy(labels: Sequence[str], answers: Sequence[str]) -> Statistics:
 
 
 def macro_f1(labels: Sequence[str], answers: Sequence[str], classes: Sequence[str]) -> Statistics:
-    """The mean of the F1 of the classes that are there or answered, as in scikit-learn."""
+    """The mean of the F1 of the classes that are there or answered, as in scikit-learn.
+
+    Its signature tells the classes, whose counts stand side by side.
+    """
     rows = np.zeros((len(labels), 3 * len(classes)))
     for number, name in enumerate(classes):
         truth = np.array([label == name for label in labels], dtype=bool)
@@ -30,9 +33,8 @@ def macro_f1(labels: Sequence[str], answers: Sequence[str], classes: Sequence[st
         rows[:, 3 * number] = truth & found
         rows[:, 3 * number + 1] = found & ~truth
         rows[:, 3 * number + 2] = truth & ~found
-    return Statistics(
-        "macro F1", rows, _macro_f1_of_totals, f"macro|classes:{len(classes)}", _id_of(labels), decimals=3
-    )
+    signature = f"macro|classes:{len(classes)}:{_id_of(classes)[:8]}"
+    return Statistics("macro F1", rows, _macro_f1_of_totals, signature, _id_of(labels), decimals=3)
 
 
 def recall(labels: Sequence[str], answers: Sequence[str], name: str) -> Statistics:
@@ -84,8 +86,8 @@ def measure_answers(
     """All of these of the most probable labels; of two labels the correlation, of more the recall of each."""
     truth = [example.label for example in examples]
     answers = [max(of, key=of.__getitem__) for of in probabilities]
-    # A label that training has not can be none of the answers, but counts.
-    classes = [*labels, *sorted(set(truth) - set(labels))]
+    # A label that training has not can be none of the answers, but counts; and the order must not depend on which.
+    classes = sorted({*labels, *truth})
     measures = {"accuracy": accuracy(truth, answers), "macro_f1": macro_f1(truth, answers, classes)}
     if len(classes) == 2:
         measures["correlation"] = matthews(truth, answers, labels[1])
