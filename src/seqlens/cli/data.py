@@ -219,7 +219,9 @@ def check_data(
     data = find_example_data(path, kind=kind, settings=settings)
     if data is not None:
         _refuse_languages(data.task, source, target)
-        found = audit_examples(open_examples(data.config, base=Path(), announce=note), task=data.task)
+        own_train_labels = bool(getattr(data.config, "train_labels", None))
+        corpus = open_examples(data.config, base=Path(), announce=note)
+        found = audit_examples(corpus, task=data.task, own_train_labels=own_train_labels)
     else:
         config = pair_data_config(path, settings, source=source, target=target)
         found = audit(open_corpus(config, base=Path(), require_train=False, announce=note))

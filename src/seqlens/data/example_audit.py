@@ -131,22 +131,27 @@ def examine(record: Any) -> Examined:
             return Examined(str(record), "", (), getattr(record, "place", None))
 
 
-def audit_examples(corpus: ExampleCorpus[Any], *, task: str, max_places: int = 10) -> ExampleAudit:
+def audit_examples(
+    corpus: ExampleCorpus[Any], *, task: str, max_places: int = 10, own_train_labels: bool = False
+) -> ExampleAudit:
     """Reads every split once and returns what is wrong, with the first `max_places` places of each finding.
 
     Faults that would stop training are findings here. `task` is what the data are for: what is not labelled is a
-    fault where labels are to be learned.
+    fault where labels are to be learned. With `own_train_labels` those of train are others than are asked for, and are
+    not compared with them.
     """
     splits = {split: _read(corpus, split, task, max_places) for split in corpus.splits}
     found: list[Finding] = []
     for name, split in splits.items():
         found += _check_split(name, split, max_places)
     if task != "generate" and splits.get(TRAIN) is not None:
-        found += _check_labels(splits, task)
+        found += _check_labels(splits, task, own_train_labels=own_train_labels)
     for earlier in (TRAIN, VALIDATION):
         for name in splits:
             if earlier in splits and name not in (earlier, TRAIN):
-                found += _check_leaks(earlier, splits[earlier], name, splits[name], max_places)
+                found += _check_leaks(
+                    earlier, splits[earlier], name, splits[name], max_places, any_answer=own_train_labels
+                )
     audits = tuple(
         ExampleSplitAudit(name, len(split.texts), _summarise(split.lengths), dict(split.labels.most_common()))
         for name, split in splits.items()
@@ -202,7 +207,7 @@ def _check_split(name: str, split: _Split, max_places: int) -> Iterator[Finding]
     yield from _pick("conflicting-labels", name, split, conflicting, detail, max_places)
 
 
-def _check_labels(splits: dict[str, _Split], task: str) -> Iterator[Finding]:
+def _check_labels(splits: dict[str, _Split], task: str, *, own_train_labels: bool) -> Iterator[Finding]:
     train = splits[TRAIN]
     if train.texts and not train.labels:
         yield _finding("nothing-labelled", TRAIN, 1, (), "No label, entity or gene is there.")
@@ -216,7 +221,7 @@ def _check_labels(splits: dict[str, _Split], task: str) -> Iterator[Finding]:
         detail = f"{once:,} of {len(train.texts):,} examples have a label of their own, as '{first}'."
         yield _finding("labels-like-ids", TRAIN, once, (), detail)
     for name, split in splits.items():
-        if name != TRAIN and not train.failure:
+        if name != TRAIN and not train.failure and not own_train_labels:
             unknown = {label: count for label, count in split.labels.items() if label not in train.labels}
             yield from _tell_labels("label-not-in-train", name, unknown)
     if task == "mark" or not train.labels:
@@ -239,7 +244,9 @@ def _tell_labels(kind: str, split: str, labels: dict[str, int]) -> Iterator[Find
     yield _finding(kind, split, sum(labels.values()), (), f"{len(labels):,} labels, as {first}.")
 
 
-def _check_leaks(earlier: str, seen: _Split, name: str, split: _Split, max_places: int) -> Iterator[Finding]:
+def _check_leaks(
+    earlier: str, seen: _Split, name: str, split: _Split, max_places: int, *, any_answer: bool
+) -> Iterator[Finding]:
     answers: dict[int, set[int]] = {}
     for text, answer in zip(seen.texts, seen.answers, strict=True):
         answers.setdefault(text, set()).add(answer)
@@ -247,8 +254,8 @@ def _check_leaks(earlier: str, seen: _Split, name: str, split: _Split, max_place
     if earlier != TRAIN:
         yield from _pick("leak-from-validation", name, split, known, "The text is there too.", max_places)
         return
-    other = [number for number in known if split.answers[number] not in answers[split.texts[number]]]
-    same = [number for number in known if split.answers[number] in answers[split.texts[number]]]
+    same = [number for number in known if any_answer or split.answers[number] in answers[split.texts[number]]]
+    other = sorted(set(known) - set(same))
     marked = [number for number in same if not split.unmarked[number]]
     unmarked = [number for number in same if split.unmarked[number]]
     yield from _pick("leak", name, split, marked, "The same is in train too.", max_places)

@@ -76,6 +76,12 @@ def test_many_labels_are_told_of_together_and_ids_are_taken_for_no_labels() -> N
     assert audit.findings[0].detail == "40 of 40 examples have a label of their own, as 'id 01'."
     twice = [*ids, *(text(f"again {number}", f"id {number:02}", number) for number in range(1, 41))]
     other = [text(f"new {number}", f"new {number}", number) for number in range(30)]
+    own = audit_examples(
+        Planted(train=[text("the same", "very good", 1)], test=[text("the same", "good", 1)]),
+        task="classify",
+        own_train_labels=True,
+    )
+    assert found(own) == {("leak", "test"): 1, ("one-label", "train"): 1, ("rare-label", "train"): 1}
     audit = audit_examples(Planted(train=twice, validation=other), task="classify")
     assert found(audit) == {("label-not-in-train", "validation"): 30, ("rare-label", "train"): 80}
     assert audit.findings[1].detail == "40 labels, as 'id 01', 'id 02', 'id 03', 'id 04', 'id 05'."
