@@ -165,5 +165,5 @@ FROM_ENGLISH_PLAN: tuple[Entry, ...] = (
             "training.schedule": {"kind": "inverse_sqrt", "warmup_steps": 2000},
         },
     ),
-    *both_ways(*FROM_ENGLISH[0]),
+    *(entry for language in FROM_ENGLISH for entry in both_ways(*language)),
 )
