@@ -1,7 +1,7 @@
 """What is wrong with a corpus of examples, before a model is trained on it: counts, places and advice.
 
 Every split is read once; of an example its length, its labels, its place and two hashes are kept. Texts are compared
-after `normalise_sentence` (case, width and spacing do not count), DNA on either strand.
+after `normalise_sentence` (case, width and spacing do not count), DNA on either strand but for windows, which have one.
 """
 
 from collections import Counter
