@@ -25,7 +25,10 @@ LEAST_SPLITS = ("train", "validation")
 
 @dataclass(frozen=True, slots=True)
 class PreparedExamples:
-    """A recipe made ready; `num_left_out` examples are longer than `max_length`."""
+    """A recipe made ready; `num_left_out` examples are longer than `max_length`.
+
+    `train` may hold pieces of its `num_examples`: crops of sequences, windows of a running text.
+    """
 
     corpus: ExampleCorpus[Any]
     task: ExampleTask[Any, Any]
@@ -34,6 +37,7 @@ class PreparedExamples:
     sampler: Sampler
     batches_per_epoch: int
     max_length: int | None
+    num_examples: int
     num_left_out: int
     fingerprints: dict[str, str]
 
@@ -63,10 +67,11 @@ class PreparedExamples:
             count = f"1 {one}" if self.num_left_out == 1 else f"{self.num_left_out:,} {several}"
             verb = "is" if self.num_left_out == 1 else "are"
             left_out = f" {count} longer than {self.max_length} positions {verb} left out of training."
+        count = f"1 training {one}" if self.num_examples == 1 else f"{self.num_examples:,} training {several}"
+        pieces = "" if len(self.train) == self.num_examples else f", read in {len(self.train):,} pieces,"
         return (
-            f"{self.corpus.name}: {len(self.train):,} training {several} in {self.batches_per_epoch:,} batches an "
-            f"epoch, padding waste {self.sampler.padding_waste(0):.1%}.{left_out}"
-            f"{without_test(self.corpus.splits, several)}"
+            f"{self.corpus.name}: {count}{pieces} in {self.batches_per_epoch:,} batches an epoch, padding waste "
+            f"{self.sampler.padding_waste(0):.1%}.{left_out}{without_test(self.corpus.splits, several)}"
         )
 
     @property
@@ -75,7 +80,7 @@ class PreparedExamples:
         return {
             "name": self.corpus.name,
             "examples": self.corpus.noun[1],
-            "num_train": len(self.train),
+            "num_train": self.num_examples,
             "num_left_out": self.num_left_out,
             "fingerprints": self.fingerprints,
         }
@@ -129,6 +134,7 @@ def prepare_examples(
         sampler=sampler,
         batches_per_epoch=len(sampler.epoch_batches(0)),
         max_length=limit,
+        num_examples=len(kept),
         num_left_out=len(examples) - len(kept),
         fingerprints=fingerprints,
     )

@@ -53,7 +53,15 @@ def write_genome(folder: Path) -> None:
 
 def test_own_genome_to_regions(seqlens: Invoke, tmp_path: Path) -> None:
     write_genome(tmp_path)
-    assert seqlens("train", "mine.yaml", "--out", "runs/mine").exit_code == 0
+    trained = seqlens("train", "mine.yaml", "--out", "runs/mine")
+    assert trained.exit_code == 0
+    # Sequences are counted, not the crops that are read of them.
+    num_train = json.loads(Path("runs/mine/run.json").read_text())["data"]["num_train"]
+    told = " ".join(trained.stderr.split())
+    assert f": {num_train} training sequences, read in " in told
+    assert f", {num_train} training sequences" in Path("runs/mine/README.md").read_text()
+    num_pieces = int(told.split("read in ")[1].split()[0])
+    assert 1 < num_train < num_pieces
     scored = seqlens("evaluate", "runs/mine")
     assert scored.exit_code == 0
     assert {path.name for path in Path("runs/mine/evaluation/test").iterdir()} >= {
