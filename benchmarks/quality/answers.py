@@ -159,9 +159,9 @@ def answers(
     from benchmarks.provenance import QUALITY_ANSWERS, QUALITY_ROWS
     from benchmarks.quality.entry import select_entries
     from benchmarks.quality.example_work import learns_from_examples
-    from benchmarks.quality.jobs import plan_jobs
+    from benchmarks.quality.jobs import RUN_FOLDER, plan_jobs
     from benchmarks.quality.plan import PLAN
-    from benchmarks.quality.queue import RUN_FOLDER, work_folder
+    from benchmarks.quality.queue import work_folder
     from benchmarks.quality.work import SeqlensWorker
     from benchmarks.rows import read_rows
 

@@ -14,6 +14,7 @@ from seqlens.config.tree import read_tree
 from seqlens.errors import RequestError
 
 LONGEST_SECONDS = 7200
+RUN_FOLDER = "run"
 
 
 @final
@@ -43,6 +44,10 @@ class Job:
     def folder(self, root: Path) -> Path:
         """Where this training keeps its files."""
         return root / self.entry.name / self.training_id / f"seed-{self.seed}"
+
+    def needed_run(self, root: Path) -> Path | None:
+        """Where the run of `needs` is, or will be."""
+        return None if self.needs is None else self.needs.folder(root) / RUN_FOLDER
 
     def is_row_of(self, row: Row) -> bool:
         """Whether a row is of this entry, seed and settings."""

@@ -19,7 +19,7 @@ from benchmarks.command import run_command
 from benchmarks.provenance import QUALITY_ANSWERS, QUALITY_ROWS, REPOSITORY, git_commit, provenance
 from benchmarks.quality.comparison_plan import COMPARISONS
 from benchmarks.quality.entry import check_plan, select_entries
-from benchmarks.quality.jobs import Job, plan_jobs
+from benchmarks.quality.jobs import RUN_FOLDER, Job, plan_jobs
 from benchmarks.quality.plan import PLAN, TABLES
 from benchmarks.quality.work import SeqlensWorker, Worker
 from benchmarks.rows import Row, append_row, read_rows
@@ -27,7 +27,6 @@ from seqlens.cli.guard import INTERRUPTED, guarded
 from seqlens.cli.printing import note, print_error, print_lines
 from seqlens.errors import SeqlensError, WorkError
 
-RUN_FOLDER = "run"
 SESSIONS_FILE = "sessions.jsonl"
 LOCK_FILE = "lock"
 
@@ -111,7 +110,6 @@ def _run_job(job: Job, folder: Path, worker: Worker, describe_origin: Callable[[
     """Trains and scores one job; None if it was stopped by hand."""
     job_folder = job.folder(folder)
     sessions = job_folder / SESSIONS_FILE
-    needed = None if job.needs is None else job.needs.folder(folder) / RUN_FOLDER
     if not _train(job, folder, worker, describe_origin):
         return None
     splits = {split: worker.evaluate(job, job_folder / RUN_FOLDER, split) for split in job.entry.splits}
@@ -124,7 +122,7 @@ def _run_job(job: Job, folder: Path, worker: Worker, describe_origin: Callable[[
         "settings": job.settings_id,
         "command": job.entry.command,
         "splits": splits,
-        **worker.describe(job, job_folder / RUN_FOLDER, needed),
+        **worker.describe(job, job_folder / RUN_FOLDER, job.needed_run(folder)),
         "sessions": [{"commit": session["commit"], "time": session["time"]} for session in read_rows(sessions)],
         **describe_origin(),
     }
@@ -139,16 +137,14 @@ def _train(job: Job, folder: Path, worker: Worker, describe_origin: Callable[[],
     job_folder = job.folder(folder)
     if worker.is_trained(job_folder / RUN_FOLDER):
         return True
-    needed = None
     if job.needs is not None:
-        needed = job.needs.folder(folder) / RUN_FOLDER
-        with _lock(needed.parent) as is_ours:
+        with _lock(job.needs.folder(folder)) as is_ours:
             if not is_ours:
                 raise WorkError(f"The run of {job.needs} is needed first, and another queue is at work on it.")
             if not _train(job.needs, folder, worker, describe_origin):
                 return False
     append_row(job_folder / SESSIONS_FILE, describe_origin())
-    return worker.train(job, job_folder / RUN_FOLDER, needed)
+    return worker.train(job, job_folder / RUN_FOLDER, job.needed_run(folder))
 
 
 @contextmanager

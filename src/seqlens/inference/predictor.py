@@ -41,6 +41,11 @@ class Predictor:
         self._stepper = KeptStepper()
         self.others: tuple[Predictor, ...] = ()
 
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Those that can stand before an input: of all runs that answer together."""
+        return tuple(dict.fromkeys(tag for one in (self, *self.others) for tag in one.task.source_codec.tags))
+
     def joined_by(self, others: Sequence["Predictor"]) -> "Predictor":
         """A predictor that answers with other runs together, on this one's device; see `load`.
 
@@ -136,8 +141,7 @@ class Predictor:
         check_at_least_one(batch_size=batch_size, workers=workers)
         texts = [inputs] if isinstance(inputs, str) else _read_texts(inputs)
         if tag is not None:
-            own = dict.fromkeys(tag for one in (self, *self.others) for tag in one.task.source_codec.tags)
-            texts = with_tag(texts, tag, list(own))
+            texts = with_tag(texts, tag, self.tags)
         demands = read_demands(prefix, constraints, len(texts))
         asked = self.search_settings(decoding)
         config = asked if reranker is None else widened(asked)

@@ -120,9 +120,8 @@ def typed_options(options: Mapping[str, object], settings: Iterable[str]) -> lis
 
 def _own_pairs(predictor: Predictor, tag: str | None) -> PairsData:
     """How the run's own pairs are read, or those of a mixture's part."""
-    known = tuple(dict.fromkeys(tag for one in (predictor, *predictor.others) for tag in one.task.source_codec.tags))
     if tag is not None:
-        with_tag((), tag, known)  # refuses one that the run does not have
+        with_tag((), tag, predictor.tags)  # refuses one that the run does not have
     own = load_config(RunConfig, predictor.path / RECIPE_FILE).pair_data
     facts = predictor.record.get("data", {})
     if isinstance(own, MixtureData):
@@ -132,7 +131,7 @@ def _own_pairs(predictor: Predictor, tag: str | None) -> PairsData:
         if not found:
             raise RequestError(
                 f"{predictor.path} was trained on inputs that begin with a tag, so other data need one: give `--tag`, "
-                f"one of {', '.join(chosen_tags(known))}."
+                f"one of {', '.join(chosen_tags(predictor.tags))}."
             )
         own = found[0]
     if isinstance(own, PairsData):

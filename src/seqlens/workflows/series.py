@@ -45,10 +45,11 @@ class Series:
             KeyboardInterrupt: the training was interrupted; called again, it goes on.
         """
         there = (folder / RECIPE_FILE).is_file()
+        config = resolve_recipe(self.recipe, overrides)[1]
         if there:
-            check_settings(folder, resolve_recipe(self.recipe, overrides)[1])
+            check_settings(folder, config)
         if has_ended(folder):
-            check_data_now(folder, resolve_recipe(self.recipe, overrides)[1])
+            check_data_now(folder, config)
             self.announce(f"{label}: {folder} is trained already.")
             return load(folder, device=self.device)
         self.announce(f"{label}: {'going on' if there else 'training'} in {folder}.")

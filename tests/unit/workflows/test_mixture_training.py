@@ -297,10 +297,8 @@ data:
     (folder / "own").mkdir()
     for language in ("de", "en"):
         (folder / "own" / f"test.{language}").write_text(f"in {language}\n")
-    codec = SimpleNamespace(tags=("bt",))
     record = {"data": {"source": "de+source", "target": "en+target"}}
-    task = SimpleNamespace(source_codec=codec)
-    predictor: Any = SimpleNamespace(path=folder / "run", record=record, task=task, others=())
+    predictor: Any = SimpleNamespace(path=folder / "run", record=record, tags=("bt",))
     corpus, _ = open_evaluated(predictor, "test", "own")
     assert [(pair.source, pair.target) for pair in corpus.read("test")] == [("in de", "in en")]
 
