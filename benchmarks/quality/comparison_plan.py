@@ -35,6 +35,15 @@ COMPARISONS: tuple[Comparison, ...] = (
         system="multi30k-tenth-de-en-gru-back-translated",
         baseline="multi30k-tenth-de-en-gru",
     ),
+    *(
+        Comparison(
+            name=f"diversified-{language}",
+            question="Do pairs that a model of both directions makes help, within the same time? (Nguyen et al. 2020)",
+            system=f"multi30k-en-{language}-transformer-tiny-diversified",
+            baseline=f"multi30k-en-{language}-transformer-tiny-after-both-ways",
+        )
+        for language in ("de", "fr")
+    ),
     Comparison(
         name="context-for-pronouns",
         question="Does the sentence before help to choose a pronoun's gender?",

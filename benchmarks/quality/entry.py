@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, final
 
-from benchmarks.quality.made import MadeData
+from benchmarks.quality.made import DiversifiedData, MadeData
 from benchmarks.quality.scores import KEPT_SCORES, KeptScore
 from seqlens.errors import RequestError, did_you_mean
 
@@ -47,10 +47,13 @@ class Entry:
     splits: tuple[str, ...]
     decoding: Mapping[str, object] = field(default_factory=dict)
     overrides: Mapping[str, object] = field(default_factory=dict)
-    made: MadeData | None = None
+    made: MadeData | DiversifiedData | None = None
     """Data that are made before the training and take the place of the recipe's."""
     starts_from: str | None = None
-    """An entry whose run, of the same seed, gives the first weights and the vocabulary; its time counts as well."""
+    """An entry whose run, of the same seed, gives the first weights and the vocabulary.
+
+    Its time counts as well, and that of making data by it.
+    """
     folds: int | None = None
     """Cross-validate: so many trainings, scored together as the one split `folds`."""
     repeats: int = 1
@@ -82,8 +85,8 @@ class Entry:
     @property
     def needed(self) -> tuple[str, ...]:
         """The entries whose runs must be there before its own."""
-        made_by = None if self.made is None else self.made.back_translated_by
-        return tuple(name for name in (made_by, self.starts_from) if name is not None)
+        made_by = None if self.made is None else self.made.made_by
+        return tuple(dict.fromkeys(name for name in (made_by, self.starts_from) if name is not None))
 
     @property
     def command(self) -> str:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.quality.entry import Entry, Goal
+from benchmarks.quality.made import DiversifiedData
 
 BEAM_5: Mapping[str, object] = {"method": "beam", "beam_width": 5, "length_penalty": 1.0}
 MULTI30K_TESTS = ("test", "test_2017", "test_2017_mscoco")
@@ -99,6 +100,21 @@ def both_ways(target: str, language: str, bleu: float) -> tuple[Entry, Entry]:
     return first, then
 
 
+def diversified(target: str, language: str, bleu: float) -> Entry:
+    """As the second of `both_ways`, with pairs that the first's run made besides, and twelve minutes less to learn."""
+    then = both_ways(target, language, bleu)[1]
+    assert then.starts_from is not None
+    made = DiversifiedData(corpus="multi30k", source="en", target=target, made_by=then.starts_from, search={**BEAM_5})
+    overrides = {name: value for name, value in then.overrides.items() if not name.startswith("data.")}
+    return replace(
+        then,
+        name=f"multi30k-en-{target}-transformer-tiny-diversified",
+        title=f"{then.title}, with pairs made by the first",
+        overrides={**overrides, "training.max_seconds": 3720},
+        made=made,
+    )
+
+
 FROM_ENGLISH_PLAN: tuple[Entry, ...] = (
     *(
         from_english(
@@ -157,5 +173,5 @@ FROM_ENGLISH_PLAN: tuple[Entry, ...] = (
             "training.schedule": {"kind": "inverse_sqrt", "warmup_steps": 2000},
         },
     ),
-    *(entry for language in FROM_ENGLISH for entry in both_ways(*language)),
+    *(entry for language in FROM_ENGLISH for entry in (*both_ways(*language), diversified(*language))),
 )

@@ -34,7 +34,7 @@ class Group:
 
     @property
     def minutes(self) -> list[float]:
-        """Of training, each row's, with that of the run it started from."""
+        """Of training, each row's, with that of the run it started from and of making data by it."""
         return [(row["training"]["seconds"] + seconds_before(row)) / 60 for row in self.rows]
 
     def scores(self, split: str, name: str) -> list[dict[str, Any]]:
@@ -44,9 +44,9 @@ class Group:
 
 
 def seconds_before(row: Row) -> float:
-    """How long the run was trained that a training started from."""
+    """How long the run was trained that a training started from, and how long it then made data."""
     start = row.get("starts_from")
-    return 0.0 if start is None else float(start["training"]["seconds"])
+    return 0.0 if start is None else float(start["training"]["seconds"]) + row.get("made_seconds", 0.0)
 
 
 def groups_of(rows: Sequence[Row], entry: str) -> list[Group]:

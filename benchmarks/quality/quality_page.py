@@ -193,6 +193,7 @@ def _start_text(row: Row) -> str:
     return (
         f", from the weights of `{start['entry']}` ({training['steps']:,} steps, {training['epochs']:.1f} epochs, "
         f"{training['seconds'] / 60:.1f} minutes)"
+        + (f", {row['made_seconds'] / 60:.1f} minutes to make data" if row.get("made_seconds") else "")
     )
 
 

@@ -67,7 +67,7 @@ class SeqlensWorker:
         made: dict[str, object] = {}
         if job.entry.made is not None:
             place = folder.parent / MADE_FOLDER
-            made = make_data(job.entry.made, place, reversed_run=needed, seed=job.seed, announce=announce)
+            made = make_data(job.entry.made, place, run=needed, seed=job.seed, announce=announce)
         with show_training(str(job)) as shown, suppress(TrainingInterrupted):
             seqlens.train(
                 job.entry.recipe,
@@ -84,6 +84,7 @@ class SeqlensWorker:
 
     def describe(self, job: Job, folder: Path, needed: Path | None) -> dict[str, Any]:
         from benchmarks.quality.example_work import describe_examples, learns_from_examples
+        from benchmarks.quality.made import MADE_FOLDER, seconds_of_making
         from seqlens.config import load_config, to_plain
         from seqlens.inference import read_record
         from seqlens.training.run_config import RunConfig
@@ -111,6 +112,7 @@ class SeqlensWorker:
             "padding_waste": padding_waste(folder),
             "codec": _codec_facts(folder),
             "made": None if job.entry.made is None else str(job.entry.made),
+            "made_seconds": seconds_of_making(folder.parent / MADE_FOLDER),
             "starts_from": _start_facts(job, needed),
             "parameters": record["num_parameters"],
             "data": record["data"],

@@ -1,4 +1,4 @@
-"""Data made before a training: a part of a corpus, and its rest translated back by a run of the other direction."""
+"""Data made before a training: parts of a corpus translated back, or both of its sides translated by one run."""
 
 import json
 from pathlib import Path
@@ -6,13 +6,16 @@ from pathlib import Path
 import pytest
 
 from benchmarks.quality.entry import Entry
+from benchmarks.quality.groups import Group
 from benchmarks.quality.jobs import plan_jobs
-from benchmarks.quality.made import MadeData, make_data
+from benchmarks.quality.made import DiversifiedData, MadeData, make_data, seconds_of_making
 from benchmarks.quality.queue import run_queue
 from benchmarks.quality.results import results_page
 from benchmarks.quality.work import SeqlensWorker
 from benchmarks.rows import read_rows
+from seqlens.config import load_config
 from seqlens.data import corpus as corpora
+from seqlens.training.run_config import RunConfig
 
 WORDS = ("eins", "zwei", "drei", "vier")
 
@@ -49,7 +52,7 @@ FORTH = entry("forth", "de", "en", back_translated_by="back", search={"method": 
 
 def test_a_part_has_every_so_many_th_pair(tmp_path: Path) -> None:
     assert BACK.made is not None
-    found = make_data(BACK.made, tmp_path / "made", reversed_run=None, seed=1, announce=print)
+    found = make_data(BACK.made, tmp_path / "made", run=None, seed=1, announce=print)
     sources = (tmp_path / "made" / "part.en").read_text(encoding="utf-8").splitlines()
     everything = (tmp_path / "pairs" / "train.en").read_text(encoding="utf-8").splitlines()
     assert sources == everything[::4]
@@ -89,5 +92,59 @@ def test_the_whole_path_from_a_reversed_run_to_a_row(tmp_path: Path) -> None:
     before = (made / "synthetic.tsv").stat().st_mtime_ns
     reversed_run = job.needs.folder(work) / "run" if job.needs else None
     assert FORTH.made is not None
-    make_data(FORTH.made, made, reversed_run=reversed_run, seed=1, announce=print)
+    make_data(FORTH.made, made, run=reversed_run, seed=1, announce=print)
     assert (made / "synthetic.tsv").stat().st_mtime_ns == before
+
+
+def test_both_sides_are_translated_by_the_run_that_a_training_starts_from(tmp_path: Path) -> None:
+    short: dict[str, object] = {"training.max_seconds": 60, "training.max_steps": 2, "training.validate_every": 2}
+    ways = [
+        {"kind": "pairs", "path": "pairs", "source": source, "target": target}
+        for source, target in (("de", "en"), ("en", "de"))
+    ]
+    parts = [{"data": data, "train_only": bool(number)} for number, data in enumerate(ways)]
+    common = {"title": "T", "section": "S", "recipe": "dates/smoke", "seeds": (1,), "splits": ("test",)}
+    first = Entry(name="first", overrides={**short, "data": {"kind": "mixture", "parts": parts}}, **common)  # type: ignore[arg-type]
+    then = Entry(
+        name="then",
+        overrides=short,
+        starts_from="first",
+        made=DiversifiedData(corpus="pairs", source="de", target="en", made_by="first", search={"method": "greedy"}),
+        **common,  # type: ignore[arg-type]
+    )
+    assert then.needed == ("first",)
+    rows, work = tmp_path / "rows.jsonl", tmp_path / "work"
+    origin = {"seqlens": "0", "commit": "c", "machine": {}, "time": "2026-01-02T03:04:05+00:00"}
+    jobs = plan_jobs([then], [first])
+    tally = run_queue(jobs, rows=rows, folder=work, worker=SeqlensWorker(), describe_origin=lambda: origin)
+    assert tally.done == jobs
+    (row,) = read_rows(rows)
+    made = jobs[0].folder(work) / "made"
+    made_targets, made_sources = (
+        [line.split("\t") for line in (made / f"made-{side}.tsv").read_text(encoding="utf-8").splitlines()]
+        for side in ("targets", "sources")
+    )
+    true = {
+        language: (tmp_path / "pairs" / f"train.{language}").read_text(encoding="utf-8").splitlines()
+        for language in ("de", "en")
+    }
+    assert made_targets
+    assert {kept for _, kept in made_targets} <= set(true["de"])
+    assert made_sources
+    assert {kept for _, kept in made_sources} <= set(true["en"])
+    assert row["data"]["num_train"] == 40 + len(made_targets) + len(made_sources)
+    # What the training reads: sources in German and targets in English, whichever of them was made.
+    config = load_config(RunConfig, jobs[0].folder(work) / "run" / "recipe.yaml")
+    pairs = list(corpora.open_corpus(config.data, base=tmp_path).read("train"))
+    assert {(pair.source, pair.target) for pair in pairs} == {
+        *zip(true["de"], true["en"], strict=True),
+        *((source, target) for target, source in made_targets),
+        *((source, target) for source, target in made_sources),
+    }
+    assert row["made_seconds"] == seconds_of_making(made) > 0
+    before, training = row["starts_from"]["training"]["seconds"], row["training"]["seconds"]
+    assert Group((row,)).minutes == [pytest.approx((before + row["made_seconds"] + training) / 60)]
+    row["machine"] = row["trained_on"]
+    page = results_page([row], [], [then])
+    assert "either side with the other translated by first (method greedy)" in page
+    assert "minutes to make data" in page
