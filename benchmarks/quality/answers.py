@@ -29,7 +29,8 @@ from seqlens.metrics import Statistics
 from seqlens.tasks.transduce.analysis.buckets import By
 from seqlens.tasks.transduce.analysis.statistics import text_statistics
 from seqlens.tasks.transduce.analysis.texts import source_numbers
-from seqlens.tasks.transduce.analysis.training_text import TrainingText
+from seqlens.tasks.transduce.analysis.training_text import Background, TrainingText
+from seqlens.tasks.transduce.analysis.words import split_tokens
 
 LARGEST_FILE = 100_000
 
@@ -70,7 +71,8 @@ def keep_answers(
     lines = [answer.replace("\r", " ").replace("\n", " ") + "\n" for answer in answers]
     write_atomically(folder / f"{stem}.txt.gz", _pack(lines[: _fitting(lines)]))
     found = {score: _statistics(score, answers, references) for score in KEPT_SCORES}
-    numbers = source_numbers(sources, TrainingText.read(training_sources), language)
+    background = Background(language, TrainingText.read(training_sources))
+    numbers = source_numbers([split_tokens(source) for source in sources], [background] * len(sources))
     rows = [
         " ".join(
             [str(values[row]) for values in numbers.values()]

@@ -1,6 +1,6 @@
 """What a person is told when a request cannot be met: one sentence, no traceback."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
 
@@ -14,6 +14,19 @@ class RequestError(SeqlensError):
     """What was asked for is wrong: a misspelt key, a missing file, a broken line."""
 
     exit_code = 2
+
+
+class InputError(RequestError):
+    """An input, or what is asked of its answer, is wrong: `tell` makes the sentence from its number, from one on."""
+
+    def __init__(self, tell: Callable[[int], str], number: int) -> None:
+        super().__init__(tell(number))
+        self._tell = tell
+        self._number = number
+
+    def after(self, count: int) -> "InputError":
+        """The same where so many inputs stood before those of the call."""
+        return InputError(self._tell, self._number + count)
 
 
 class WorkError(SeqlensError):

@@ -74,6 +74,7 @@ def test_every_output_has_its_phrases_at_any_width(
     together = decode(model, model.start(inputs), config, request)
     for source, (wanted, limit, answer) in enumerate(zip(asked, limits, together, strict=True)):
         assert answer
+        assert answer[0].finished or not any(wanted)
         for hypothesis in answer:
             assert list(hypothesis.tokens[: len(prefix)]) == prefix
             assert all(contains(hypothesis.tokens, tuple(phrase)) for phrase in wanted)

@@ -340,11 +340,7 @@ def test_stopped_by_a_signal_and_resumed_equals_uninterrupted(
     assert result.stop_reason == "interrupted"
     assert result.steps == call // CASES[case].accumulate_batches + 1
     assert train(case, tmp_path / "stopped").stop_reason != "interrupted"
-    found, expected = contents(tmp_path / "stopped"), contents(tmp_path / "whole")
-    # Stopped where a validation was due, the checkpoint there was written before it, and the next ones after it.
-    state = f"checkpoints/step-{result.steps:08d}/state.json"
-    assert (state in found) == (state in expected)
-    assert {**found, state: b""} == {**expected, state: b""}
+    assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
 
 
 def test_without_the_carried_state_a_resumed_training_differs(tmp_path: Path) -> None:

@@ -40,21 +40,24 @@ def refuse_options(predictor: ExamplePredictor, given: Mapping[str, bool]) -> No
             raise RequestError(f"{option} is for runs of the task 'transduce', but {predictor.path} is of '{kind}'.")
 
 
-def read_reranker(predictor: Predictor, run: Path | None, weight: float | None, device: str) -> Reranker | None:
-    """What `--rerank-by` and `--rerank-weight` ask for.
+def read_reranker(
+    predictor: Predictor, run: Path | None, weight: float | None, tag: str | None, device: str
+) -> Reranker | None:
+    """What `--rerank-by`, `--rerank-weight` and `--rerank-tag` ask for.
 
     Raises:
-        RequestError: a weight is given without a run, or there is no such run.
+        RequestError: a weight or a tag is given without a run, or there is no such run or tag.
     """
     if run is None:
-        if weight is not None:
-            raise RequestError("--rerank-weight is given without --rerank-by, expected both: there is no other run.")
+        for option, given in (("--rerank-weight", weight), ("--rerank-tag", tag)):
+            if given is not None:
+                raise RequestError(f"{option} is given without --rerank-by, expected both: there is no other run.")
         return None
     other = load_transducer(run, device=device)
     ours, theirs = (each.record.get("data", {}) for each in (predictor, other))
     source, target = ours.get("source"), ours.get("target")
-    if source != target and (source, target) == (theirs.get("source"), theirs.get("target")):
+    if tag is None and source != target and (source, target) == (theirs.get("source"), theirs.get("target")):
         warn(f"{run} goes from {source} to {target} as {predictor.path} does; reranking is for the other direction.")
-    if needed_tags(other):
-        warn(f"All training data of {run} had a tag; reranking reads answers without one.")
-    return Reranker(ReversedRun(other), 1.0 if weight is None else weight)
+    if tag is None and (tags := needed_tags(other)):
+        warn(f"All training data of {run} had a tag; give that of the way back by --rerank-tag: {', '.join(tags)}.")
+    return Reranker(ReversedRun(other, tag=tag), 1.0 if weight is None else weight)

@@ -8,6 +8,7 @@ from seqlens.cli.guard import guarded
 from seqlens.cli.options import (
     DeviceOption,
     RerankByOption,
+    RerankTagOption,
     RerankWeightOption,
     RunArgument,
     WithOption,
@@ -57,6 +58,7 @@ def evaluate(
     others: WithOption = [],  # noqa: B006 - typer copies it
     rerank_by: RerankByOption = None,
     rerank_weight: RerankWeightOption = None,
+    rerank_tag: RerankTagOption = None,
     settings: Annotated[
         list[str],
         typer.Option(
@@ -94,11 +96,14 @@ def evaluate(
                 "--set": bool(search_settings),
                 "--rerank-by": rerank_by is not None,
                 "--rerank-weight": rerank_weight is not None,
+                "--rerank-tag": rerank_tag is not None,
             },
         )
     else:
         decoding = decoding_changes(predictor, search_settings)
-        reranker = read_reranker(predictor, rerank_by, rerank_weight, device)
+        if "num_best" in decoding:
+            warn("'num_best' changes nothing: the best answers are scored.")
+        reranker = read_reranker(predictor, rerank_by, rerank_weight, rerank_tag, device)
     with counting("answered") as progress:
         evaluation = evaluate_run(
             predictor,

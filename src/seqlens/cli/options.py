@@ -61,6 +61,16 @@ RerankWeightOption = Annotated[
     ),
 ]
 
+RerankTagOption = Annotated[
+    str | None,
+    typer.Option(
+        "--rerank-tag",
+        metavar="TAG",
+        help="What the other run reads before answers: the direction back, of its tags.",
+        show_default=False,
+    ),
+]
+
 DeviceOption = Annotated[
     str, typer.Option("--device", metavar="NAME", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
 ]

@@ -13,6 +13,7 @@ from seqlens.cli.options import (
     DecodingOption,
     DeviceOption,
     RerankByOption,
+    RerankTagOption,
     RerankWeightOption,
     RunArgument,
     WithOption,
@@ -20,7 +21,7 @@ from seqlens.cli.options import (
     read_argument,
 )
 from seqlens.cli.printing import note, warn, warn_of_cut
-from seqlens.errors import RequestError
+from seqlens.errors import InputError, RequestError
 
 _BATCHES_AT_ONCE = 32
 EXAMPLES = """Examples:
@@ -87,6 +88,7 @@ def predict(
     others: WithOption = [],  # noqa: B006 - typer copies it
     rerank_by: RerankByOption = None,
     rerank_weight: RerankWeightOption = None,
+    rerank_tag: RerankTagOption = None,
     settings: DecodingOption = [],  # noqa: B006 - typer copies it
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Inputs at a time.")] = 64,
     workers: WorkersOption = 1,
@@ -124,6 +126,7 @@ def predict(
                 "--require": bool(require),
                 "--rerank-by": rerank_by is not None,
                 "--rerank-weight": rerank_weight is not None,
+                "--rerank-tag": rerank_tag is not None,
                 "--workers": workers != 1,
             },
         )
@@ -135,7 +138,7 @@ def predict(
             predict_examples(predictor, chunks, settings, output=output, as_json=as_json, batch_size=batch_size)
         return
     warn_of_missing_tag(predictor, tag)
-    reranker = read_reranker(predictor, rerank_by, rerank_weight, device)
+    reranker = read_reranker(predictor, rerank_by, rerank_weight, rerank_tag, device)
     decoding = decoding_changes(predictor, settings)
     if "num_best" in decoding and not as_json:
         warn("'num_best' makes lists of answers, of which only --json shows more than the best.")
@@ -147,19 +150,22 @@ def predict(
     seen: Counter[str] = Counter()
     with output_to(output) as file, counting("answered", hidden=output is None and sys.stdout.isatty()) as progress:
         for chunk in chunks:
-            answers = predictor.predict(
-                chunk,
-                batch_size=batch_size,
-                tag=tag,
-                workers=workers,
-                align=as_json,
-                prefix=beginning,
-                constraints=constraints,
-                reranker=reranker,
-                seen=seen,
-                progress=_counting_on(done, progress),
-                **decoding,
-            )
+            try:
+                answers = predictor.predict(
+                    chunk,
+                    batch_size=batch_size,
+                    tag=tag,
+                    workers=workers,
+                    align=as_json,
+                    prefix=beginning,
+                    constraints=constraints,
+                    reranker=reranker,
+                    seen=seen,
+                    progress=_counting_on(done, progress),
+                    **decoding,
+                )
+            except InputError as error:
+                raise error.after(done) from error
             file.writelines(
                 answer_line(text, answer, as_json=as_json) for text, answer in zip(chunk, answers, strict=True)
             )

@@ -122,4 +122,8 @@ def _open_part(part: MixturePart, name: str, base: Path, announce: Announce | No
         corpus = open_pairs(part.data, base=base, announce=announce, train_only=part.train_only)
     else:
         corpus = open_corpus(part.data, base=base, announce=announce)
-    return PartCorpus(name, corpus, part.weight, part.tag_name, part.train_only)
+    direction: tuple[str, ...] = (corpus.source_name, corpus.target_name)
+    if isinstance(part.data, PairsData) and part.data.source is None and part.data.target is None:
+        columns = (part.data.source_column, part.data.target_column)
+        direction += (*map(str, columns), part.data.source_key, part.data.target_key)
+    return PartCorpus(name, corpus, part.weight, part.tag_name, part.train_only, direction)

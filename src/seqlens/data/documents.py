@@ -28,7 +28,7 @@ def group_documents(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
     """
     current: list[Pair] = []
     for pair in pairs:
-        ends = pair.document is None and not pair.source.strip() and not (pair.target or "").strip()
+        ends = pair.document is None and is_blank(pair)
         if current and (ends or pair.document != current[-1].document):
             yield current
             current = []
@@ -36,6 +36,11 @@ def group_documents(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
             current.append(pair)
     if current:
         yield current
+
+
+def is_blank(pair: Pair) -> bool:
+    """Whether a pair is empty on both sides."""
+    return not pair.source.strip() and not (pair.target or "").strip()
 
 
 def with_context(document: Sequence[Pair], num_sentences: int) -> list[Pair]:

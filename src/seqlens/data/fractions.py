@@ -98,16 +98,17 @@ class PartOfPairs:
         return self.whole.context_sentences
 
     def read(self, split: str) -> Iterator[Pair]:
-        return compress(self.whole.read(TRAIN), self._chosen()) if split == TRAIN else self.whole.read(split)
+        return compress(self.whole.read(TRAIN), self.chosen()) if split == TRAIN else self.whole.read(split)
 
     def fingerprint(self, split: str) -> str:
         return fingerprint_pairs(self.read(TRAIN)) if split == TRAIN else self.whole.fingerprint(split)
 
     def repeats(self) -> Float64[np.ndarray, "pairs"] | None:
         repeats = self.whole.repeats()
-        return None if repeats is None else repeats[self._chosen()]
+        return None if repeats is None else repeats[self.chosen()]
 
-    def _chosen(self) -> Bool[np.ndarray, "pairs"]:
+    def chosen(self) -> Bool[np.ndarray, "pairs"]:
+        """Which of all training pairs are in the part."""
         return choose_part(sum(1 for _ in self.whole.read(TRAIN)), self.fraction, self.seed, "pairs")
 
 

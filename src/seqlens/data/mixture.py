@@ -63,6 +63,8 @@ class PartCorpus:
     weight: float
     tag: str | None
     train_only: bool
+    direction: tuple[str, ...] = ()
+    """What tells one direction from another: both languages, or where they are not known the columns and keys."""
 
     def read(self, split: str) -> Iterator[Pair]:
         """The pairs of a split, behind the tag."""
@@ -135,6 +137,18 @@ class MixtureCorpus:
         if all(part.weight == 1 for part in self.parts):
             return None
         return np.concatenate([np.full(sum(1 for _ in part.read(TRAIN)), part.weight) for part in self.parts])
+
+
+def pieces_of(corpus: Corpus, split: str) -> list[tuple[PartCorpus, str]]:
+    """The parts that a split is made of, in their order, and the split that is taken of each.
+
+    A corpus that is no mixture is one part. RequestError for an unknown split.
+    """
+    if split not in corpus.splits:
+        corpus.read(split)
+    if isinstance(corpus, MixtureCorpus):
+        return list(corpus.members[split])
+    return [(PartCorpus(corpus.name, corpus, 1.0, None, train_only=False), split)]
 
 
 def name_parts(config: MixtureData) -> list[str]:

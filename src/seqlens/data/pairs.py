@@ -162,6 +162,9 @@ def open_pairs(
             f"'validation_fraction' is {config.validation_fraction} and 'test_fraction' is {config.test_fraction}, "
             "expected a validation fraction above 0 and a sum below 1."
         )
+    for side, other in (("source_column", "target_column"), ("source_key", "target_key")):
+        if getattr(config, side) == getattr(config, other):
+            raise RequestError(f"'{side}' and '{other}' are both {getattr(config, side)}, expected two different ones.")
     corpus = _open_path(config, base, require_train, announce, train_only=train_only)
     sources = dict(corpus.sources)
     for split, given in ((TRAIN, config.train), (VALIDATION, config.validation), (TEST, config.test)):

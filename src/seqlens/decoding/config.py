@@ -29,7 +29,7 @@ class DecodingConfig:
     """Beam: stop when nothing unfinished can win any more, or already when the beam is full of finished ones."""
     diversity_groups: Annotated[int, Field(ge=1)] = 1
     """Beam: parts of the beam that are kept apart from each other, for n-best lists that differ in more than a word."""
-    diversity_penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.5
+    diversity_penalty: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 0.5
     """Beam: what a symbol costs a later group for each hypothesis of an earlier one that chose it in the same step."""
     temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     """Sample: below 1 sharpens the distribution, 0 is greedy."""

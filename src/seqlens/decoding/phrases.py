@@ -81,12 +81,14 @@ class PhraseBeam:
         """Continues every hypothesis of these groups after `length` symbols; `log_probs` is written to."""
         states = self._states[groups]
         self._forbid_early_ends(log_probs, groups, states)
-        found = self._candidates(log_probs, before, groups, states)
+        remaining = (self._max_lengths[groups] - length - 1)[:, None]
+        asked = (self._automata.lengths[groups] > 0).any(dim=1, keepdim=True)
+        found = self._candidates(log_probs, before, groups, states, must_end=asked & (remaining == 0))
         after = self._automata.step(groups, self._of_rows(states, found.rows), found.tokens)
         progress = self._progress(groups, after)
-        remaining = (self._max_lengths[groups] - length - 1)[:, None]
         found = found._replace(log_probs=found.log_probs.masked_fill(progress.at_least > remaining, DEAD))
-        fits = progress.plan <= remaining
+        # What has not ended needs room for its end, too.
+        fits = progress.plan + (asked & (found.tokens != self._end_id)) <= remaining
         new = part(found.ordered(self._order(groups, found, progress.met, fits)), self._width, self._end_id)
         best_first = new.log_probs.sort(dim=1, descending=True, stable=True).indices
         new = new._replace(
@@ -101,8 +103,14 @@ class PhraseBeam:
         unmet = (states < self._automata.lengths[groups][:, None]).any(dim=2).flatten()
         log_probs[:, self._end_id] = log_probs[:, self._end_id].masked_fill(unmet, DEAD)
 
-    def _candidates(self, log_probs: Tensor, before: Tensor, groups: Tensor, states: Tensor) -> Candidates:
+    def _candidates(
+        self, log_probs: Tensor, before: Tensor, groups: Tensor, states: Tensor, *, must_end: Bool[Tensor, "groups 1"]
+    ) -> Candidates:
         values, ids = best_symbols(log_probs, self._width + 1)
+        # With the last symbol what has its phrases may end, however improbable that is.
+        rows_each = len(log_probs) // len(groups)
+        ends = must_end.repeat_interleave(rows_each, dim=0) & ~(ids == self._end_id).any(dim=1, keepdim=True)
+        end_values = log_probs[:, self._end_id, None].masked_fill(~ends, DEAD)
         phrases = torch.arange(states.shape[2], device=states.device)
         wanted = self._automata.wanted[groups[:, None, None], phrases, states].flatten(0, 1)
         # A symbol that several phrases want, or that is among the best anyway, is one candidate.
@@ -110,7 +118,9 @@ class PhraseBeam:
         again |= (wanted[:, :, None] == ids[:, None]).any(dim=2) | (wanted < 0)
         wanted = wanted.clamp(min=0)
         wanted_values = log_probs.gather(1, wanted).masked_fill(again, DEAD)
-        return join(torch.cat([values, wanted_values], 1), torch.cat([ids, wanted], 1), before, width=self._width)
+        end_ids = torch.full_like(wanted[:, :1], self._end_id)
+        all_values = torch.cat([values, wanted_values, end_values], 1)
+        return join(all_values, torch.cat([ids, wanted, end_ids], 1), before, width=self._width)
 
     def _progress(self, groups: Tensor, states: Int[Tensor, "groups many phrases"]) -> _Progress:
         lengths = self._automata.lengths[groups][:, None]

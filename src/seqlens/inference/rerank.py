@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, final, runtime_chec
 import numpy as np
 
 from seqlens.data.batch import PairBatch, pad
+from seqlens.data.codecs.marks import tag_name, with_tag
 from seqlens.data.sampler import length_batches
 from seqlens.decoding import DecodingConfig
-from seqlens.errors import RequestError
+from seqlens.errors import RequestError, WorkError
 from seqlens.metrics import corpus_bleu
 from seqlens.tasks.transduce.analysis.statistics import bleu_tokenizer
 from seqlens.tasks.transduce.answer import Translation
@@ -43,19 +44,26 @@ class Scorer(Protocol):
 class ReversedRun:
     """Scores an answer by how probable its source is: `log p(source | answer)` under a run of the other direction."""
 
-    def __init__(self, predictor: "Predictor") -> None:
+    def __init__(self, predictor: "Predictor", *, tag: str | None = None) -> None:
         """Takes a loaded run that was trained from the answers' language to the sources'.
 
+        `tag` is put before each answer that it reads, for a run that was trained with tags.
+
         Raises:
-            RequestError: it is several runs together.
+            RequestError: it is several runs together, or it has no such tag.
         """
         if predictor.others:
             raise RequestError("Reranking asks one run, but several were loaded together; give one of them.")
         self.path = predictor.path
         self._task, self._model = predictor.task, predictor.model
+        self.tag = tag
+        if tag is not None:
+            with_tag((), tag, predictor.tags)  # refuses one that the run does not have
 
     def score(self, sources: Sequence[str], answers: Sequence[str]) -> list[TextScore]:
         """Scores pairs in batches of like length; what lies beyond the model's positions does not count."""
+        if self.tag is not None:
+            answers = with_tag(answers, self.tag, self._task.source_codec.tags)
         # Marks of a source, such as a tag, are no part of what the other direction writes.
         pairs = [self._task.encode_pair(answer, str(source)) for source, answer in zip(sources, answers, strict=True)]
         scores = [TextScore(0.0, 1)] * len(pairs)
@@ -91,7 +99,8 @@ class Reranker:
         """Who has the second opinion, and what it counts, as JSON values."""
         path = getattr(self.scorer, "path", None)
         by = type(self.scorer).__name__ if path is None else str(Path(path).resolve())
-        return {"by": by, "weight": self.weight}
+        tag = getattr(self.scorer, "tag", None)
+        return {"by": by, "weight": self.weight, **({} if tag is None else {"tag": tag_name(tag)})}
 
     def rerank(
         self, sources: Sequence[str], answers: Sequence[Translation], *, length_penalty: float = 1.0
@@ -122,12 +131,14 @@ def tune_weight(
     *,
     weights: Sequence[float] = WEIGHTS,
     batch_size: int = 64,
+    tag: str | None = None,
     **decoding: Any,
 ) -> TunedWeight:
     """The weight with which reranked answers have the best BLEU; give it a validation split, never the test.
 
     The search and the scorer run once. Of weights that score alike the first is taken. Case counts as it does in the
-    run's own scores, and BLEU's tokens are theirs; `decoding` are settings of the search, as `predict` has them.
+    run's own scores, and BLEU's tokens are theirs; `tag` is put before each source, and `decoding` are settings of the
+    search, as `predict` has them.
 
     Raises:
         RequestError: there is nothing to score or to choose from, or a setting is wrong.
@@ -141,7 +152,7 @@ def tune_weight(
     chosen = [Reranker(scorer, weight).weight for weight in weights]
     config = widened(predictor.search_settings(decoding))
     answers = predictor.predict(
-        list(sources), batch_size=batch_size, align=False, **{**decoding, "num_best": config.num_best}
+        list(sources), batch_size=batch_size, tag=tag, align=False, **{**decoding, "num_best": config.num_best}
     )
     opinions = _opinions(scorer, sources, answers)
     own = predictor.task.config
@@ -184,6 +195,12 @@ def _opinions(scorer: Scorer, sources: Sequence[str], answers: Sequence[Translat
         raise RequestError(
             f"{type(scorer).__name__} gave {len(scores)} scores for {len(asked)} pairs, expected as many."
         )
+    for (source, text), score in zip(asked, scores, strict=True):
+        if math.isnan(score.log_prob) or score.log_prob == math.inf:
+            raise WorkError(
+                f"{type(scorer).__name__} gave the log-probability {score.log_prob} for the answer '{text}' to "
+                f"'{source}', expected a number; the weights of its model may be damaged."
+            )
     found = iter(scores)
     opinions: list[list[TextScore]] = [[] for _ in answers]
     for number in several:

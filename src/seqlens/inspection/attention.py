@@ -54,7 +54,9 @@ def attention_map(task: TransduceTask, model: Transducer, source: str, target: s
     Raises:
         RequestError: the model has no attention.
     """
-    source_ids, target_ids = task.encode_pair(source, target)
+    # As it is read: without context for which there is no room.
+    (source_ids,), _ = task.encode_sources(model, [source])
+    _, target_ids = task.encode_pair(source, target)
     unknown = task.unknown_words(source)
     device = model.output.weight.device
     sources, targets = pad([source_ids]).to(device), pad([target_ids]).to(device)

@@ -6,6 +6,7 @@ every file of tensors, kept in `state.json`, brings to light.
 """
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -69,13 +70,16 @@ class CheckpointStore:
         return [step for step in self.steps() if step and step % self._every == 0]
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Writes a checkpoint, and removes those no longer needed. Nothing happens if that step has one already.
+        """Writes a checkpoint, and removes those no longer needed.
+
+        If that step has one already, only its state is written anew, where a validation has changed it since.
 
         Raises:
             WorkError: it could not be written (a full disk, say); the older ones are all as before.
         """
         final_path = self.path(checkpoint.step)
         if final_path.exists():
+            self._refresh(checkpoint)
             return
         hidden = self._folder / f"{_WRITING}{final_path.name}"
         try:
@@ -87,6 +91,14 @@ class CheckpointStore:
         except (OSError, WorkError) as error:
             shutil.rmtree(hidden, ignore_errors=True)
             raise WorkError(self._failure_of(checkpoint.step, error)) from error
+        self.prune()
+
+    def _refresh(self, checkpoint: Checkpoint) -> None:
+        there = self._read_state(checkpoint.step)
+        now = {**there, "best_step": checkpoint.best_step, "state": checkpoint.state}
+        if json.dumps(now) == json.dumps(there):
+            return
+        write_json(self.path(checkpoint.step) / "state.json", now)
         self.prune()
 
     def load(self, step: int) -> Checkpoint:

@@ -25,7 +25,7 @@ from seqlens.training.observer import FitResult, Observer, Observers, Progress, 
 from seqlens.training.precision import Precision, choose_precision
 from seqlens.training.randomness import seed_everything, seed_for, undisturbed_randomness
 from seqlens.training.restoring import restore
-from seqlens.training.schedule import doubt_warmup
+from seqlens.training.schedule import doubt_end, doubt_warmup
 from seqlens.training.state import BatchSource, Carried, TrainingState
 from seqlens.training.step import StepResult, train_step
 
@@ -117,6 +117,8 @@ def fit(
                 group=group,
             )
             reason = training.run(interruption)
+            if reason in ("max_seconds", "early_stopping") and (early := doubt_end(config.schedule, state.step)):
+                observer.on_warning(early)
             result = None
             if group.is_first:
                 weights = put_final_weights(state, store, config, warn=observer.on_warning)

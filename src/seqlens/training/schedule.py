@@ -13,6 +13,8 @@ from seqlens.training.config import (
     ScheduleConfig,
 )
 
+_WARMUP_SHARE = 0.5
+
 
 def warmup_fraction(step: int, warmup_steps: int) -> float:
     """Returns `step / warmup_steps`, at most 1. Steps are counted from 1, so the first update is not wasted."""
@@ -35,12 +37,10 @@ def time_progress(step: int, warmup_steps: int, time_share: float) -> float:
     """Returns how much of the time from the end of the warm-up to the end of training is over, from 0 to 1.
 
     The warm-up is taken to have had its share of the time so far. At a steady pace this is `decay_progress` with the
-    last step that the time allows.
+    last step that the time allows. A warm-up that takes more than half of the time has that half: then the rate falls.
     """
-    if step <= warmup_steps:
-        return 0.0
     share = min(time_share, 1.0)
-    of_warmup = share * warmup_steps / step
+    of_warmup = min(share * min(1.0, warmup_steps / step), _WARMUP_SHARE)
     return (share - of_warmup) / (1.0 - of_warmup)
 
 
@@ -52,6 +52,17 @@ def doubt_warmup(config: ScheduleConfig, last_step: int | None) -> str | None:
         f"This training has {last_step:,} steps, and 'training.schedule.warmup_steps' is {config.warmup_steps:,}: the "
         "learning rate is small for most of it. Train for longer ('training.max_steps', 'training.max_epochs'), on "
         "smaller batches ('batches.max_tokens'), or with a shorter warm-up."
+    )
+
+
+def doubt_end(config: ScheduleConfig, step: int) -> str | None:
+    """A sentence for whose training ended before its warm-up; None for others."""
+    if step >= config.warmup_steps:
+        return None
+    return (
+        f"Training ended at step {step:,}, before the {config.warmup_steps:,} steps of "
+        "'training.schedule.warmup_steps': the learning rate never came to its peak. Train for longer, or with a "
+        "shorter warm-up."
     )
 
 

@@ -10,13 +10,17 @@ from seqlens.data.text import UNKNOWN_ID
 from seqlens.decoding import DecodingConfig
 from seqlens.inference.predictor import Predictor
 from seqlens.layers.precision import choose_search_precision
-from seqlens.tasks.transduce.analysis import Analysis, ModelKnowledge, Searched, analyse_texts
+from seqlens.tasks.transduce.analysis import Analysis, ModelKnowledge, Searched
+from seqlens.tasks.transduce.analysis.texts import analyse_sentences
+from seqlens.tasks.transduce.analysis.training_text import Background
 from seqlens.tasks.transduce.analysis.words import split_tokens
 from seqlens.tasks.transduce.answer import Alignment, Translation
 from seqlens.tasks.transduce.config import ScoreName
 from seqlens.workflows.forced import forced_log_probs
 
 _SHARP = 0.5
+_ROUNDING = 0.05
+"""Share of a log-probability that a search in bfloat16 or int8 may be wrong by."""
 
 
 def analyse_answers(
@@ -27,13 +31,12 @@ def analyse_answers(
     reference_log_probs: Sequence[Sequence[float]],
     *,
     search: DecodingConfig,
-    training: Sequence[tuple[str, str]] | None,
-    language: str,
+    backgrounds: Sequence[Background],
 ) -> Analysis:
     """Analyses a run's answers; two passes of forced decoding: the answers by their own source and by another one.
 
-    `reference_log_probs` are those of the references' tokens, `search` is how the answers were found. Without
-    `training` pairs, what needs them is left out.
+    `reference_log_probs` are those of the references' tokens, `search` is how the answers were found. Where
+    the `backgrounds` have no training pairs, what needs them is left out.
     """
     config = predictor.task.config
     texts = [answer.text for answer in answers]
@@ -45,13 +48,11 @@ def analyse_answers(
         dependence=_dependence(predictor, sources, texts, own),
         searched=_searched(predictor, sources, references, answers, own, reference_log_probs, search),
     )
-    return analyse_texts(
+    return analyse_sentences(
         sources,
         references,
         texts,
-        training_sources=None if training is None else [source for source, _ in training],
-        training_targets=None if training is None else [target for _, target in training],
-        language=language,
+        backgrounds,
         measures=measures,
         bleu_tokens=config.bleu_tokens,
         lowercase=config.lowercase_scores,
@@ -111,7 +112,9 @@ def _searched(
         answer_ids = predictor.task.encode_pair(sources[row], answer.text)[1]
         # An answer that ran into the limit on its length has no end; with one it can be compared. So can one of a
         # search that rounds, as references are scored in float32, unless its text would be cut into other symbols.
-        as_found = answer.finished and not (rounded and _is_written_as(predictor, answer, answer_ids))
+        as_found = answer.finished and not (
+            rounded and _is_written_as(predictor, sources[row], answer, answer_ids, sum(own[row]))
+        )
         log_prob = answer.log_prob if as_found else sum(own[row])
         score = answer.score if as_found else _score(own[row], search.length_penalty)
         found.append(
@@ -130,11 +133,17 @@ def _searched(
     return found
 
 
-def _is_written_as(predictor: Predictor, answer: Translation, ids: Sequence[int]) -> bool:
-    """Whether an answer's symbols are known, and are these."""
-    codec = predictor.task.target_codec
-    tokens = tuple(codec.token(id) if id < codec.size else None for id in ids)
-    return answer.alignment is not None and answer.alignment.target_tokens in (tokens, tokens[:-1])
+def _is_written_as(predictor: Predictor, source: str, answer: Translation, ids: Sequence[int], log_prob: float) -> bool:
+    """Whether an answer's symbols are these, of which the log-probability is this one.
+
+    Where there is no attention, nobody knows the symbols; others are far less or far more probable.
+    """
+    if answer.alignment is None:
+        return abs(answer.log_prob - log_prob) <= _ROUNDING * max(1.0, abs(log_prob))
+    task = predictor.task
+    unknown = task.unknown_words(source)
+    tokens = tuple(task.target_codec.token(id, unknown) for id in ids)
+    return answer.alignment.target_tokens in (tokens, tokens[:-1])
 
 
 def _score(log_probs: Sequence[float], length_penalty: float) -> float:

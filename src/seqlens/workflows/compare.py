@@ -12,11 +12,12 @@ from seqlens.tasks.transduce.analysis import By
 from seqlens.tasks.transduce.analysis.statistics import bleu_tokenizer, text_statistics
 from seqlens.tasks.transduce.config import ScoreName
 from seqlens.training.observer import Observer
+from seqlens.workflows.backgrounds import find_backgrounds, read_training
 from seqlens.workflows.compare_by import PairedTest, compare_by, paired_test
 from seqlens.workflows.compare_examples import compare_examples
 from seqlens.workflows.contest import Comparison, Contestant, comparison_command, comparison_report, comparison_table
 from seqlens.workflows.evaluate import evaluate_pairs
-from seqlens.workflows.evaluation_data import run_corpus
+from seqlens.workflows.evaluation_data import open_evaluated, run_corpus
 from seqlens.workflows.evaluation_files import Evaluation
 from seqlens.workflows.open_data import check_split
 from seqlens.workflows.preparation import Announce
@@ -85,7 +86,8 @@ def compare(
         return compare_examples(others, command, split=split, data=data, announce=announce)
     tags = _own_tags(pairs, tag)
     # What is lacking is told before the long work.
-    training_sources = _training_sources(pairs) if by in ("rarest", "unknown") else None
+    first = next(iter(pairs))
+    training = read_training(run_corpus(pairs[first])) if by in ("rarest", "unknown") else None
     evaluations: dict[str, Evaluation] = {}
     for name, predictor in pairs.items():
         announce(f"Evaluating {name}.")
@@ -99,9 +101,13 @@ def compare(
         by_buckets = compare_by(
             by,
             statistics,
-            next(iter(evaluations.values())).sources,
-            training_sources=training_sources,
-            language=str(next(iter(pairs.values())).record.get("data", {}).get("source", "")),
+            evaluations[first].sources,
+            find_backgrounds(
+                *open_evaluated(pairs[first], split, data, tags[first]),
+                training,
+                own_data=data is None,
+                with_targets=False,
+            ),
         )
     return Comparison(contestants, table, comparison_report(contestants, table, command, by_buckets), by_buckets)
 
@@ -263,7 +269,3 @@ def _own_tags(predictors: Mapping[str, Predictor], tag: str | None) -> dict[str,
     if not any(name in tags for tags in known.values()):
         raise RequestError(unknown_tag(name, list(dict.fromkeys(one for tags in known.values() for one in tags))))
     return {run: name if name in tags else None for run, tags in known.items()}
-
-
-def _training_sources(predictors: Mapping[str, Predictor]) -> list[str]:
-    return [pair.source for pair in run_corpus(next(iter(predictors.values()))).read("train")]

@@ -9,7 +9,7 @@ from seqlens.report import BarChart, LineChart, Table
 from seqlens.report.sections import TableCell
 from seqlens.tasks.transduce.analysis import By, Grouping
 from seqlens.tasks.transduce.analysis.texts import group_sources, score_buckets
-from seqlens.tasks.transduce.analysis.training_text import TrainingText
+from seqlens.tasks.transduce.analysis.training_text import Background
 from seqlens.tasks.transduce.analysis.words import split_tokens
 from seqlens.tasks.transduce.config import ScoreName
 from seqlens.workflows.analyse_report import grouping_chart, interval
@@ -42,23 +42,19 @@ def compare_by(
     by: By,
     statistics: Mapping[str, Mapping[ScoreName, Statistics]],
     sources: Sequence[str],
-    *,
-    training_sources: Sequence[str] | None,
-    language: str,
+    backgrounds: Sequence[Background],
 ) -> BucketComparison:
     """Scores of the first measure in every bucket, and a test of each system against the first there.
 
     Args:
         by: what the sentences are sorted by.
         statistics: for each system, the statistics of its answers to the same `sources`.
-        training_sources: those of the training split, for `rarest` and `unknown`; language: as for `analyse_texts`.
+        backgrounds: of each source; for `rarest` and `unknown` with training text.
 
     Raises:
         RequestError: the training sources are needed and not there.
     """
-    training = None if training_sources is None else TrainingText.read(training_sources)
-    tokens = [split_tokens(source) for source in sources]
-    found = group_sources(tokens, training, language)
+    found = group_sources([split_tokens(source) for source in sources], backgrounds)
     if by not in found:
         raise RequestError(f"To sort sentences by '{by}' the training sources are needed, and there are none.")
     buckets = found[by]

@@ -13,11 +13,13 @@ from seqlens.inference.predictor import Predictor
 from seqlens.inference.rerank import Reranker
 from seqlens.metrics import Perplexity, Score
 from seqlens.report.numbers import told_cut
+from seqlens.tasks.transduce.analysis.training_text import Background
 from seqlens.tasks.transduce.answer import Translation
 from seqlens.tasks.transduce.baselines import baselines
 from seqlens.tasks.transduce.validation import compute_score
 from seqlens.workflows.analyse import analyse_answers
-from seqlens.workflows.evaluation_data import evaluation_command, open_evaluated, run_corpus
+from seqlens.workflows.backgrounds import TrainingPart, find_backgrounds, read_training
+from seqlens.workflows.evaluation_data import evaluation_command, open_evaluated, read_without_blanks, run_corpus
 from seqlens.workflows.evaluation_files import (
     Evaluation,
     evaluation_folder,
@@ -72,12 +74,14 @@ def evaluate_pairs(
         raise RequestError("An analysis looks into one run: leave out the other runs, or the analysis.")
     check_at_least_one(batch_size=batch_size, workers=workers)
     corpus, split = open_evaluated(predictor, split, data, tag, data_settings)
-    pairs = list(corpus.read(split))
+    pairs, num_blank = read_without_blanks(corpus, split)
+    if num_blank:
+        announce(f"Pairs that are empty on both sides, as between documents, are left out: {num_blank:,}.")
     if not pairs or any(pair.target is None for pair in pairs):
         raise RequestError(f"{corpus.name} has no pairs with targets in its split '{split}', so nothing can be scored.")
     own_data = data is None
     # What is lacking is told before the long work.
-    training = _training_pairs(predictor, announce, required=own_data) if own_data or analyse else None
+    training = _read_training(predictor, announce, required=own_data) if own_data or analyse else None
     sources, references = [pair.source for pair in pairs], [pair.target or "" for pair in pairs]
     data_name = corpus.name if data is None else str(data)
     announce(f"Answering {len(pairs):,} {'input' if len(pairs) == 1 else 'inputs'} of {data_name}, split {split}.")
@@ -93,7 +97,8 @@ def evaluate_pairs(
     }
     log_probs = reference_log_probs(predictor, pairs, announce)
     scores["perplexity"] = _perplexity(log_probs)
-    compared = baselines(sources, training if own_data else None)
+    known = [pair for part in training or () for pair in part.pairs]
+    compared = baselines(sources, known if own_data else None)
     baseline_scores: dict[str, dict[str, Score]] = {
         baseline.name: {
             name: compute_score(name, baseline.answers, references, lowercase=lowercase, tokens=tokens)
@@ -118,9 +123,10 @@ def evaluate_pairs(
     )
     if analyse:
         announce("Analysing the answers.")
-        result = _analysed(result, predictor, log_probs, training, corpus.source_name, decoding or {})
+        backgrounds = find_backgrounds(corpus, split, training, own_data=own_data)
+        result = _analysed(result, predictor, log_probs, backgrounds, decoding or {})
     if write:
-        origin = origin_of(result, predictor, data, reranker)
+        origin = origin_of(result, predictor, data, reranker, data_settings)
         folder = folder_of_its_own(wanted, origin)
         result = replace(result, folder=folder)
         write_evaluation(result, folder, predictor, decoding or {}, origin)
@@ -136,8 +142,7 @@ def _analysed(
     result: Evaluation,
     predictor: Predictor,
     log_probs: Sequence[Sequence[float]],
-    training: Sequence[tuple[str, str]] | None,
-    language: str,
+    backgrounds: Sequence[Background],
     decoding: Mapping[str, object],
 ) -> Evaluation:
     analysis = analyse_answers(
@@ -147,8 +152,7 @@ def _analysed(
         result.answers,
         log_probs,
         search=predictor.search_settings(decoding),
-        training=training,
-        language=language,
+        backgrounds=backgrounds,
     )
     return replace(result, analysis=analysis)
 
@@ -186,10 +190,10 @@ def _perplexity(log_probs: Sequence[Sequence[float]]) -> Score:
     return metric.compute()
 
 
-def _training_pairs(predictor: Predictor, announce: Announce, *, required: bool) -> list[tuple[str, str]] | None:
+def _read_training(predictor: Predictor, announce: Announce, *, required: bool) -> list[TrainingPart] | None:
     """The pairs the run was trained on; other data can be looked at without them, and that is said."""
     try:
-        return [(pair.source, pair.target or "") for pair in run_corpus(predictor).read("train")]
+        return read_training(run_corpus(predictor))
     except (RequestError, WorkError) as error:  # nowhere on this machine, or not to be downloaded
         if required:
             raise

@@ -145,7 +145,7 @@ def evaluate_examples(
     if not write:
         return result
     folder = predictor.path / "evaluation" / split
-    origin = data_origin(result.data, data, result.fingerprint)
+    origin = data_origin(result.data, data, result.fingerprint, data_settings)
     if data is not None:
         folder = folder_of_its_own(folder.with_name(f"{Path(data).resolve().name}-{split}"), origin)
     _write(result, folder, task.prediction_files(examples, answers), predictor, origin)

@@ -11,6 +11,8 @@ from seqlens.config import Overrides, apply_overrides, load_config, parse_config
 from seqlens.data.catalogue import catalogue_names, read_card
 from seqlens.data.codecs.marks import chosen_tags, tag_name, with_tag
 from seqlens.data.corpus import Corpus, PairsData, open_corpus
+from seqlens.data.documents import is_blank
+from seqlens.data.examples import Pair
 from seqlens.data.mixture import MixtureCorpus, MixtureData, PartCorpus
 from seqlens.data.pairs import card_direction
 from seqlens.errors import RequestError
@@ -93,6 +95,13 @@ def open_evaluated(
     if split not in corpus.splits:
         corpus.read(split)
     return corpus, split
+
+
+def read_without_blanks(corpus: Corpus, split: str) -> tuple[list[Pair], int]:
+    """The pairs of a split, and how many besides are empty on both sides: no sentences, but the ends of documents."""
+    pairs = list(corpus.read(split))
+    kept = [pair for pair in pairs if not is_blank(pair)]
+    return kept, len(pairs) - len(kept)
 
 
 def evaluation_command(

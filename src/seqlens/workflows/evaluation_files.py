@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from seqlens.config import read_json, to_plain, write_atomically, write_json
+from seqlens.config import Overrides, read_json, to_plain, write_atomically, write_json
 from seqlens.data.codecs.marks import tag_name
 from seqlens.decoding import DecodingConfig
 from seqlens.errors import WorkError
@@ -22,6 +22,7 @@ from seqlens.tasks.transduce.analysis import Analysis
 from seqlens.tasks.transduce.analysis.results import score_fields
 from seqlens.tasks.transduce.answer import Translation
 from seqlens.workflows.analyse_report import analysis_report
+from seqlens.workflows.evaluation_data import as_items
 
 SCORES_FILE = "scores.json"
 ANALYSIS_FILE, ANALYSIS_PAGE = "analysis.json", "analysis.html"
@@ -74,20 +75,27 @@ def evaluation_folder(
 
 
 def origin_of(
-    result: Evaluation, predictor: Predictor, data: str | Path | None, reranker: Reranker | None
+    result: Evaluation,
+    predictor: Predictor,
+    data: str | Path | None,
+    reranker: Reranker | None,
+    data_settings: Overrides = (),
 ) -> dict[str, object]:
     """What was scored, and by whom; it tells evaluations whose folders would have one name apart."""
     return {
         **({"with": [str(other.path.resolve()) for other in predictor.others]} if predictor.others else {}),
         **({} if reranker is None else {"reranked": reranker.describe()}),
-        **data_origin(result.data, data, result.fingerprint),
+        **data_origin(result.data, data, result.fingerprint, data_settings),
     }
 
 
-def data_origin(name: str, data: str | Path | None, fingerprint: str) -> dict[str, object]:
-    """Which data were scored; other ones than the run's own with the place where they are."""
+def data_origin(
+    name: str, data: str | Path | None, fingerprint: str, data_settings: Overrides = ()
+) -> dict[str, object]:
+    """Which data were scored; other ones than the run's own with the place where they are, and how they were read."""
     place = {} if data is None or not Path(data).exists() else {"path": str(Path(data).resolve())}
-    return {"data": name, **place, "fingerprint": fingerprint}
+    read_with = {"data_settings": sorted(as_items(data_settings))} if data_settings else {}
+    return {"data": name, **place, **read_with, "fingerprint": fingerprint}
 
 
 def folder_of_its_own(wanted: Path, origin: Mapping[str, object]) -> Path:
@@ -122,9 +130,11 @@ def _answering(record: Mapping[str, Any]) -> tuple[list[str], str | None]:
 
 
 def _of_same_data(there: Mapping[str, object], origin: Mapping[str, object]) -> bool:
-    """Equal data, or those of one place, which may have changed since."""
+    """Equal data, or those of one place, read alike, which may have changed since."""
     if there.get("fingerprint") == origin["fingerprint"]:
         return True
+    if there.get("data_settings", []) != origin.get("data_settings", []):
+        return False
     place = "path" if "path" in there and "path" in origin else "data"
     return there.get(place) == origin[place]
 
@@ -138,11 +148,16 @@ def _are_same_answers(folder: Path, lines: str, decoding: Mapping[str, object]) 
     if record is None or record.get("decoding") != dict(decoding) or not path.is_file():
         return False
     try:
-        before = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        before = _read_lines(path.read_text(encoding="utf-8"))
     except ValueError:  # damaged
         return False
-    after = [json.loads(line) for line in lines.splitlines()]
+    after = _read_lines(lines)
     return len(before) == len(after) and all(_is_same_line(*pair) for pair in zip(before, after, strict=True))
+
+
+def _read_lines(text: str) -> list[Any]:
+    # Not splitlines(): a text may hold U+2028, which that takes for a line's end.
+    return [json.loads(line) for line in text.removesuffix("\n").split("\n")]
 
 
 def _is_same_line(before: object, after: Mapping[str, Any]) -> bool:

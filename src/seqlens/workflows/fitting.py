@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import nn
 
+from seqlens.data.fractions import PartOfPairs
+from seqlens.data.mixture import pieces_of
 from seqlens.data.sampler import length_batches
+from seqlens.data.splits import Corpus
 from seqlens.errors import RequestError
 from seqlens.inspection import gradient_through_time, gradient_warning
 from seqlens.models.encoders import RecurrentEncoder
@@ -77,7 +79,8 @@ def run_fit(
     source = make_batches(prepared, prefetch=config.batches.prefetch, group=group)
     validation_batches = length_batches(prepared.validation.lengths, config.batches.max_tokens)
     if score_pairs is None:
-        score_pairs = _first(prepared, task.config.validation_examples) if task.config.validation_scores else []
+        num_scored = task.config.validation_examples if task.config.validation_scores else 0
+        score_pairs = scored_pairs(prepared.corpus, num_scored) if num_scored else []
 
     def validation(module: nn.Module) -> Mapping[str, float]:
         assert isinstance(module, Transducer)
@@ -177,8 +180,13 @@ def _loss_of(
     return partial(task.loss, carried=carried), carried
 
 
-def _first(prepared: Prepared, count: int) -> list[tuple[str, str]]:
-    return [(pair.source, pair.target or "") for pair in islice(prepared.corpus.read("validation"), count)]
+def scored_pairs(corpus: Corpus, count: int) -> list[tuple[str, str]]:
+    """The first pairs of validation; of a mixture as many as spread evenly over it, so that all parts are scored."""
+    pairs = [(pair.source, pair.target or "") for pair in corpus.read("validation")]
+    whole = corpus.whole if isinstance(corpus, PartOfPairs) else corpus
+    if len(pairs) <= count or len(pieces_of(whole, "validation")) == 1:
+        return pairs[:count]
+    return [pairs[number * len(pairs) // count] for number in range(count)]
 
 
 def _watch(model: Transducer) -> Callable[[nn.Module, Any], str | None] | None:

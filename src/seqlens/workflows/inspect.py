@@ -1,11 +1,13 @@
 """Look inside a run: what to look at, the numbers, and a report of them."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from seqlens.config import load_config
 from seqlens.data.batch import PairBatch, pad
+from seqlens.data.codecs.marks import MarkedText
 from seqlens.data.corpus import open_corpus
 from seqlens.data.examples import Pair
 from seqlens.errors import RequestError
@@ -36,6 +38,7 @@ from seqlens.report import (
     isolate,
 )
 from seqlens.training.run_config import RunConfig
+from seqlens.workflows.evaluation_data import typed_options
 from seqlens.workflows.train import RECIPE_FILE
 
 GRADIENT_PAIRS = 64
@@ -95,7 +98,7 @@ def inspect_attention(predictor: Predictor, source: str | None = None) -> Attent
     Raises:
         RequestError: the model has no attention, or the input is empty or too long for its positions.
     """
-    source = _source(predictor, source)
+    given, source = source, _source(predictor, source)
     # Looked at are the model's own numbers, so they are not to be rounded in the search either.
     answer = _reachable(predictor, source, predictor.predict(source, precision="float32").text)
     found = attention_map(predictor.task, predictor.model, source, answer)
@@ -119,7 +122,9 @@ def inspect_attention(predictor: Predictor, source: str | None = None) -> Attent
             note=" ".join(coverage_sentences(found)),
         ),
     ]
-    report = _report(predictor, "attention", "Where the model looked in the input for each token it wrote.", sections)
+    report = _report(
+        predictor, "attention", "Where the model looked in the input for each token it wrote.", sections, given
+    )
     return AttentionView(source, answer, found, report)
 
 
@@ -144,7 +149,7 @@ def inspect_gates(predictor: Predictor, source: str | None = None) -> GatesView:
     Raises:
         RequestError: the encoder is not recurrent, or the input is empty.
     """
-    source = _source(predictor, source)
+    given, source = source, _source(predictor, source)
     trace = encoder_gates(predictor.task, predictor.model, source)
     labels = [f"{number} {token}" for number, token in enumerate(trace.tokens, start=1)]
     means = [
@@ -165,7 +170,7 @@ def inspect_gates(predictor: Predictor, source: str | None = None) -> GatesView:
             "Gates and states", maps, note=f"The {_MOST_UNITS} units of each that change most, in their order."
         ),
     ]
-    report = _report(predictor, "gates", "What the encoder's gates and states do while it reads.", sections)
+    report = _report(predictor, "gates", "What the encoder's gates and states do while it reads.", sections, given)
     return GatesView(source, trace, report)
 
 
@@ -208,7 +213,7 @@ def inspect_gradients(predictor: Predictor, source: str | None = None) -> Gradie
         ),
     ]
     summary = f"The norm of the loss's gradient with respect to the inputs, over {len(pairs)} pairs."
-    return GradientsView(len(pairs), gradients, warning, _report(predictor, "gradients", summary, sections))
+    return GradientsView(len(pairs), gradients, warning, _report(predictor, "gradients", summary, sections, source))
 
 
 def _source(predictor: Predictor, source: str | None) -> str:
@@ -243,10 +248,13 @@ def _heatmap(title: str, found: AttentionMap, weights: list[list[float]]) -> Hea
     return Heatmap(title, found.target_tokens, found.source_tokens, weights)
 
 
-def _report(predictor: Predictor, view: str, summary: str, sections: Sequence[Section]) -> Report:
+def _report(predictor: Predictor, view: str, summary: str, sections: Sequence[Section], given: str | None) -> Report:
+    """The report; `given` is the input that was asked for, if one was."""
+    tag = given.tag if isinstance(given, MarkedText) else None
+    options = typed_options({"--input": given, "--tag": tag}, ())
     record, machine = predictor.record, describe_machine()
     facts = {
-        "command": f"seqlens inspect {predictor.path} {view}",
+        "command": shlex.join(["seqlens", "inspect", str(predictor.path), view, *options]),
         "recipe": str(record.get("recipe")),
         "seed": str(record.get("seed")),
         "versions": f"seqlens {record.get('seqlens')}, torch {machine['torch']}",

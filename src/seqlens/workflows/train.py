@@ -1,6 +1,7 @@
 """Train a recipe into a run folder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from seqlens.tasks.transduce.validation import validated
 from seqlens.training.best import check_metric
 from seqlens.training.checkpoint import has_checkpoint
 from seqlens.training.group import told_place
-from seqlens.training.observer import FitResult, Observer
+from seqlens.training.observer import FitResult, Observer, Observers
 from seqlens.training.run_config import RunConfig
 from seqlens.workflows.claim import RECIPE_FILE as RECIPE_FILE
 from seqlens.workflows.claim import check_same_data, claim_folder, write_data_record
@@ -37,6 +38,7 @@ from seqlens.workflows.open_data import without_test
 from seqlens.workflows.preparation import Announce, Prepared, prepare
 from seqlens.workflows.processes import check_processes, training_group
 from seqlens.workflows.recipe_config import resolve_recipe
+from seqlens.workflows.seen_before import seen_before
 
 _NAME_COMMENT = "# recipe: "
 
@@ -159,10 +161,20 @@ class _Start:
         if self.is_resumed:
             check_same_data(self.folder, fingerprints)
 
-    def write_recipe(self, config: RunConfig, fingerprints: Mapping[str, str]) -> None:
-        if not self.is_resumed:
+    @contextmanager
+    def recipe_written(self, config: RunConfig, fingerprints: Mapping[str, str]) -> Iterator[None]:
+        """Writes the recipe into the folder; where a training refuses to go on by it, that is the earlier one again."""
+        path = self.folder / RECIPE_FILE
+        earlier = path.read_bytes() if self.is_resumed else None
+        if earlier is None:
             write_data_record(self.folder, fingerprints)
-        write_atomically(self.folder / RECIPE_FILE, f"{_NAME_COMMENT}{self.name}\n{dump_config(config)}")
+        write_atomically(path, f"{_NAME_COMMENT}{self.name}\n{dump_config(config)}")
+        try:
+            yield
+        except RequestError:
+            if earlier is not None:
+                write_atomically(path, earlier)
+            raise
 
 
 def _train_on_examples(start: _Start) -> FitResult:
@@ -183,8 +195,10 @@ def _train_on_examples(start: _Start) -> FitResult:
     model = fresh_model(prepared.task, config.seed)
     start.announce_cut(model, prepared)
     prepared.task.save(codec_folder)
-    start.write_recipe(config, prepared.fingerprints)
-    with training_group(folder, start.device, start.processes) as group:
+    with (
+        start.recipe_written(config, prepared.fingerprints),
+        training_group(folder, start.device, start.processes) as group,
+    ):
         device = torch.device(group.device)
         result = fit_examples(
             model,
@@ -224,12 +238,16 @@ def _train_on_pairs(start: _Start, init: str | Path | None, init_vocabulary: str
         copied = initial.put_weights(model, prepared.task)
         initial.write(folder, model, copied)
         announce(_told_initial(initial, prepared, copied))
+        if warning := seen_before(initial.run.path, prepared.corpus):
+            (start.observer or Observers()).on_warning(warning)
     elif resumed:
         put_stored_weights(model, folder)
     else:
         forget_initial(folder)
-    start.write_recipe(config, prepared.fingerprints)
-    with training_group(folder, start.device, start.processes) as group:
+    with (
+        start.recipe_written(config, prepared.fingerprints),
+        training_group(folder, start.device, start.processes) as group,
+    ):
         device = torch.device(group.device)
         result = run_fit(
             model, prepared, config, folder, resume=resume, observer=start.observer, device=device, group=group

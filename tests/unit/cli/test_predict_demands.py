@@ -35,6 +35,13 @@ def test_every_answer_has_the_required_phrases(invoke: Invoke, run: Path) -> Non
         assert "0-1" in answer["text"]
 
 
+def test_a_refused_prefix_names_the_line_whatever_came_before(invoke: Invoke, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "many.txt").write_text("\n" * 2100 + f"{TEXT}\n")
+    result = invoke("predict", run, "--input", tmp_path / "many.txt", "--prefix", "猫")
+    assert result.exit_code == 2
+    assert "The prefix of input 2101, '猫', has '猫'" in " ".join(result.stderr.split())
+
+
 def test_a_diverse_list(invoke: Invoke, run: Path) -> None:
     settings = ["beam_width=4", "num_best=4", "diversity_groups=4", "diversity_penalty=100", "min_length=3"]
     arguments = [part for setting in settings for part in ("--set", setting)]
@@ -120,6 +127,8 @@ def test_what_has_no_effect_is_told(invoke: Invoke, run: Path) -> None:
         (["--with", "nowhere"], "There is no run folder nowhere"),
         (["--rerank-by", ".", "--rerank-weight", "-2"], "is not a run folder"),
         (["--rerank-weight", "2"], "--rerank-weight is given without --rerank-by"),
+        (["--rerank-tag", "2en"], "--rerank-tag is given without --rerank-by"),
+        (["--set", "diversity_penalty=1e39"], "is 1e[+]39, expected at most 1000000"),
         (["--rerank-by", "RUN", "--set", "beam_width=1"], "'beam_width' is 1, so there is nothing to rerank"),
         (["--set", "min_length=9", "--set", "max_length=8"], "min_length is 9, expected at most max_length, 8"),
     ],

@@ -15,7 +15,8 @@ from seqlens.data.corpus import Corpus, FilePair, MixtureData, MixturePart, Pair
 from seqlens.data.dates import DatesData
 from seqlens.data.examples import Pair
 from seqlens.data.fingerprints import fingerprint_pairs
-from seqlens.data.held_out import check_held_out
+from seqlens.data.fractions import PartOfPairs
+from seqlens.data.held_out import check_held_out, count_seen
 from seqlens.data.sampler import TokenBudgetSampler
 from seqlens.data.text import (
     CharactersConfig,
@@ -191,6 +192,49 @@ def test_what_one_part_holds_out_no_other_trains_on(ending: str, tmp_path: Path)
         assert held_out
         assert not train & set(held_out)
     assert opened(there, there).splits[0] == "train"
+
+
+def test_a_part_of_the_training_data_is_checked_as_all_of_them(tmp_path: Path) -> None:
+    there = files(tmp_path, "both", 200)
+    back = replace(there, source_column=1, target_column=0)
+    corpus = open_corpus(MixtureData((MixturePart(there, tag="x"), MixturePart(back, tag="y"))), base=Path())
+    with pytest.raises(RequestError, match="'x' and 'y' of the mixture both read"):
+        check_held_out(PartOfPairs(corpus, 0.5, 1))
+
+
+def test_no_part_trains_on_the_test_file_of_another(tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    for name in ("train", "validation", "test"):
+        (folder / f"{name}.tsv").write_text(f"{name}\tT\n")
+    own = MixturePart(PairsData(path=str(folder)), name="own")
+    other = MixturePart(PairsData(path=str(folder / ".." / "own" / "test.tsv")), name="more", train_only=True)
+    with pytest.raises(RequestError, match=r"'more' of the mixture trains on .*test\.tsv, which is the test split of"):
+        check_held_out(open_corpus(MixtureData((own, other)), base=Path()))
+    again = MixturePart(PairsData(path=str(folder / "train.tsv")), name="again", train_only=True)
+    check_held_out(open_corpus(MixtureData((own, again)), base=Path()))
+
+
+def test_pairs_that_were_trained_on_before_are_counted_either_way_round(tmp_path: Path) -> None:
+    (tmp_path / "both.tsv").write_text("".join(f"dog {n}\tHund {n}\n" for n in range(200)))
+    there = PairsData(path=str(tmp_path / "both.tsv"), validation_fraction=0.2, test_fraction=0.2)
+    back = open_corpus(replace(there, source_column=1, target_column=0), base=Path())
+    corpus = open_corpus(there, base=Path())
+    train = {frozenset((pair.source, pair.target)) for pair in back.read("train")}
+    expected = {}
+    for split in ("validation", "test"):
+        pairs = [frozenset((pair.source, pair.target)) for pair in corpus.read(split)]
+        expected[split] = (sum(pair in train for pair in pairs), len(pairs))
+    assert all(seen for seen, _ in expected.values())
+    assert count_seen(back.read("train"), corpus) == expected
+    assert count_seen(corpus.read("train"), corpus) == {}
+
+
+def test_both_sides_cannot_be_one_column(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="'source_column' and 'target_column' are both 1, expected two"):
+        open_corpus(replace(files(tmp_path, "one", 90), source_column=1), base=Path())
+    with pytest.raises(RequestError, match="'source_key' and 'target_key' are both en"):
+        open_corpus(replace(files(tmp_path, "one", 90), source_key="en", target_key="en"), base=Path())
 
 
 def test_a_file_for_training_only_needs_nothing_to_be_held_out(tmp_path: Path) -> None:

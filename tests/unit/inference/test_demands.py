@@ -3,14 +3,17 @@
 from dataclasses import replace
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seqlens.data.codecs.marks import MarkedText
 from seqlens.data.text import UNKNOWN_ID, SubwordsConfig, TextCodec, WordsConfig, fit_codec
 from seqlens.errors import RequestError
 from seqlens.inference import Predictor, load
 from seqlens.inference.demands import read_demands
 from seqlens.models.config import TransformerDecoderConfig
+from seqlens.tasks.transduce.answer import Translation
 from seqlens.tasks.transduce.demands import Demand, encode_demand
 
 from .conftest import CODECS, PAIRS, MakeRun, transformer
@@ -168,3 +171,46 @@ def test_a_symbol_may_be_joined_to_what_stands_beside_it() -> None:
     assert codec.decode([*codec.encode("dog"), *both]) == "dog), a"
     with pytest.raises(RequestError, match="A phrase of input 1, ';', has ';', which the target vocabulary does not"):
         encode_demand(codec, Demand(phrases=(";",)))
+
+
+def test_a_symbol_is_asked_for_as_subwords_usually_have_it() -> None:
+    texts = [f"a dog, a cat and {number} birds." for number in range(40)] + ["well ! really !"] * 40
+    codec = fit_codec(SubwordsConfig(vocab_size=340), texts)
+    comma, end, mark, word = encode_demand(codec, Demand(phrases=(",", ".", "!", "cat"))).phrases
+    sentence = codec.encode("a dog, a cat and 7 birds.")
+    for phrase in (comma, end, word):
+        assert any(tuple(sentence[place : place + len(phrase)]) == phrase for place in range(len(sentence)))
+    exclaimed = codec.encode("a dog !")
+    assert tuple(exclaimed[-len(mark) :]) == mark
+
+
+@pytest.mark.parametrize("demand", [Demand("a bo"), Demand(phrases=("bo",)), Demand(phrases=("a bo",))])
+def test_an_unknown_word_is_not_taken_for_the_beginning_of_another(demand: Demand) -> None:
+    codec = fit_codec(WordsConfig(), ["a box, a tax"])
+    with pytest.raises(RequestError, match="has 'bo', which the target vocabulary does not have"):
+        encode_demand(codec, demand)
+
+
+def test_no_answer_has_a_tag(make_run: MakeRun) -> None:
+    tagged = [(MarkedText(source, tag="2en"), target) for source, target in PAIRS]
+    run = load(make_run(31, pairs=tagged, shared=True), device="cpu")
+    target = run.task.target_codec
+    assert target.tags
+    with torch.no_grad():  # else a tag would hardly ever be drawn
+        run.model.output.bias[target.size - len(target.tags) :] += 50.0
+    for search in ({"method": "sample", "num_best": 20}, {"num_best": 5}, {"method": "greedy"}):
+        answers = run.predict(["ein hund", "zwei katzen"], tag="2en", **search)
+        for one in (other for answer in answers for other in (answer, *answer.alternatives)):
+            assert one.alignment is not None
+            assert not any(token.startswith("<2en") for token in one.alignment.target_tokens)
+
+
+def test_a_list_of_a_beam_has_no_text_twice(make_run: MakeRun) -> None:
+    pairs = [("ein hund", "a dog runs and a dog sleeps"), ("eine katze", "a cat and a dog")] * 3
+    run = load(make_run(5, codec="subwords", pairs=pairs), device="cpu")
+    search = {"beam_width": 12, "num_best": 12, "diversity_groups": 12, "diversity_penalty": 3.0}
+    for answer in run.predict(["ein hund", "eine katze", "hund"], **search):
+        listed = [(one.text, one.finished) for one in (answer, *answer.alternatives)]
+        assert len(set(listed)) == len(listed)
+    doubled = Translation("a", -1.0, -1.0, alternatives=tuple(Translation(text, -2.0, -2.0) for text in "aba"))
+    assert [one.text for one in doubled.without_doubles().alternatives] == ["b"]

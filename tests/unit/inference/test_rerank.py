@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from seqlens.errors import RequestError
+from seqlens.data.codecs.marks import MarkedText
+from seqlens.errors import RequestError, WorkError
 from seqlens.inference import Predictor, Reranker, ReversedRun, Scorer, TextScore, load, tune_weight
+from seqlens.metrics import corpus_bleu
 from seqlens.workflows.forced import forced_log_probs
 
 from .conftest import PAIRS, MakeRun
@@ -71,6 +73,34 @@ def test_a_reversed_run_scores_pairs_as_alone_and_odd_ones_too(make_run: MakeRun
         assert score.num_tokens == alone.num_tokens
         assert score.log_prob == pytest.approx(alone.log_prob, rel=1e-4)
     assert scorer.score([], []) == []
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_opinion_that_is_no_number_is_refused(predictor: Predictor, value: float) -> None:
+    class Broken:
+        def score(self, sources: Sequence[str], answers: Sequence[str]) -> list[TextScore]:
+            return [TextScore(value, 1)] * len(answers)
+
+    with pytest.raises(WorkError, match=f"Broken gave the log-probability {value} for the answer"):
+        predictor.predict("hund", reranker=Reranker(Broken()))
+
+
+def test_a_run_of_both_directions_is_its_own_second_opinion(make_run: MakeRun) -> None:
+    there = [(MarkedText(source, tag="2en"), target) for source, target in PAIRS]
+    back = [(MarkedText(target, tag="2de"), source) for source, target in PAIRS]
+    run = load(make_run(33, pairs=there + back, shared=True), device="cpu")
+    scorer = ReversedRun(run, tag="<2de>")
+    (score,) = scorer.score(["ein hund"], ["a dog"])
+    (row,) = forced_log_probs(run, [MarkedText("a dog", tag="2de")], ["ein hund"])
+    assert score.log_prob == pytest.approx(sum(row), rel=1e-5)
+    assert score != ReversedRun(run).score(["ein hund"], ["a dog"])[0]
+    assert Reranker(scorer).describe()["tag"] == "2de"
+    with pytest.raises(RequestError, match="There is no tag '2d', expected one of 2de, 2en"):
+        ReversedRun(run, tag="2d")
+    sources, references = [source for source, _ in PAIRS], [target for _, target in PAIRS]
+    tuned = tune_weight(run, scorer, sources, references, weights=(0.0, 1.0), tag="2en", beam_width=3)
+    plain = [answer.text for answer in run.predict(sources, tag="2en", beam_width=3)]
+    assert tuned.scores[0.0] == pytest.approx(corpus_bleu(plain, references, num_resamples=0).value)
 
 
 def test_a_weight_is_tuned_on_what_is_given(predictor: Predictor) -> None:

@@ -166,6 +166,12 @@ def test_errors_without_spaces() -> None:
     assert errors_of("개가 논다", "The dog plays.", "개가 plays.", None) == {"copied"}
 
 
+def test_what_both_languages_write_alike_is_no_copy_without_spaces_either() -> None:
+    alike = TrainingText.read(["日本の猫", "日本の犬"] * 20, ["日本的猫", "日本的狗"] * 20)
+    assert errors_of("日本の山", "那座山", "日本的山", alike) == set()
+    assert errors_of("犬猫の山", "那座山", "犬猫的山", alike) == {"copied"}
+
+
 def test_doubling_that_the_reference_has_is_no_error() -> None:
     assert errors_of("x", "No no no, he said.", "No no no, she said.", None) == set()
 

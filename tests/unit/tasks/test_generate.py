@@ -407,5 +407,10 @@ def test_what_learned_positions_do_not_reach_is_said(use: Callable[[GenerateTask
     task = GenerateTask.fit(config, lambda: LINES)
     net = task.build_model().eval()
     assert len(task.predict(net, ["banana"], settings={"max_tokens": 50})[0].samples[0].text) >= 6
+    # What fills the positions to the last one can be gone on with by a token, in every sample.
+    drawn = task.predict(net, ["banana", "ba"], settings={"max_tokens": 50, "num_samples": 30, "temperature": 3.0})
+    assert [len(one.samples) for one in drawn] == [30, 30]
+    assert max(len(sample.text) for sample in drawn[0].samples) == 7
+    assert max(len(sample.text) for sample in drawn[1].samples) == 7
     with pytest.raises(RequestError, match=r"(names\.txt line 7|Input 1) has 8 tokens with its start, more than the 7"):
         use(task, net)

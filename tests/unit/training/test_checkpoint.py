@@ -52,11 +52,18 @@ def test_the_newest_the_scheduled_and_the_best_stay(tmp_path: Path) -> None:
     assert store.scheduled_steps() == [40, 50]
 
 
-def test_saving_a_step_twice_keeps_the_first(tmp_path: Path) -> None:
-    store = CheckpointStore(tmp_path, every=10, keep=2)
-    store.save(checkpoint(10))
+def test_saving_a_step_twice_keeps_the_tensors_and_takes_the_newer_state(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path, every=10, keep=1)
+    for step, best in ((7, 7), (10, 7)):
+        store.save(checkpoint(step, best_step=best))
+    before = (store.path(10) / "model.safetensors").stat().st_mtime_ns
     store.save(checkpoint(10, best_step=10))
-    assert store.load(10).best_step is None
+    assert store.load(10).best_step == 10
+    assert (store.path(10) / "model.safetensors").stat().st_mtime_ns == before
+    assert store.steps() == [10], "what was the best is no longer needed"
+    written = (store.path(10) / "state.json").stat().st_mtime_ns
+    store.save(checkpoint(10, best_step=10))
+    assert (store.path(10) / "state.json").stat().st_mtime_ns == written
 
 
 def test_remains_of_a_kill_are_cleared_away(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from seqlens.training.config import (
     PlateauSchedule,
     ScheduleConfig,
 )
-from seqlens.training.schedule import Schedule, doubt_warmup
+from seqlens.training.schedule import Schedule, doubt_end, doubt_warmup
 
 
 def rates(config: ScheduleConfig, steps: int, *, peak: float = 1.0, last_step: int | None = None) -> list[float]:
@@ -84,13 +84,30 @@ def test_a_schedule_that_follows_the_time_is_never_behind_it(
         assert slower == pytest.approx(min(slowest, steady.learning_rate(step)))
         if step > warmup:
             assert following.learning_rate(step, 1.0) == pytest.approx(final)
-        # At a steady pace it is the schedule whose last step is where the time ends.
-        if step <= last:
+        # At a steady pace it is the schedule whose last step is where the time ends, if the warm-up leaves half of it.
+        if step <= last and 2 * warmup <= last:
             assert by_time.learning_rate(step, step / last) == pytest.approx(steady.learning_rate(step), abs=1e-9)
 
 
 def test_a_warm_up_longer_than_the_training_only_rises() -> None:
     assert rates(CosineSchedule(warmup_steps=10), 4, last_step=5) == pytest.approx([0.1, 0.2, 0.3, 0.4])
+
+
+@pytest.mark.parametrize("kind", [CosineSchedule, LinearSchedule])
+def test_a_warm_up_longer_than_the_time_falls_again(kind: type[CosineSchedule]) -> None:
+    schedule = Schedule(kind(warmup_steps=4000, follow_time=True), learning_rate=1.0, last_step=None)
+    found = [schedule.learning_rate(step, step / 80) for step in range(1, 81)]
+    assert found[:40] == pytest.approx([step / 4000 for step in range(1, 41)])
+    highest = found.index(max(found))
+    assert 39 <= highest < 60
+    assert found[highest:] == sorted(found[highest:], reverse=True)
+    assert found[-1] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_training_that_ended_in_its_warm_up_is_told_of() -> None:
+    assert "ended at step 77, before the 4,000 steps" in (doubt_end(CosineSchedule(warmup_steps=4000), 77) or "")
+    assert doubt_end(CosineSchedule(warmup_steps=77), 77) is None
+    assert doubt_end(ConstantSchedule(), 0) is None
 
 
 def test_plateau_falls_after_so_many_validations_without_a_best() -> None:

@@ -12,6 +12,7 @@ import seqlens
 from seqlens.data.codecs.marks import MarkedText
 from seqlens.errors import RequestError
 from seqlens.inference.predictor import Predictor
+from seqlens.tasks.transduce.analysis.training_text import Background, TrainingText
 from seqlens.workflows.analyse import analyse_answers, by_word, other_sources
 from seqlens.workflows.compare import compare
 from seqlens.workflows.contest import write_comparison
@@ -104,8 +105,7 @@ def test_only_sharp_attention_is_asked(predictor: Predictor, sharp: bool, asked:
         answers,
         [[-1.0]] * 2,
         search=predictor.task.config.decoding,
-        training=[("25 juin 2009", "2009-06-25")],
-        language="",
+        backgrounds=[Background("", TrainingText.read(["25 juin 2009"], ["2009-06-25"]))] * 2,
     )
     assert asked in analysis.error("omitted").method
 
@@ -116,15 +116,16 @@ def test_search_errors_are_those_that_a_worse_search_makes(predictor: Predictor)
     rows = [[log_prob] for log_prob in found.reference_log_probs]
     bad = [replace(answer, log_prob=-1e4, score=-1e4) for answer in found.answers]
     search = predictor.task.config.decoding
+    nothing = [Background()] * 40
     analysis = analyse_answers(
-        predictor, found.sources, found.references, bad, rows, search=search, training=None, language=""
+        predictor, found.sources, found.references, bad, rows, search=search, backgrounds=nothing
     )
     assert [len(one.search) for one in analysis.attribution] == [40, 40]
     assert analysis.error("omitted").share is None
     # What a search found by rounded numbers is compared with the references by exact ones.
     rounded = replace(search, precision="bfloat16")
     analysis = analyse_answers(
-        predictor, found.sources, found.references, bad, rows, search=rounded, training=None, language=""
+        predictor, found.sources, found.references, bad, rows, search=rounded, backgrounds=nothing
     )
     forced = [sum(row) for row in forced_log_probs(predictor, found.sources, [answer.text for answer in bad])]
     worse = [one < other - 1e-9 for one, other in zip(forced, found.reference_log_probs, strict=True)]
@@ -150,6 +151,40 @@ def test_an_analysis_stays_whoever_watches(predictor: Predictor) -> None:
     (found.folder / "scores.json").write_text("[")
     (found.folder / "predictions.jsonl").write_text("[")
     assert seqlens.evaluate(predictor).folder == found.folder
+
+
+def test_an_analysis_stays_whatever_separators_a_text_holds(predictor: Predictor, tmp_path: Path) -> None:
+    (tmp_path / "own.tsv").write_text("1 mai\u2028 2001\t2001-05-01\n2\u0085 mai 2001\t2001-05-02\n", encoding="utf-8")
+    found = seqlens.evaluate(predictor, data=tmp_path / "own.tsv", analyse=True)
+    assert found.folder is not None
+    again = seqlens.evaluate(predictor, data=tmp_path / "own.tsv")
+    assert again.folder == found.folder
+    assert (found.folder / "analysis.json").is_file()
+
+
+def test_where_there_is_no_other_source_nothing_is_called_hallucinated(predictor: Predictor, tmp_path: Path) -> None:
+    (tmp_path / "one.tsv").write_text("1 mai 2001\t2001-05-01\n" * 3)
+    analysis = seqlens.evaluate(predictor, data=tmp_path / "one.tsv", analyse=True, write=False).analysis
+    assert analysis is not None
+    assert analysis.error("hallucinated").share is None
+    assert analysis.error("hallucinated").method.startswith("not measured: it needs an answer, and another source")
+    (tmp_path / "two.tsv").write_text("1 mai 2001\t2001-05-01\n" * 3 + "2 mai 2001\t2001-05-02\n\t2001\n")
+    analysis = seqlens.evaluate(predictor, data=tmp_path / "two.tsv", analyse=True, write=False).analysis
+    assert analysis is not None
+    row = analysis.error("hallucinated")
+    assert row.share is not None
+    known = row.share.num_examples
+    assert 3 <= known <= 4  # an answer may be empty
+    assert row.share.value == pytest.approx(row.count / known)
+    assert row.method == f"the model; {5 - known} without an answer or another source are left out"
+
+
+def test_the_ends_of_documents_are_no_sentences(predictor: Predictor, tmp_path: Path) -> None:
+    (tmp_path / "own.tsv").write_text("1 mai 2001\t2001-05-01\n\t\n2 mai 2001\t2001-05-02\n \t2001-05-02\n")
+    told: list[str] = []
+    found = seqlens.evaluate(predictor, data=tmp_path / "own.tsv", write=False, announce=told.append)
+    assert found.references == ("2001-05-01", "2001-05-02", "2001-05-02")
+    assert "Pairs that are empty on both sides, as between documents, are left out: 1." in told
 
 
 def test_progress_is_told_of_every_input(predictor: Predictor, tmp_path: Path) -> None:

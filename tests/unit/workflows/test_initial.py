@@ -1,6 +1,7 @@
 """Fine-tuning: `seqlens train RECIPE --init RUN`, by the real command and in Python."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,34 @@ def test_a_training_killed_before_its_first_checkpoint_starts_from_the_stored_we
     seqlens.train(out="runs/killed", resume=True)
 
     assert Path("runs/killed/model.safetensors").read_bytes() == Path("runs/whole/model.safetensors").read_bytes()
+
+
+def test_what_was_trained_on_before_and_is_held_out_now_is_told(folder: Path) -> None:
+    first = write_recipe(folder, "first", "car house tree dog", WORDS)
+    seqlens.train(first, out="runs/first")
+    same = invoke("train", first, "--init", "runs/first", "--out", "runs/same", "--set", "training.max_steps=1")
+    assert same.exit_code == 0, same.output
+    assert "was trained on" not in " ".join(same.output.split())
+    others = ("--set", "data.validation_fraction=0.2", "--set", "data.test_fraction=0.2")
+    said = invoke(
+        "train", first, "--init", "runs/first", "--out", "runs/other", "--set", "training.max_steps=1", *others
+    )
+    assert said.exit_code == 0, said.output
+    assert re.search(
+        r"runs/first was trained on \d+ of \d+ pairs of validation and \d+ of \d+ pairs of test, so",
+        " ".join(said.output.split()),
+    )
+
+
+def test_a_refused_resume_leaves_the_recipe_as_it_was(folder: Path) -> None:
+    recipe = write_recipe(folder, "first", "car house", WORDS)
+    seqlens.train(recipe, out="runs/first", overrides={"training.max_steps": 2})
+    before = Path("runs/first/recipe.yaml").read_bytes()
+    with pytest.raises(RequestError, match="moving average"):
+        seqlens.train(recipe, out="runs/first", resume=True, overrides={"training.ema_decay": 0.9})
+    assert Path("runs/first/recipe.yaml").read_bytes() == before
+    seqlens.train(out="runs/first", resume=True, overrides={"training.max_steps": 4})
+    assert json.loads(Path("runs/first/run.json").read_text())["training"]["steps"] == 4
 
 
 def test_what_does_not_fit_is_refused_in_a_sentence(folder: Path) -> None:

@@ -95,7 +95,11 @@ def test_a_tag_that_was_forgotten_is_told_wherever_sources_are_read(folder: Path
     without_text = invoke("inspect", "run", "attention", "--tag", "2fr", code=2)
     assert "the run's own inputs have their tags" in " ".join(without_text.output.split())
     reranked = invoke("predict", "run", "--tag", "2de", "--set", "method=beam", "--rerank-by", "run", "the tree 3")
-    assert "reranking reads answers without one" in " ".join(reranked.stderr.split())
+    assert "give that of the way back by --rerank-tag: 2de, 2fr." in " ".join(reranked.stderr.split())
+    tagged = ("predict", "run", "--tag", "2de", "--set", "method=beam", "--rerank-by", "run", "--rerank-tag")
+    assert "--rerank-tag:" not in " ".join(invoke(*tagged, "2fr", "the tree 3").stderr.split())
+    unknown = invoke(*tagged, "2f", "the tree 3", code=2)
+    assert "There is no tag '2f', expected one of 2de, 2fr" in " ".join(unknown.output.split())
 
 
 def test_runs_with_and_without_tags_are_compared_on_the_same_data(folder: Path) -> None:
@@ -199,6 +203,15 @@ def test_other_data_may_have_other_columns(folder: Path) -> None:
     assert "--set data.source_column=1 --set data.target_column=2 --set beam_width=1" in page
     found = seqlens.evaluate("run", data="new.tsv", tag="2fr", data_settings={"source_column": 1, "target_column": 2})
     assert found.references == ("le eert 3",)
+    assert found.folder.resolve() == answers.resolve()
+    # The same file read in another way is scored beside it.
+    other = seqlens.evaluate("run", data="new.tsv", tag="2fr", data_settings={"source_column": 2, "target_column": 1})
+    assert other.folder.name == "new.tsv-2fr-test-2"
+    assert json.loads((other.folder / "scores.json").read_text())["data_settings"] == [
+        "source_column=2",
+        "target_column=1",
+    ]
+    assert (answers / "references.txt").read_text() == "le eert 3\n"
 
     wrong = ("--set", "data.source_colunm=1")
     refused = " ".join(invoke("evaluate", "run", "--data", "new.tsv", "--tag", "2fr", *wrong, code=2).output.split())

@@ -16,7 +16,7 @@ class SamplingConfig:
     """How a text is gone on with: `num_samples` draws, of at most `max_tokens` new tokens each.
 
     `temperature` below 1 sharpens the distribution, 0 takes the most probable token always; `top_k` and `top_p` cut off
-    its tail. What is drawn for an input depends on it and on the `seed` alone.
+    its tail. What is drawn for an input depends on it, on these settings and on the `seed` alone.
     """
 
     num_samples: Annotated[int, Field(ge=0, le=1000)] = 1

@@ -50,7 +50,8 @@ def continue_text(
     last = model(inputs[:, -1:], None, read.state)
     features = torch.cat((read.vocabulary.features, last.vocabulary.features), dim=1)[0]
     log_probs = target_log_probs(last.vocabulary._replace(features=features), targets).tolist()
-    most = sampling.max_tokens if limit is None else min(sampling.max_tokens, limit - inputs.shape[1])
+    # The last one that is drawn is not read.
+    most = sampling.max_tokens if limit is None else min(sampling.max_tokens, limit - inputs.shape[1] + 1)
     if not sampling.num_samples:
         return Continued(log_probs[:-1], log_probs[-1], [])
 

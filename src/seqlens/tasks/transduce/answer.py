@@ -1,6 +1,6 @@
 """What comes back for one input of a transducer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jaxtyping import Float
@@ -41,6 +41,13 @@ class Translation:
 
     def __str__(self) -> str:
         return self.text
+
+    def without_doubles(self) -> "Translation":
+        """The answer without alternatives that say what a better one says, spelt in other symbols."""
+        best: dict[tuple[str, bool], Translation] = {}
+        for one in (self, *self.alternatives):
+            best.setdefault((one.text, one.finished), one)
+        return replace(self, alternatives=tuple(best.values())[1:])
 
     def to_plain(self) -> dict[str, Any]:
         """The answer as JSON can hold it."""

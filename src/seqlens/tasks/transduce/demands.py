@@ -1,5 +1,6 @@
 """What a person wants an answer to hold: how it begins, and phrases in it."""
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ from seqlens.data.codecs.segmentation import unspaced_pattern
 from seqlens.data.copying import number_target
 from seqlens.data.text import UNKNOWN_ID, TextCodec, UnknownPiece
 from seqlens.decoding import symbols_needed
-from seqlens.errors import RequestError
+from seqlens.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,43 +44,47 @@ def encode_demand(
     """The ids of a demand; `unknown` are the words that can be copied from the source.
 
     Raises:
-        RequestError: a phrase is empty, or the target vocabulary lacks a word; the sentence names the input `number`.
+        InputError: a phrase is empty, or the target vocabulary lacks a word; the sentence names the input `number`.
     """
     for phrase in demand.phrases:
         if not phrase.strip():
-            raise RequestError(f"Input {number} has an empty phrase among its constraints; leave it out.")
+            raise InputError(lambda at: f"Input {at} has an empty phrase among its constraints; leave it out.", number)
     return EncodedDemand(
-        _encode(codec, demand.prefix, unknown, f"The prefix of input {number}", is_inside=False),
-        tuple(
-            _encode(codec, phrase.strip(), unknown, f"A phrase of input {number}", is_inside=True)
-            for phrase in demand.phrases
-        ),
+        _encode(codec, demand.prefix, unknown, "The prefix", number, is_inside=False),
+        tuple(_encode(codec, phrase.strip(), unknown, "A phrase", number, is_inside=True) for phrase in demand.phrases),
     )
 
 
 def _encode(
-    codec: TextCodec, text: str, unknown: Sequence[UnknownPiece], name: str, *, is_inside: bool
+    codec: TextCodec, text: str, unknown: Sequence[UnknownPiece], name: str, number: int, *, is_inside: bool
 ) -> tuple[int, ...]:
     # White space at the end would be a token of its own, and the next word would bring its space besides.
     text = codec.normalise(text).rstrip()
-    for before, after in _neighbours(text, is_inside=is_inside):
-        ids = _ids_between(codec, before, text, after, unknown)
-        if UNKNOWN_ID not in ids:
-            return ids
+    spellings = (
+        _ids_between(codec, before, text, after, unknown) for before, after in _neighbours(text, is_inside=is_inside)
+    )
+    known_ids = [ids for ids in spellings if UNKNOWN_ID not in ids]
+    if known_ids:
+        # A symbol such as a comma is one piece as it is usually written, and two where it seldom stands apart.
+        return min(known_ids, key=len) if text and unicodedata.category(text[0])[0] in "PS" else known_ids[0]
     known = {piece.text for piece in unknown}
     lacking = next((piece.text for piece in codec.unknown_pieces(text) if piece.text not in known), "")
-    raise RequestError(f"{name}, '{text}', has '{lacking}', which the target vocabulary does not have.")
+    raise InputError(
+        lambda at: f"{name} of input {at}, '{text}', has '{lacking}', which the target vocabulary does not have.",
+        number,
+    )
 
 
 def _neighbours(text: str, *, is_inside: bool) -> list[tuple[str, str]]:
     """What may be joined to a text on its left and right, the likeliest first."""
-    apart, word = ("", ""), "x"
+    apart, word, symbol = ("", ""), "x", "."
+    # Beside its like it could become one piece with it, and another word.
+    after = symbol if text and unicodedata.category(text[-1])[0] in "LMN" else word
     if not is_inside or not text:
-        return [apart, ("", word)]
-    # Beside its like it could become one piece with it.
-    other = "." if text[0].isalnum() else word
+        return [apart, ("", after)]
+    other = symbol if text[0].isalnum() else word
     first = [(other, ""), apart] if unspaced_pattern().match(text) else [apart, (other, "")]
-    return [*first, ("", word), (other, word)]
+    return [*first, ("", after), (other, after)]
 
 
 def _ids_between(

@@ -22,7 +22,7 @@ from seqlens.decoding import (
     average,
     decode,
 )
-from seqlens.errors import RequestError
+from seqlens.errors import InputError, RequestError
 from seqlens.layers.precision import choose_search_precision
 from seqlens.models.stepping import MakeStepper, Stepper, build_stepper
 from seqlens.models.transducer import Transducer
@@ -56,8 +56,9 @@ class Search:
         *,
         align: bool = True,
         make_stepper: MakeStepper = build_stepper,
+        never: Sequence[int] = (),
     ) -> None:
-        """Makes a search; without `align` answers have no alignment.
+        """Makes a search; without `align` answers have no alignment. The ids `never` are in none.
 
         Members that read other ids of an input than the first take no part in its alignment.
 
@@ -75,6 +76,7 @@ class Search:
             make_stepper(member.model, choose_search_precision(decoding.precision, member.device)) for member in members
         ]
         self._align = align
+        self._forbidden_ids = (PADDING_ID, UNKNOWN_ID, START_ID, *never)
         self._copying = any(member.model.pointer is not None for member in members)
 
     def aligned_alike(self, numbers: Sequence[int]) -> list[list[int]]:
@@ -104,7 +106,7 @@ class Search:
             start_id=START_ID,
             end_id=END_ID,
             max_lengths=[self._max_length(number) for number in numbers],
-            forbidden_ids=(PADDING_ID, UNKNOWN_ID, START_ID),
+            forbidden_ids=self._forbidden_ids,
             streams=streams,
             device=self._members[0].device,
         )
@@ -130,12 +132,15 @@ class Search:
             return decode(average(steps), EnsembleState(tuple(states)), self._decoding, request)
 
     def check(self, number: int, demand: EncodedDemand) -> None:
-        """Raises a RequestError where no answer to the input of this number is long enough for what it must hold."""
+        """Raises an InputError where no answer to the input of this number is long enough for what it must hold."""
         needed, bound = demand.num_tokens, self._bound()
         if needed and needed + 1 > bound:
-            raise RequestError(
-                f"The prefix and constraints of input {number + 1} need {needed + 1} tokens with the end, "
-                f"more than an answer's maximum length {bound}."
+            raise InputError(
+                lambda at: (
+                    f"The prefix and constraints of input {at} need {needed + 1} tokens with the end, "
+                    f"more than an answer's maximum length {bound}."
+                ),
+                number + 1,
             )
 
     def _start(self, member: Member, stepper: Stepper, numbers: Sequence[int]) -> SearchState:

@@ -245,7 +245,9 @@ class TransduceTask:
             for task, own, (encoded, _) in zip(tasks, models, read, strict=True)
         ]
         decoding = decoding or self.config.decoding
-        search = Search(members, decoding, align=align, make_stepper=make_stepper)
+        target = self.target_codec
+        never = range(target.size - len(target.tags), target.size)  # a vocabulary of both sides has tags, no text has
+        search = Search(members, decoding, align=align, make_stepper=make_stepper, never=never)
         copying = next((task for task in tasks if task.copies), self)
         source_ids, copied_texts = read[tasks.index(copying)][0], seen_by[tasks.index(copying)]
         encoded = read[0][0]
@@ -268,7 +270,9 @@ class TransduceTask:
             for number, hypotheses in zip(numbers, found, strict=True):
                 unknown = copying.unknown_words(copied_texts[number])
                 truncated = any(cut[number] for _, cut in read)
-                answers[number] = self._answer(encoded[number], hypotheses, truncated, unknown)
+                answer = self._answer(encoded[number], hypotheses, truncated, unknown)
+                # A beam may spell one text in several ways; draws may well be alike.
+                answers[number] = answer if decoding.method == "sample" else answer.without_doubles()
             if progress is not None:
                 progress(len(numbers))
         return answers

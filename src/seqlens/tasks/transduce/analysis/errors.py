@@ -1,6 +1,5 @@
 """What is wrong with one answer, as far as texts, attention and log-probabilities tell."""
 
-import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from math import log
 from typing import Literal, final
 
 from seqlens.tasks.transduce.analysis.training_text import TrainingText
-from seqlens.tasks.transduce.analysis.words import Token, words_of
+from seqlens.tasks.transduce.analysis.words import Token, units_of, words_of
 
 ErrorName = Literal["omitted", "repeated", "copied", "hallucinated", "too short", "too long"]
 ERROR_NAMES: tuple[ErrorName, ...] = ("omitted", "repeated", "copied", "hallucinated", "too short", "too long")
@@ -132,23 +131,14 @@ def _of_characters(tokens: list[Token]) -> bool:
 
 
 def _copied(sentence: Sentence, training: TrainingText | None) -> Finding | None:
-    answer, reference = _units(sentence.answer), _units(sentence.reference)
-    source = set(_units(sentence.source))
+    answer, reference = units_of(sentence.answer), units_of(sentence.reference)
+    source = set(units_of(sentence.source))
     copied = [
         unit
         for unit in dict.fromkeys(answer)
         if unit in source and unit not in reference and (training is None or training.is_copy(unit))
     ]
     return Finding(float(len(copied)), ", ".join(copied)) if copied else None
-
-
-def _units(tokens: list[Token]) -> list[str]:
-    """Words of two letters or more; of a script without spaces pairs of neighbours, since one says too little."""
-    units = [token.text for token in tokens if token.has_letter and not token.is_character and len(token.text) > 1]
-    for left, right in itertools.pairwise(tokens):
-        if left.is_character and right.is_character and left.end == right.start:
-            units.append(left.text + right.text)
-    return units
 
 
 def _hallucinated(sentence: Sentence) -> Finding | None:

@@ -20,7 +20,7 @@ from seqlens.tasks.transduce.analysis.errors import (
 )
 from seqlens.tasks.transduce.analysis.results import Analysis, ErrorExample, ErrorRow, Grouping, ScoredBucket
 from seqlens.tasks.transduce.analysis.statistics import bleu_tokenizer, text_statistics
-from seqlens.tasks.transduce.analysis.training_text import TrainingText
+from seqlens.tasks.transduce.analysis.training_text import Background, TrainingText
 from seqlens.tasks.transduce.analysis.words import Token, split_tokens, words_of
 from seqlens.tasks.transduce.config import BleuTokens, ScoreName
 
@@ -85,12 +85,40 @@ def analyse_texts(
     Raises:
         RequestError: there is nothing, or the lists are not of one length.
     """
+    training = None if training_sources is None else TrainingText.read(training_sources, training_targets)
+    return analyse_sentences(
+        sources,
+        references,
+        answers,
+        [Background(language, training)] * len(sources),
+        measures=measures,
+        lowercase=lowercase,
+        bleu_tokens=bleu_tokens,
+        knowledge=knowledge,
+    )
+
+
+def analyse_sentences(
+    sources: Sequence[str],
+    references: Sequence[str],
+    answers: Sequence[str],
+    backgrounds: Sequence[Background],
+    *,
+    measures: Sequence[ScoreName] = ("bleu", "chrf"),
+    lowercase: bool = False,
+    bleu_tokens: BleuTokens = "auto",
+    knowledge: ModelKnowledge | None = None,
+) -> Analysis:
+    """As `analyse_texts`, for sentences of several directions: each is judged by its own background.
+
+    Raises:
+        RequestError: there is nothing, or the lists are not of one length.
+    """
     if not len(sources) == len(references) == len(answers) or not sources:
         raise RequestError(
             f"There are {len(sources):,} sources, {len(references):,} references and {len(answers):,} answers; "
             f"expected as many of each, at least 1."
         )
-    training = None if training_sources is None else TrainingText.read(training_sources, training_targets)
     knowledge = knowledge or ModelKnowledge()
     tokenize = bleu_tokenizer(references, bleu_tokens)
     statistics = {
@@ -98,7 +126,7 @@ def analyse_texts(
     }
     tokens = [split_tokens(source) for source in sources]
     groupings = tuple(
-        score_buckets(by, buckets, statistics) for by, buckets in group_sources(tokens, training, language).items()
+        score_buckets(by, buckets, statistics) for by, buckets in group_sources(tokens, backgrounds).items()
     )
     texts = list(zip(sources, references, answers, strict=True))
     searched = knowledge.searched
@@ -107,33 +135,28 @@ def analyse_texts(
         notes.append("BLEU is over characters here, as most letters of the references are of a script without spaces.")
     return Analysis(
         num_sentences=len(sources),
-        language=language,
+        language="+".join(dict.fromkeys(one.language for one in backgrounds if one.language)),
         overall={name: one.score() for name, one in statistics.items()},
         groupings=groupings,
-        errors=_error_table(texts, tokens, training, knowledge),
+        errors=_error_table(texts, tokens, backgrounds, knowledge),
         attribution=() if searched is None else (attribute(searched, "log_prob"), attribute(searched, "score")),
         notes=tuple(notes),
     )
 
 
-def group_sources(
-    tokens: Sequence[list[Token]], training: TrainingText | None, language: str
-) -> dict[By, list[Bucket]]:
+def group_sources(tokens: Sequence[list[Token]], backgrounds: Sequence[Background]) -> dict[By, list[Bucket]]:
     """The buckets of every kind that can be made; those by training counts need the training split."""
-    return {by: make_buckets(by, values) for by, values in _numbers(tokens, training, language).items()}
+    return {by: make_buckets(by, values) for by, values in source_numbers(tokens, backgrounds).items()}
 
 
-def source_numbers(sources: Sequence[str], training: TrainingText | None, language: str) -> dict[By, list[int]]:
+def source_numbers(tokens: Sequence[list[Token]], backgrounds: Sequence[Background]) -> dict[By, list[int]]:
     """The number of each source by which sentences are sorted, for every kind of buckets that can be made."""
-    return _numbers([split_tokens(source) for source in sources], training, language)
-
-
-def _numbers(tokens: Sequence[list[Token]], training: TrainingText | None, language: str) -> dict[By, list[int]]:
     found: dict[By, list[int]] = {"length": [len(words_of(one)) for one in tokens]}
-    if training is not None:
-        found["rarest"] = [training.rarest_count(one) for one in tokens]
-        found["unknown"] = [training.num_unknown(one) for one in tokens]
-    found["clauses"] = [count_clauses(one, language) for one in tokens]
+    trained = [one.training for one in backgrounds if one.training is not None]
+    if len(trained) == len(tokens):
+        found["rarest"] = [training.rarest_count(one) for one, training in zip(tokens, trained, strict=True)]
+        found["unknown"] = [training.num_unknown(one) for one, training in zip(tokens, trained, strict=True)]
+    found["clauses"] = [count_clauses(one, its.language) for one, its in zip(tokens, backgrounds, strict=True)]
     return found
 
 
@@ -150,7 +173,7 @@ def score_buckets(by: By, buckets: Sequence[Bucket], statistics: dict[ScoreName,
 def _error_table(
     texts: Sequence[tuple[str, str, str]],
     tokens: Sequence[list[Token]],
-    training: TrainingText | None,
+    backgrounds: Sequence[Background],
     knowledge: ModelKnowledge,
 ) -> tuple[ErrorRow, ...]:
     found: dict[ErrorName, list[tuple[int, Finding]]] = {name: [] for name in ERROR_NAMES}
@@ -162,19 +185,19 @@ def _error_table(
             attention=None if knowledge.attention is None else knowledge.attention[row],
             dependence=None if knowledge.dependence is None else knowledge.dependence[row],
         )
-        for name, finding in find_errors(sentence, training).items():
+        for name, finding in find_errors(sentence, backgrounds[row].training).items():
             found[name].append((row, finding))
-    return tuple(_error_row(name, found[name], texts, training, knowledge) for name in ERROR_NAMES)
+    return tuple(_error_row(name, found[name], texts, backgrounds, knowledge) for name in ERROR_NAMES)
 
 
 def _error_row(
     name: ErrorName,
     found: Sequence[tuple[int, Finding]],
     texts: Sequence[tuple[str, str, str]],
-    training: TrainingText | None,
+    backgrounds: Sequence[Background],
     knowledge: ModelKnowledge,
 ) -> ErrorRow:
-    measured, method = _method(name, training, knowledge)
+    num_measured, method = _method(name, backgrounds, knowledge)
     # Ties are broken by the texts, so that the order of the sentences changes nothing.
     worst = sorted(found, key=lambda one: (-one[1].severity, texts[one[0]]))[:NUM_WORST]
     return ErrorRow(
@@ -182,24 +205,31 @@ def _error_row(
         definition=DEFINITIONS[name],
         method=method,
         count=len(found),
-        share=share_of(len(found), len(texts), name=name) if measured else None,
+        share=share_of(len(found), num_measured, name=name) if num_measured else None,
         rows=tuple(row for row, _ in found),
         worst=tuple(ErrorExample(row, *texts[row], finding.detail, finding.severity) for row, finding in worst),
     )
 
 
-def _method(name: ErrorName, training: TrainingText | None, knowledge: ModelKnowledge) -> tuple[bool, str]:
-    """Whether an error could be looked for, and with what."""
+def _method(name: ErrorName, backgrounds: Sequence[Background], knowledge: ModelKnowledge) -> tuple[int, str]:
+    """In how many sentences an error could be looked for, and with what."""
+    everything = len(backgrounds)
     if name == "omitted":
-        if training is None or training.lexicon is None:
-            return False, "not measured: it needs training pairs"
+        if any(one.training is None or one.training.lexicon is None for one in backgrounds):
+            return 0, "not measured: it needs training pairs"
         if knowledge.attention is not None:
-            return True, f"training pairs, and attention on the word below {UNATTENDED:g} in all"
-        return True, "training pairs; attention was not asked: there is none, or it is spread out"
+            return everything, f"training pairs, and attention on the word below {UNATTENDED:g} in all"
+        return everything, "training pairs; attention was not asked: there is none, or it is spread out"
     if name == "hallucinated" and knowledge.dependence is None:
-        return False, "not measured: it needs the model"
+        return 0, "not measured: it needs the model"
     if name == "hallucinated":
-        return True, "the model"
-    if name == "copied" and (training is None or not training.target_counts):
-        return True, "texts alone, so names that are the same in both languages count too"
-    return True, "texts"
+        known = sum(dependence is not None for dependence in knowledge.dependence or ())
+        if not known:
+            return 0, "not measured: it needs an answer, and another source to compare with"
+        left_out = everything - known
+        return known, "the model" + (
+            f"; {left_out:,} without an answer or another source are left out" if left_out else ""
+        )
+    if name == "copied" and any(one.training is None or not one.training.target_counts for one in backgrounds):
+        return everything, "texts alone, so names that are the same in both languages count too"
+    return everything, "texts"

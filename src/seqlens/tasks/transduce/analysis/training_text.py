@@ -7,7 +7,7 @@ from typing import final
 
 from seqlens.errors import RequestError
 from seqlens.tasks.transduce.analysis.lexicon import Lexicon
-from seqlens.tasks.transduce.analysis.words import Token, split_tokens, words_of
+from seqlens.tasks.transduce.analysis.words import Token, split_tokens, units_of, words_of
 
 _FEWEST_TO_TRANSLATE = 5
 """A source word must have been seen so often before its translations are believed."""
@@ -20,10 +20,15 @@ _COPY_RATIO = 10
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingText:
-    """Counts of plain words in the training split; `lexicon` and the targets' counts only where targets are known."""
+    """Counts of plain words in the training split; `lexicon` and the targets' counts only where targets are known.
+
+    `source_units` and `target_units` count what `units_of` tells apart, which an answer may have copied.
+    """
 
     source_counts: Counter[str]
     target_counts: Counter[str]
+    source_units: Counter[str]
+    target_units: Counter[str]
     common_sources: frozenset[str]
     common_targets: frozenset[str]
     lexicon: Lexicon | None
@@ -39,11 +44,14 @@ class TrainingText:
             raise RequestError(
                 f"There are {len(sources):,} training sources but {len(targets):,} training targets; expected as many."
             )
-        source_words = [words_of(split_tokens(text)) for text in sources]
-        target_words = [words_of(split_tokens(text)) for text in targets or ()]
+        source_tokens = [split_tokens(text) for text in sources]
+        target_tokens = [split_tokens(text) for text in targets or ()]
+        source_words, target_words = ([words_of(one) for one in side] for side in (source_tokens, target_tokens))
         return cls(
             source_counts=Counter(word for words in source_words for word in words),
             target_counts=Counter(word for words in target_words for word in words),
+            source_units=Counter(unit for one in source_tokens for unit in units_of(one)),
+            target_units=Counter(unit for one in target_tokens for unit in units_of(one)),
             common_sources=_common(source_words),
             common_targets=_common(target_words),
             lexicon=Lexicon.fit(source_words, target_words) if target_words else None,
@@ -63,9 +71,9 @@ class TrainingText:
         """How many words of a source stand in no training source."""
         return sum(self.source_counts[word] == 0 for word in words_of(tokens))
 
-    def is_copy(self, word: str) -> bool:
-        """Whether a word is of the source's language and not of the target's, or of neither."""
-        return self.source_counts[word] >= _COPY_RATIO * self.target_counts[word]
+    def is_copy(self, unit: str) -> bool:
+        """Whether one of `units_of` is of the source's language and not of the target's, or of neither."""
+        return self.source_units[unit] >= _COPY_RATIO * self.target_units[unit]
 
     def content_translations(self, token: Token) -> tuple[frozenset[str], frozenset[str]]:
         """What an answer may have for a source word, and those of it that a reference surely has for it.
@@ -83,6 +91,16 @@ class TrainingText:
         }
         expected = frozenset(target for target, probability in found.items() if probability >= EXPECTED_PROBABILITY)
         return frozenset((*found, word)), expected
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Background:
+    """What is known of a sentence's direction: the source's language, for clauses, and the training pairs."""
+
+    language: str = ""
+    """A code such as `de`, or any other word."""
+    training: TrainingText | None = None
 
 
 def _common(sentences: Sequence[Sequence[str]]) -> frozenset[str]:

@@ -1,5 +1,6 @@
 """Plain words for counting, whatever codec a run has: the same for every model, so that models can be compared."""
 
+import itertools
 import re
 import unicodedata
 from functools import cache
@@ -49,6 +50,15 @@ def split_tokens(text: str) -> list[Token]:
 def words_of(tokens: list[Token]) -> list[str]:
     """The words among the tokens."""
     return [token.text for token in tokens if token.is_word]
+
+
+def units_of(tokens: list[Token]) -> list[str]:
+    """Words of two letters or more; of a script without spaces pairs of neighbours, since one says too little."""
+    units = [token.text for token in tokens if token.has_letter and not token.is_character and len(token.text) > 1]
+    for left, right in itertools.pairwise(tokens):
+        if left.is_character and right.is_character and left.end == right.start:
+            units.append(left.text + right.text)
+    return units
 
 
 def normalise(text: str) -> str:

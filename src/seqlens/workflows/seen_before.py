@@ -1,0 +1,25 @@
+"""Whether a run that another training starts from has read what that one holds out."""
+
+from pathlib import Path
+
+from seqlens.config import load_config
+from seqlens.data.corpus import Corpus
+from seqlens.data.held_out import count_seen
+from seqlens.errors import SeqlensError
+from seqlens.training.run_config import RunConfig
+from seqlens.workflows.claim import RECIPE_FILE
+from seqlens.workflows.open_data import open_recipe_pairs
+
+
+def seen_before(run: Path, corpus: Corpus) -> str | None:
+    """A sentence where a run that another starts from was trained on what that one holds out; None if it was not.
+
+    Nor where its data are not there any more, so that nobody can tell.
+    """
+    try:
+        trained = open_recipe_pairs(load_config(RunConfig, run / RECIPE_FILE), base=run).read("train")
+        found = count_seen(trained, corpus)
+    except SeqlensError:
+        return None
+    counts = " and ".join(f"{seen:,} of {total:,} pairs of {split}" for split, (seen, total) in found.items())
+    return f"{run} was trained on {counts}, so scores on them will be too high: hold out alike." if found else None
