@@ -26,6 +26,15 @@ def decoding_changes(predictor: Predictor, settings: Sequence[str]) -> dict[str,
     return changes
 
 
+def warn_of_other_directions(predictor: Predictor) -> None:
+    """Tells who has runs answer together that write other languages, by one vocabulary of both."""
+    ours = predictor.record.get("data", {}).get("target")
+    for other in predictor.others:
+        theirs = other.record.get("data", {}).get("target")
+        if theirs != ours:
+            warn(f"{other.path} writes '{theirs}' and {predictor.path} '{ours}'; their answers are mixed.")
+
+
 def set_apart(name: str, settings: Sequence[str]) -> tuple[list[str], list[str]]:
     """Of `--set` what is below `name`, without it, and the others."""
     below = [item.strip().removeprefix(f"{name}.") for item in settings if item.strip().startswith(f"{name}.")]

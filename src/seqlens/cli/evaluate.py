@@ -77,7 +77,13 @@ def evaluate(
     Answers, references and scores are also written to `evaluation/` in the run folder; with --analyse the analysis as
     well, as JSON and as a page with charts. Of a classifier a page shows calibration, abstention and mistakes, too.
     """
-    from seqlens.cli.decoding import decoding_changes, read_reranker, refuse_options, set_apart
+    from seqlens.cli.decoding import (
+        decoding_changes,
+        read_reranker,
+        refuse_options,
+        set_apart,
+        warn_of_other_directions,
+    )
     from seqlens.cli.progress import counting
     from seqlens.cli.scores import scores_table
     from seqlens.inference import ExamplePredictor, load
@@ -100,6 +106,7 @@ def evaluate(
             },
         )
     else:
+        warn_of_other_directions(predictor)
         decoding = decoding_changes(predictor, search_settings)
         if "num_best" in decoding:
             warn("'num_best' changes nothing: the best answers are scored.")

@@ -101,7 +101,7 @@ def predict(
     With neither texts nor a file, lines are read from stdin; on a terminal they are typed in and answered one by one.
     DNA is read as FASTA, or a sequence a line (blank lines are none), and answered some millions of bases at a time.
     """
-    from seqlens.cli.decoding import decoding_changes, read_reranker, refuse_options
+    from seqlens.cli.decoding import decoding_changes, read_reranker, refuse_options, warn_of_other_directions
     from seqlens.cli.lines import answer_line, output_to
     from seqlens.cli.predict_examples import predict_examples
     from seqlens.cli.predict_sequences import predict_sequences, windows
@@ -111,6 +111,8 @@ def predict(
     from seqlens.inference import ExamplePredictor, load
     from seqlens.tasks.classify.task import ClassifyTask
 
+    if input is not None and output is not None and input.is_file() and output.exists() and output.samefile(input):
+        raise RequestError(f"The output is {output}, which is the input, expected another file.")
     # The same whatever the workers: an answer's last bits depend on its batch.
     chunks = _chunks(texts, input, at_least=_BATCHES_AT_ONCE * batch_size)
     beginning = read_argument(prefix, "The prefix")
@@ -138,6 +140,7 @@ def predict(
             predict_examples(predictor, chunks, settings, output=output, as_json=as_json, batch_size=batch_size)
         return
     warn_of_missing_tag(predictor, tag)
+    warn_of_other_directions(predictor)
     reranker = read_reranker(predictor, rerank_by, rerank_weight, rerank_tag, device)
     decoding = decoding_changes(predictor, settings)
     if "num_best" in decoding and not as_json:

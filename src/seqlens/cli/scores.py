@@ -9,4 +9,5 @@ from seqlens.workflows.evaluation_files import Evaluation
 def scores_table(evaluation: Evaluation | ExampleEvaluation) -> Table:
     """The run's scores above those of the baselines."""
     title = f"{evaluation.data}, split {evaluation.split}, {evaluation.size}"
-    return score_table.scores_table(str(evaluation.run), evaluation.scores, evaluation.baseline_scores, title)
+    who = evaluation.answered_by if isinstance(evaluation, Evaluation) else str(evaluation.run)
+    return score_table.scores_table(who, evaluation.scores, evaluation.baseline_scores, title)

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from seqlens.data.corpus import Corpus, PairsCorpus
 from seqlens.data.examples import Place
+from seqlens.data.held_out import check_held_out
+from seqlens.data.mixture import PartCorpus, pieces_of
 from seqlens.data.readers import ReadFault
 from seqlens.data.split_record import LARGEST_DEVIATION, Hits, Side, SideSummary, SplitRecord
 from seqlens.data.splitting import TRAIN, VALIDATION
@@ -29,6 +31,7 @@ _ADVICE: dict[str, tuple[Severity, str]] = {
     "invalid-utf8": ("error", "Save the file as UTF-8: training stops at the first such line."),
     "unequal-lengths": ("error", "Find where the files lose step, from there on no pair is a translation."),
     "bad-record": ("error", "Mend or remove these lines: training stops at the first one."),
+    "held-out": ("error", "Split these parts alike, or give a file a split: training is refused as it is."),
     "empty-split": ("error", "Give this split some pairs, or remove it."),
     "pair-leak": ("error", "Remove these pairs from the earlier split: a score on pairs seen before means nothing."),
     "source-leak": ("warning", "Remove these sources from the earlier split, or state it beside the score."),
@@ -126,14 +129,17 @@ def audit(corpus: Corpus, *, max_places: int = 10) -> CorpusAudit:
     """
     records: dict[str, SplitRecord] = {}
     found: list[Finding] = []
+    told: set[tuple[str, str]] = set()
     for split in corpus.splits:
-        records[split], reading = _read_split(corpus, split, max_places)
-        found += reading
+        records[split] = SplitRecord(max_places)
+        for part, its_split in pieces_of(corpus, split):
+            found += _read_piece(part, its_split, split, records[split], told)
+    found += _check_parts(corpus)
     for split, record in records.items():
         found += _check_split(split, record)
     for earlier in (TRAIN, VALIDATION):
         for split in corpus.splits:
-            if earlier in records and split not in (earlier, TRAIN):
+            if earlier in records and split not in (earlier, TRAIN) and not _is_within(corpus, split, earlier):
                 found += _check_leaks(earlier, records[earlier], split, records[split])
     splits = (
         SplitAudit(
@@ -189,16 +195,21 @@ def length_rows(audit: CorpusAudit) -> list[LengthRow]:
     ]
 
 
-def _read_split(corpus: Corpus, split: str, max_places: int) -> tuple[SplitRecord, list[Finding]]:
-    """Returns what a split holds, and the faults met in reading it."""
+def _read_piece(
+    part: PartCorpus, its_split: str, split: str, record: SplitRecord, told: set[tuple[str, str]]
+) -> list[Finding]:
+    """Adds a part's pairs to what is known of a split, and returns the faults met in reading them.
+
+    Those of a file are told once, with the first split that is in it; `told` are the files of which they were.
+    """
+    corpus = part.corpus
     if not isinstance(corpus, PairsCorpus):
-        record = SplitRecord((f"{corpus.name}/{split}",) * 2, max_places)
-        for pair in corpus.read(split):
-            record.add(pair)
-        return record, []
-    files = corpus.files(split)
-    sharing = [other for other in corpus.splits if corpus.files(other) == files]
-    record = SplitRecord(files, max_places)
+        record.begin((f"{corpus.name}/{its_split}",) * 2)
+        for pair in corpus.read(its_split):
+            record.add(pair, tag=part.tag)
+        return []
+    files = corpus.files(its_split)
+    record.begin(files)
     hits: dict[str, Hits] = {}
     details: dict[str, str] = {}
     badly_decoded: set[Place] = set()
@@ -206,20 +217,36 @@ def _read_split(corpus: Corpus, split: str, max_places: int) -> tuple[SplitRecor
     def on_fault(fault: ReadFault) -> None:
         if fault.kind == "invalid-utf8":
             badly_decoded.add(fault.place)
-        hits.setdefault(fault.kind, Hits()).add(fault.place, max_places)
+        hits.setdefault(fault.kind, Hits()).add(fault.place, record.max_places)
         details.setdefault(fault.kind, fault.message)
 
     try:
-        for pair in corpus.scan(split, on_fault):
-            record.add(pair, badly_decoded)
+        for pair in corpus.scan(its_split, on_fault):
+            record.add(pair, badly_decoded, part.tag)
             badly_decoded.clear()
     except RequestError as error:  # a file that cannot even be opened
         hits.setdefault("unreadable-file", Hits()).count += 1
         details.setdefault("unreadable-file", str(error))
-    if sharing[0] != split:
-        return record, []  # the faults of a file are told once, with the first split that is in it
-    told = ", ".join(sharing)
-    return record, [_finding(kind, told, found, details[kind]) for kind, found in hits.items()]
+    if files in told:
+        return []
+    told.add(files)
+    sharing = [other for other in corpus.splits if corpus.files(other) == files]
+    name = split if split != its_split else ", ".join(sharing)
+    return [_finding(kind, name, found, details[kind]) for kind, found in hits.items()]
+
+
+def _check_parts(corpus: Corpus) -> Iterator[Finding]:
+    """Whether one part of a mixture trains on what another holds out."""
+    try:
+        check_held_out(corpus)
+    except RequestError as error:
+        yield _finding("held-out", TRAIN, Hits(1), str(error))
+
+
+def _is_within(corpus: Corpus, split: str, earlier: str) -> bool:
+    """Whether a split of a mixture is a part of an earlier one, which then has its pairs as it should."""
+    pieces = pieces_of(corpus, earlier)
+    return all(piece in pieces for piece in pieces_of(corpus, split))
 
 
 def _check_split(split: str, record: SplitRecord) -> Iterator[Finding]:

@@ -31,6 +31,15 @@ def check_held_out(corpus: Corpus) -> None:
             shared = _places(trained.files) & _places(held_out.files)
             if not shared or (_how(trained) == _how(held_out) and (split == TRAIN or trained.rule is not None)):
                 continue
+            if split == TRAIN and held_out.rule is None:
+                continue  # told of the two the other way round
+            if split == TRAIN and one.train_only:
+                raise RequestError(
+                    f"The part '{one.name}' of the mixture is 'train_only', so it trains on all of {min(shared)}, "
+                    f"of which '{other.name}' holds out some. Expected no 'train_only' there but 'validation: "
+                    f"{other.name}' of the mixture, and 'split_by: target' where the language that both are split by "
+                    "is the target."
+                )
             if split == TRAIN:
                 raise RequestError(
                     f"The parts '{one.name}' and '{other.name}' of the mixture both read {min(shared)}, but hold out "

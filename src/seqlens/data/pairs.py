@@ -294,9 +294,12 @@ def _split_by_hash(
     if rule.validation_end:
         sources[VALIDATION] = SplitSource(files, rule, VALIDATION, by_target)
     elif validation_fraction:
+        if faults:
+            raise RequestError(faults[0].message)
         what = "document (their ends are not told)" if context else f"{config.split_by} sentence"
-        explained = faults[0].message if faults else f"It has one {what} only."
-        raise RequestError(f"{file_names(files)[0]} has too few pairs to hold some out for validation. {explained}")
+        raise RequestError(
+            f"{file_names(files)[0]} has too few pairs to hold some out for validation. It has one {what} only."
+        )
     if rule.test_end > rule.validation_end:
         sources[TEST] = SplitSource(files, rule, TEST, by_target)
     return sources

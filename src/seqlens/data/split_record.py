@@ -95,23 +95,32 @@ class SideRecord:
 class SplitRecord:
     """The pairs of a split, added one by one; the questions about them are answered by indices of pairs."""
 
-    def __init__(self, files: tuple[str, str], max_places: int) -> None:
-        self.files = files
+    def __init__(self, max_places: int) -> None:
         self.max_places = max_places
+        self._files: list[tuple[int, tuple[str, str]]] = []
         self.source = SideRecord()
         self.target = SideRecord()
         self.lines = array("Q")
         self.exact = array("Q")
+        self.tags = array("Q")
         self.hits: dict[tuple[str, Side], Hits] = {}
 
     def __len__(self) -> int:
         return len(self.lines)
 
-    def add(self, pair: Pair, badly_decoded: Collection[Place] = ()) -> None:
-        """Adds a pair; `badly_decoded` holds the places whose U+FFFD come from the reader, not from the text."""
+    def begin(self, files: tuple[str, str]) -> None:
+        """Says where the pairs from here on are read from: the file of the sources, and that of the targets."""
+        self._files.append((len(self), files))
+
+    def add(self, pair: Pair, badly_decoded: Collection[Place] = (), tag: str | None = None) -> None:
+        """Adds a pair; `badly_decoded` holds the places whose U+FFFD come from the reader, not from the text.
+
+        With a `tag` its source is another input than the same text behind another tag.
+        """
         target = pair.target or ""
         self.lines.append(pair.place.line if pair.place is not None else len(self.lines) + 1)
-        framed = f"{len(pair.source)} {pair.source}{target}".encode()
+        self.tags.append(0 if tag is None else hash_sentence(tag))
+        framed = f"{tag or ''} {len(pair.source)} {pair.source}{target}".encode()
         self.exact.append(int.from_bytes(blake2b(framed, digest_size=8).digest(), "big"))
         self.source.add(pair.source)
         self.target.add(target)
@@ -120,7 +129,9 @@ class SplitRecord:
 
     def place(self, index: int, side: Side = "source") -> Place:
         """Returns where a side of pair `index` was read."""
-        return Place(self.files[side == "target"], self.lines[index])
+        number = index % len(self)
+        files = next(files for first, files in reversed(self._files) if first <= number)
+        return Place(files[side == "target"], self.lines[number])
 
     def repeated_pairs(self) -> NDArray[np.int64]:
         """Returns the pairs that are exactly equal to an earlier one."""
@@ -132,13 +143,14 @@ class SplitRecord:
 
     def ambiguous_sources(self) -> NDArray[np.int64]:
         """Returns, for every source sentence that has different targets, the first pair that has it."""
-        order = np.lexsort((self.target_hashes, self.source_hashes))
-        sources, targets = self.source_hashes[order], self.target_hashes[order]
-        same_source = sources[1:] == sources[:-1]
-        ambiguous = np.unique(sources[1:][same_source & (targets[1:] != targets[:-1])])
-        ambiguous = ambiguous[ambiguous != np.uint64(_EMPTY)]
-        hashes, first = np.unique(self.source_hashes, return_index=True)
-        return np.sort(first[np.isin(hashes, ambiguous)])
+        held = np.flatnonzero(self.source_hashes != np.uint64(_EMPTY))
+        inputs, targets = self.input_hashes[held], self.target_hashes[held]
+        order = np.lexsort((targets, inputs))
+        in_order, targets = inputs[order], targets[order]
+        same_source = in_order[1:] == in_order[:-1]
+        ambiguous = np.unique(in_order[1:][same_source & (targets[1:] != targets[:-1])])
+        hashes, first = np.unique(inputs, return_index=True)
+        return np.sort(held[first[np.isin(hashes, ambiguous)]])
 
     def equal_sides(self) -> NDArray[np.int64]:
         """Returns the pairs whose target is their source."""
@@ -147,7 +159,7 @@ class SplitRecord:
     def leaks_from(self, other: "SplitRecord") -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Returns the pairs of this split that the other has too, and those of which it has the source only."""
         held = self.source_hashes != np.uint64(_EMPTY)
-        source_leaks = np.isin(self.source_hashes, other.source_hashes) & held
+        source_leaks = np.isin(self.input_hashes, other.input_hashes) & held
         pair_leaks = np.isin(self.pair_hashes, other.pair_hashes) & held
         return np.flatnonzero(pair_leaks), np.flatnonzero(source_leaks & ~pair_leaks)
 
@@ -193,8 +205,13 @@ class SplitRecord:
         return np.asarray(self.target.hashes, dtype=np.uint64)
 
     @property
+    def input_hashes(self) -> NDArray[np.uint64]:
+        """Of the sources with their tags."""
+        return self.source_hashes ^ np.asarray(self.tags, dtype=np.uint64)
+
+    @property
     def pair_hashes(self) -> NDArray[np.uint64]:
-        return self.source_hashes * np.uint64(_MIXER) + self.target_hashes
+        return self.input_hashes * np.uint64(_MIXER) + self.target_hashes
 
     def _add_faults(self, side: Side, text: str, badly_decoded: Collection[Place]) -> None:
         kinds = find_text_faults(text)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, final
 
 from seqlens.config import parse_config, read_json, sha256_of, to_plain, write_json
+from seqlens.data.codecs.marks import with_tag
 from seqlens.data.readers import read_lines
 from seqlens.decoding import DecodingConfig
 from seqlens.errors import RequestError, WorkError
@@ -94,11 +95,14 @@ def backtranslate(
         "tag": tag,
         "batch_size": batch_size,
     }
+    # What is wrong is told before there is a file.
+    num_lines = sum(1 for _ in read_lines(source))
+    if tag is not None:
+        with_tag((), tag, predictor.tags)
     work = _Partial(target, settings)
     place = work.open()
     if place.lines:
         announce(f"Going on after line {place.lines:,} of {source}, where {work.path} ends.")
-    num_lines = sum(1 for _ in read_lines(source))
     for number, lines in enumerate(_chunks(source, _CHUNK_BATCHES * batch_size)):
         if number < place.chunks:
             continue

@@ -199,9 +199,13 @@ def _check_same_data(evaluations: Mapping[str, Evaluation]) -> None:
     (first_name, first), (name, latest) = next(iter(evaluations.items())), list(evaluations.items())[-1]
     # Texts, not fingerprints: with a tag or with context the same pairs are another model's input.
     if (first.sources, first.references) != (latest.sources, latest.references):
+        ours, theirs = (list(zip(one.sources, one.references, strict=True)) for one in (first, latest))
+        differs = next((place for place, pair in enumerate(zip(ours, theirs)) if pair[0] != pair[1]), None)
+        where = "" if differs is None else f": pair {differs + 1} is {theirs[differs]}, not {ours[differs]}"
         raise RequestError(
             f"{name} was evaluated on other pairs ({latest.data}, split {latest.split}, {len(latest.sources):,}) than "
-            f"{first_name} ({first.data}, split {first.split}, {len(first.sources):,}); with --data all have the same."
+            f"{first_name} ({first.data}, split {first.split}, {len(first.sources):,}){where}. Expected runs of one "
+            "direction; with --data all have the same."
         )
 
 

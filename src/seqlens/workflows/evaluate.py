@@ -25,6 +25,7 @@ from seqlens.workflows.evaluation_files import (
     evaluation_folder,
     folder_of_its_own,
     origin_of,
+    told_answering,
     write_analysis,
     write_evaluation,
 )
@@ -120,6 +121,7 @@ def evaluate_pairs(
         fingerprint=fingerprint,
         folder=None,
         reference_log_probs=tuple(sum(row) for row in log_probs),
+        answered_by=told_answering(predictor, reranker),
     )
     if analyse:
         announce("Analysing the answers.")

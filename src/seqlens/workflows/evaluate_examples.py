@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from seqlens.config import Overrides, load_config, write_atomically, write_json
+from seqlens.config import Overrides, write_atomically, write_json
 from seqlens.data.example_cards import example_card_names
 from seqlens.data.example_corpus import ExampleCorpus
 from seqlens.data.language.records import Document
@@ -19,11 +19,11 @@ from seqlens.report.numbers import told_cut
 from seqlens.tasks.example_analysis import AnalysingTask, ExampleAnalysis
 from seqlens.tasks.transduce.analysis.results import score_fields
 from seqlens.training.run_config import RunConfig
-from seqlens.workflows.claim import RECIPE_FILE
 from seqlens.workflows.evaluation_data import changed_data, check_split_of_file, evaluation_command, refuse_settings
 from seqlens.workflows.evaluation_files import SCORES_FILE, data_origin, folder_of_its_own
 from seqlens.workflows.example_preparation import Announce
 from seqlens.workflows.open_data import open_recipe_examples
+from seqlens.workflows.run_recipe import read_run_recipe
 from seqlens.workflows.score_table import scores_table
 
 REPORT_FILE = "report.html"
@@ -209,7 +209,7 @@ def _beginning(text: str) -> str:
 
 
 def _run_config(predictor: ExamplePredictor) -> RunConfig:
-    return load_config(RunConfig, predictor.path / RECIPE_FILE)
+    return read_run_recipe(predictor.path)
 
 
 def _open_other(

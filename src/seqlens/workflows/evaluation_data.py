@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from seqlens.config import Overrides, apply_overrides, load_config, parse_config, to_plain
+from seqlens.config import Overrides, apply_overrides, parse_config, to_plain
 from seqlens.data.catalogue import catalogue_names, read_card
 from seqlens.data.codecs.marks import chosen_tags, tag_name, with_tag
 from seqlens.data.corpus import Corpus, PairsData, open_corpus
@@ -17,9 +17,8 @@ from seqlens.data.mixture import MixtureCorpus, MixtureData, PartCorpus
 from seqlens.data.pairs import card_direction
 from seqlens.errors import RequestError
 from seqlens.inference.predictor import Predictor
-from seqlens.training.run_config import RunConfig
 from seqlens.workflows.open_data import open_recipe_pairs
-from seqlens.workflows.train import RECIPE_FILE
+from seqlens.workflows.run_recipe import read_run_recipe
 
 DataT = TypeVar("DataT")
 _PLACES = ("path", "train", "validation", "test", "kind")
@@ -27,7 +26,7 @@ _PLACES = ("path", "train", "validation", "test", "kind")
 
 def run_corpus(predictor: Predictor) -> Corpus:
     """The run's own data. RequestError where they are not there any more."""
-    config = load_config(RunConfig, predictor.path / RECIPE_FILE)
+    config = read_run_recipe(predictor.path)
     return open_recipe_pairs(config, base=predictor.path)
 
 
@@ -131,7 +130,7 @@ def _own_pairs(predictor: Predictor, tag: str | None) -> PairsData:
     """How the run's own pairs are read, or those of a mixture's part."""
     if tag is not None:
         with_tag((), tag, predictor.tags)  # refuses one that the run does not have
-    own = load_config(RunConfig, predictor.path / RECIPE_FILE).pair_data
+    own = read_run_recipe(predictor.path).pair_data
     facts = predictor.record.get("data", {})
     if isinstance(own, MixtureData):
         facts = {}  # of all its parts together

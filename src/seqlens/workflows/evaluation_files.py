@@ -45,6 +45,8 @@ class Evaluation(Mapping[str, Score]):
     """Where answers and scores were written."""
     reference_log_probs: tuple[float, ...] = ()
     """The natural log-probability of every reference under the model."""
+    answered_by: str = ""
+    """The run, or all that answered together, and who reranked the answers."""
     analysis: Analysis | None = None
     """By kinds of sentences and of errors, where it was asked for."""
 
@@ -87,6 +89,12 @@ def origin_of(
         **({} if reranker is None else {"reranked": reranker.describe()}),
         **data_origin(result.data, data, result.fingerprint, data_settings),
     }
+
+
+def told_answering(predictor: Predictor, reranker: Reranker | None) -> str:
+    """Who answered, in a few words."""
+    together = " + ".join(str(one.path) for one in (predictor, *predictor.others))
+    return together if reranker is None else f"{together}, reranked by {reranker.describe()['by']}"
 
 
 def data_origin(

@@ -14,14 +14,14 @@ from seqlens.data.codecs.marks import BREAK, chosen_tags, unknown_tag
 from seqlens.data.corpus import Corpus
 from seqlens.data.examples import Pair
 from seqlens.data.mixture import MixtureData
-from seqlens.data.text import TextCodec, TextCodecConfig
+from seqlens.data.text import CharactersConfig, SubwordsConfig, TextCodec, TextCodecConfig, WordsConfig
 from seqlens.errors import RequestError, WorkError, did_you_mean
 from seqlens.inference import LoadedRun, read_run
 from seqlens.inference.run_folder import WEIGHTS_FILE
 from seqlens.models.transducer import Transducer
 from seqlens.models.weights import load_weights, pack_weights
 from seqlens.tasks.build import Task
-from seqlens.tasks.transduce.config import SharedCodec
+from seqlens.tasks.transduce.config import CodecConfig, SeparateCodecs, SharedCodec
 from seqlens.training.run_config import RunConfig
 
 INIT_FILE = "init.json"
@@ -63,7 +63,21 @@ class Initial:
             )
         if self.vocabulary == "kept":
             self._check_tags(config)
-        return replace(config, task=replace(config.transduce, codec=self.run.task.config.codec))
+        codec = self.run.task.config.codec
+        if self.vocabulary == "extended":
+            codec = _with_sizes(codec, config.transduce.codec)
+        return replace(config, task=replace(config.transduce, codec=codec))
+
+    def kept_codec(self, config: RunConfig) -> str | None:
+        """A sentence where the recipe has another codec than the run, whose own is kept; None where it is the same."""
+        theirs, ours = to_plain(self.settings(config).transduce.codec), to_plain(config.transduce.codec)
+        path = first_difference("task.codec", theirs, ours)
+        if path is None:
+            return None
+        return (
+            f"The codec is that of {self.run.path}, which has {_below(theirs, path)} as '{path}'; the recipe's "
+            f"{_below(ours, path)} changes nothing."
+        )
 
     def _check_tags(self, config: RunConfig) -> None:
         known = self.run.task.source_codec.tags
@@ -208,8 +222,31 @@ def _shape(model: object) -> object:
     return without(to_plain(model))
 
 
+def _with_sizes(codec: CodecConfig, wanted: CodecConfig) -> CodecConfig:
+    """The codec of a run, to be extended by as many words, or as rare ones, as the recipe says."""
+    if isinstance(codec, SharedCodec) and isinstance(wanted, SharedCodec):
+        return replace(codec, text=_sized(codec.text, wanted.text))
+    if isinstance(codec, SeparateCodecs) and isinstance(wanted, SeparateCodecs):
+        return replace(codec, source=_sized(codec.source, wanted.source), target=_sized(codec.target, wanted.target))
+    return codec
+
+
+def _sized(codec: TextCodecConfig, wanted: TextCodecConfig) -> TextCodecConfig:
+    if isinstance(codec, WordsConfig) and isinstance(wanted, WordsConfig):
+        return replace(codec, vocab_size=wanted.vocab_size, min_count=wanted.min_count)
+    if isinstance(codec, CharactersConfig) and isinstance(wanted, CharactersConfig):
+        return replace(codec, min_count=wanted.min_count)
+    if isinstance(codec, SubwordsConfig) and isinstance(wanted, SubwordsConfig):
+        return replace(codec, character_coverage=wanted.character_coverage)
+    return codec
+
+
 def _at(model: object, path: str) -> object:
-    value: Any = to_plain(model)
+    return _below(to_plain(model), path)
+
+
+def _below(plain: object, path: str) -> object:
+    value: Any = plain
     for name in path.split(".")[2:]:
         value = value.get(name) if isinstance(value, dict) else None
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else value

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from seqlens.config import load_config
 from seqlens.data.batch import PairBatch, pad
 from seqlens.data.codecs.marks import MarkedText
 from seqlens.data.corpus import open_corpus
@@ -37,9 +36,8 @@ from seqlens.report import (
     Table,
     isolate,
 )
-from seqlens.training.run_config import RunConfig
 from seqlens.workflows.evaluation_data import typed_options
-from seqlens.workflows.train import RECIPE_FILE
+from seqlens.workflows.run_recipe import read_run_recipe
 
 GRADIENT_PAIRS = 64
 _MOST_UNITS = 32
@@ -80,7 +78,7 @@ def sample_pairs(predictor: Predictor, count: int) -> list[Pair]:
     Raises:
         RequestError: the data are not where they were.
     """
-    config = load_config(RunConfig, predictor.path / RECIPE_FILE)
+    config = read_run_recipe(predictor.path)
     corpus = open_corpus(config.pair_data, base=predictor.path)
     split = "test" if "test" in corpus.splits else "validation"
     return list(islice(corpus.read(split), count))

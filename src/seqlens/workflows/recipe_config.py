@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from seqlens.config import load_config
@@ -23,7 +24,11 @@ def resolve_recipe(recipe: str | Path, overrides: Changes = ()) -> tuple[str, Ru
     """
     found = find_recipe(recipe)
     config = load_config(RunConfig, found.path, overrides)
-    return found.name, with_absolute_paths(config, found.path.parent, _written_data(found.path) if overrides else None)
+    written = _written_data(found.path) if overrides else None
+    if written is not None and config.description and written != config.data:
+        # What it says of the data is no longer so; the run's README has it.
+        config = replace(config, description=f"{config.description.rstrip('.')}; here with other data.")
+    return found.name, with_absolute_paths(config, found.path.parent, written)
 
 
 def join_changes(overrides: Changes, more: Mapping[str, object]) -> list[str]:

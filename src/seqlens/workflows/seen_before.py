@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
-from seqlens.config import load_config
 from seqlens.data.corpus import Corpus
 from seqlens.data.held_out import count_seen
 from seqlens.errors import SeqlensError
-from seqlens.training.run_config import RunConfig
-from seqlens.workflows.claim import RECIPE_FILE
 from seqlens.workflows.open_data import open_recipe_pairs
+from seqlens.workflows.run_recipe import read_run_recipe
 
 _FEW_IN = 100
 """One pair in so many may stand in both by chance: short sentences do."""
@@ -20,7 +18,7 @@ def seen_before(run: Path, corpus: Corpus) -> str | None:
     Nor where its data are not there any more, so that nobody can tell.
     """
     try:
-        trained = open_recipe_pairs(load_config(RunConfig, run / RECIPE_FILE), base=run).read("train")
+        trained = open_recipe_pairs(read_run_recipe(run), base=run).read("train")
         found = count_seen(trained, corpus)
     except SeqlensError:
         return None

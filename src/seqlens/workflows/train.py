@@ -222,6 +222,8 @@ def _train_on_pairs(start: _Start, init: str | Path | None, init_vocabulary: str
     resumed = start.is_resumed
     initial = _find_initial(init, init_vocabulary, folder, resumed=resumed)
     if initial is not None:
+        if kept := initial.kept_codec(config):
+            announce(kept)
         config = initial.settings(config)
     prepared = prepare(
         config,

@@ -42,6 +42,23 @@ def test_a_refused_prefix_names_the_line_whatever_came_before(invoke: Invoke, ru
     assert "The prefix of input 2101, '猫', has '猫'" in " ".join(result.stderr.split())
 
 
+def test_the_input_is_not_written_over(invoke: Invoke, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "same.txt").write_text(f"{TEXT}\n")
+    result = invoke("predict", run, "--input", "same.txt", "--output", tmp_path / "same.txt")
+    assert (result.exit_code, "which is the input, expected another file" in result.stderr) == (2, True)
+    assert (tmp_path / "same.txt").read_text() == f"{TEXT}\n"
+
+
+def test_runs_of_two_directions_are_told_of(invoke: Invoke, run: Path) -> None:
+    other = Path(shutil.copytree(run, run.parent / "other"))
+    assert "are mixed" not in invoke("predict", run, "--with", other, TEXT).stderr
+    record = json.loads((other / "run.json").read_text())
+    record["data"]["target"] = "fr"
+    (other / "run.json").write_text(json.dumps(record))
+    for command in (("predict", run, "--with", other, TEXT), ("evaluate", run, "--with", other)):
+        assert "other writes 'fr' and" in " ".join(invoke(*command).stderr.split())
+
+
 def test_a_diverse_list(invoke: Invoke, run: Path) -> None:
     settings = ["beam_width=4", "num_best=4", "diversity_groups=4", "diversity_penalty=100", "min_length=3"]
     arguments = [part for setting in settings for part in ("--set", setting)]
@@ -58,7 +75,12 @@ def test_several_runs_answer_together(invoke: Invoke, run: Path, tmp_path: Path)
     assert answered(invoke("predict", run, "--with", run, "--with", run, TEXT)) == alone
     second = shutil.copytree(run, tmp_path / "runs/second")
     table = answered(invoke("evaluate", run, "--with", second, "--set", "method=greedy"))
-    assert table == answered(invoke("evaluate", run, "--set", "method=greedy"))
+    alone = answered(invoke("evaluate", run, "--set", "method=greedy"))
+    assert f"{run} + {second}" in table
+    assert f"{run} +" not in alone
+    assert re.findall(r"\d+\.\d+", table.partition(second.name)[2]) == re.findall(
+        r"\d+\.\d+", alone.partition(run.name)[2]
+    )
     scores = json.loads((run / "evaluation/test-with-second/scores.json").read_text())
     assert scores["with"] == [str(second.resolve())]
     assert scores["scores"] == json.loads((run / "evaluation/test/scores.json").read_text())["scores"]

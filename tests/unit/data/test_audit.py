@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from seqlens.config.load import to_plain
 from seqlens.data.audit import CorpusAudit, Finding, audit, audit_rows, length_rows
-from seqlens.data.corpus import PairsData, open_corpus
+from seqlens.data.corpus import MixtureData, MixturePart, PairsData, open_corpus
 from seqlens.data.dates import DatesData
 from seqlens.data.examples import Pair, Place
 from seqlens.data.split_record import LengthSummary, SplitRecord
@@ -184,7 +184,7 @@ def test_a_corpus_without_files_is_audited_too() -> None:
 def test_hashed_answers_equal_those_of_the_sentences(
     pairs: list[tuple[str, str]], others: list[tuple[str, str]]
 ) -> None:
-    record, other = SplitRecord(("", ""), 10), SplitRecord(("", ""), 10)
+    record, other = SplitRecord(10), SplitRecord(10)
     for held, texts in ((record, pairs), (other, others)):
         for source, target in texts:
             held.add(Pair(source, target))
@@ -201,7 +201,7 @@ def test_hashed_answers_equal_those_of_the_sentences(
 
 
 def test_length_outliers_come_worst_first_and_follow_the_rule() -> None:
-    record = SplitRecord(("", ""), 10)
+    record = SplitRecord(10)
     generator = np.random.default_rng(3)
     lengths = [(int(s), int(s * 1.2 + generator.normal() * np.sqrt(s))) for s in generator.integers(30, 90, size=300)]
     lengths += [(60, 260), (90, 8), (50, 400)]
@@ -272,3 +272,44 @@ def test_the_audit_of_multi30k() -> None:
     assert audited.severity == "warning"  # no pair of a test set is in train
     assert lines(found["length-ratio", "train", None])[:2] == [16664, 16510]  # both '@@' on the German side
     assert found["duplicate-pair", "train", None].count == 3
+
+
+def test_a_mixture_is_checked_part_by_part(tmp_path: Path) -> None:
+    pairs = clean_pairs(60)
+    write_split(tmp_path, "train", pairs)
+    write_split(tmp_path, "dev", clean_pairs(10, 100))
+    (tmp_path / "other.tsv").write_text("".join(f"{source}\t{target.upper()}\n" for source, target in pairs[:30]))
+    (tmp_path / "broken.tsv").write_text(
+        "Hier steht Nummer 7.\n" + "".join(f"Wort {n} da\tword {n} there\n" for n in range(9))
+    )
+    own = PairsData(path=str(tmp_path), source="de", target="en")
+    more = (
+        MixturePart(PairsData(train=str(tmp_path / "other.tsv")), tag="loud", train_only=True),
+        MixturePart(PairsData(train=str(tmp_path / "broken.tsv")), tag="bt", train_only=True),
+    )
+    audited = audit(open_corpus(MixtureData((MixturePart(own, tag="2en"), *more)), base=Path()))
+    # The part's own validation split is a part of the mixture's, and other tags make other inputs.
+    assert {finding.kind for finding in audited.findings} == {"bad-record"}
+    (place,) = audited.findings[0].places
+    assert (place.file, place.line) == (str(tmp_path / "broken.tsv"), 1)
+    assert audited.findings[0].split == "train"
+
+    leaking = MixturePart(PairsData(train=str(tmp_path / "leak.tsv")), train_only=True)
+    (tmp_path / "leak.tsv").write_text(
+        "".join(f"{source}\t{target}\n" for source, target in [*pairs[:2], *clean_pairs(3, 100)])
+    )
+    found = findings(audit(open_corpus(MixtureData((MixturePart(own), leaking)), base=Path())))
+    leak = found["pair-leak", "validation", None]
+    assert (leak.count, lines(leak)) == (3, [1, 2, 3])
+    assert leak.places[0].file == str(tmp_path / "dev.de")
+    doubled = found["duplicate-pair", "train", None]
+    assert [(place.file, place.line) for place in doubled.places] == [(str(tmp_path / "leak.tsv"), n) for n in (1, 2)]
+
+
+def test_parts_that_train_on_what_another_holds_out_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "all.tsv").write_text("".join(f"{source}\t{target}\n" for source, target in clean_pairs(200)))
+    there = PairsData(path=str(tmp_path / "all.tsv"))
+    back = PairsData(path=str(tmp_path / "all.tsv"), source_column=1, target_column=0)
+    audited = audit(open_corpus(MixtureData((MixturePart(there, tag="a"), MixturePart(back, tag="b"))), base=Path()))
+    assert audited.severity == "error"
+    assert "both read" in findings(audited)["held-out", "train", None].detail

@@ -113,6 +113,13 @@ def test_one_file_is_split_so_that_no_source_is_in_two_splits(
     assert sum(map(len, held)) == len(different)
 
 
+def test_a_file_that_cannot_be_read_as_asked_says_so_and_no_more(tmp_path: Path) -> None:
+    write_lines(tmp_path / "three.tsv", ["1\ta\tb"] * 400)
+    told = sentence(PairsData(path="three.tsv", source_column=1, target_column=3), tmp_path)
+    assert told.startswith(f"{tmp_path / 'three.tsv'} line 1 has 3 columns, expected 4 columns separated by tabs")
+    assert "too few" not in told
+
+
 def test_files_of_each_split_can_be_named(tmp_path: Path) -> None:
     write_folder(tmp_path / "mine")
     write_lines(tmp_path / "a.de", ["neu"])

@@ -179,12 +179,14 @@ def test_what_one_part_holds_out_no_other_trains_on(ending: str, tmp_path: Path)
 
     for second, fields in (
         (back, {}),
-        (back, {"train_only": True}),
         (replace(there, validation_fraction=0.1), {}),
         (replace(there, split_by="target"), {}),
     ):
         with pytest.raises(RequestError, match=r"'2de' and '2en' of the mixture both read .*'split_by: target'"):
             opened(there, second, **fields)
+    for first, second, which in ((there, back, "2en"), (there, replace(back, split_by="target"), "2en")):
+        with pytest.raises(RequestError, match=rf"'{which}' of the mixture is 'train_only'.*'validation: 2de' of the"):
+            opened(first, second, train_only=True)
     corpus = opened(there, replace(back, split_by="target"))
     train = {frozenset((str(pair.source), str(pair.target))) for pair in corpus.read("train")}
     for split in set(corpus.splits) - {"train"}:

@@ -172,6 +172,29 @@ def test_what_was_trained_on_before_and_is_held_out_now_is_told(folder: Path) ->
     )
 
 
+def test_a_codec_that_changes_nothing_is_told_and_new_words_are_as_many_as_asked_for(folder: Path) -> None:
+    small = WORDS.replace("kind: words", "kind: words, vocab_size: 8")
+    seqlens.train(write_recipe(folder, "first", "car house", small), out="runs/first")
+    second = write_recipe(
+        folder, "second", "car tree bird cat", WORDS.replace("kind: words", "kind: words, lowercase: true")
+    )
+    told: list[str] = []
+    run = seqlens.train(
+        second,
+        out="runs/second",
+        init="runs/first",
+        init_vocabulary="extended",
+        overrides={"training.max_steps": 1},
+        announce=told.append,
+    )
+    assert (
+        "The codec is that of runs/first, which has false as 'task.codec.source.lowercase'; the recipe's true"
+        in " ".join(told)
+    )
+    known = {str(symbol[0]) for kind, symbol in run.predictor.task.source_codec.symbols() if isinstance(symbol, tuple)}
+    assert {"car", "tree", "bird", "cat"} <= known, "8 symbols would leave no room for them"
+
+
 def test_a_refused_resume_leaves_the_recipe_as_it_was(folder: Path) -> None:
     recipe = write_recipe(folder, "first", "car house", WORDS)
     seqlens.train(recipe, out="runs/first", overrides={"training.max_steps": 2})

@@ -233,6 +233,10 @@ def test_back_translation_refuses_what_it_cannot_do(reverse: Path) -> None:
     assert "There is no input file mono.de." in missing.output
     tag = invoke("backtranslate", reverse, "--input", "mono.fr", "--output", "made.tsv", "--tag", "2fr", code=2)
     assert "There is no tag '2fr'" in tag.output
+    Path("latin.fr").write_bytes("".join(f"été {n}\n" for n in range(300)).encode() + b"\xe9t\xe9\n")
+    bad = invoke("backtranslate", reverse, "--input", "latin.fr", "--output", "made.tsv", code=2)
+    assert "latin.fr line 301" in " ".join(bad.output.split())
+    assert not list(Path().glob("made.tsv*"))
 
 
 def test_documents_are_answered_in_their_context(folder: Path) -> None:

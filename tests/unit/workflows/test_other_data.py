@@ -1,6 +1,7 @@
 """A run scored on data that are not its own: they are read as its own were."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,30 @@ def test_a_tag_that_was_forgotten_is_told_wherever_sources_are_read(folder: Path
     assert "--rerank-tag:" not in " ".join(invoke(*tagged, "2fr", "the tree 3").stderr.split())
     unknown = invoke(*tagged, "2f", "the tree 3", code=2)
     assert "There is no tag '2f', expected one of 2de, 2fr" in " ".join(unknown.output.split())
+
+
+def test_a_run_without_its_recipe_says_what_is_missing(folder: Path) -> None:
+    seqlens.train("mixed.yaml", out="run")
+    (folder / "run/recipe.yaml").unlink()
+    (folder / "new.tsv").write_text("the tree 3\tle eert 3\n")
+    for command in (("evaluate", "run"), ("evaluate", "run", "--data", "new.tsv"), ("inspect", "run", "gradients")):
+        assert "run has no recipe.yaml, which says how its data are read" in " ".join(
+            invoke(*command, code=2).output.split()
+        )
+
+
+def test_runs_on_other_pairs_are_told_by_the_first_that_differs(folder: Path) -> None:
+    for name in ("one", "two"):
+        (folder / f"{name}.tsv").write_text("".join(f"{name} car {n}\tle {n}\n" for n in range(90)))
+        seqlens.train(
+            "mixed.yaml", out=name, overrides={"data": {"kind": "pairs", "path": str(folder / f"{name}.tsv")}}
+        )
+    refused = " ".join(invoke("compare", "one", "two", code=2).output.split())
+    assert re.search(
+        r": pair 1 is \('two car \d+', 'le \d+'\), not \('one car \d+', 'le \d+'\)\. Expected runs", refused
+    )
+    card = (folder / "one/README.md").read_text()
+    assert "two directions; here with other data." in card
 
 
 def test_runs_with_and_without_tags_are_compared_on_the_same_data(folder: Path) -> None:
