@@ -79,7 +79,7 @@ class PartCorpus:
 @final
 @dataclass(frozen=True, slots=True)
 class MixtureCorpus:
-    """A mixture: `train` has the pairs of all parts, one part after the other; `test-NAME` is that of one part."""
+    """A mixture: a split has the pairs of all parts that have it, one after the other; `test-NAME` is one part's."""
 
     name: str
     source_name: str
@@ -97,8 +97,9 @@ class MixtureCorpus:
         """
         held_out = [part for part in parts if not part.train_only]
         members: dict[str, tuple[tuple[PartCorpus, str], ...]] = {TRAIN: tuple((part, TRAIN) for part in parts)}
-        for split in (VALIDATION, TEST):
-            wanted = held_out if split == TEST or validation is None else [_find(parts, validation)]
+        others = [split for part in held_out for split in part.corpus.splits if split not in (TRAIN, VALIDATION, TEST)]
+        for split in dict.fromkeys((VALIDATION, TEST, *others)):
+            wanted = held_out if split != VALIDATION or validation is None else [_find(parts, validation)]
             found = tuple((part, split) for part in wanted if split in part.corpus.splits and not part.train_only)
             if found:
                 members[split] = found

@@ -280,3 +280,18 @@ def test_weights_are_part_of_what_a_saved_place_belongs_to() -> None:
         weighed.load_state_dict(plain.state_dict())
     with pytest.raises(ValueError, match="repeats needs shuffle"):
         TokenBudgetSampler(lengths, max_tokens=4, shuffle=False, seed=0, repeats=np.full(6, 2.0))
+
+
+def test_a_split_has_the_pairs_of_all_parts_that_have_it(tmp_path: Path) -> None:
+    parts = []
+    for name, splits in (("one", ("train", "dev", "test", "news")), ("two", ("train", "dev", "news"))):
+        (tmp_path / name).mkdir()
+        for split in splits:
+            (tmp_path / name / f"{split}.tsv").write_text(f"{name} {split}\tX\n")
+        parts.append(MixturePart(PairsData(path=str(tmp_path / name)), tag=name))
+    corpus = open_corpus(MixtureData(tuple(parts), validation="one"), base=Path())
+    found = {split: [str(pair.source) for pair in corpus.read(split)] for split in corpus.splits}
+    assert found["news"] == ["one news", "two news"]
+    assert found["news-two"] == ["two news"]
+    assert found["test"] == ["one test"]
+    assert found["validation"] == ["one dev"]
