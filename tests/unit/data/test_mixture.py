@@ -284,14 +284,14 @@ def test_weights_are_part_of_what_a_saved_place_belongs_to() -> None:
 
 def test_a_split_has_the_pairs_of_all_parts_that_have_it(tmp_path: Path) -> None:
     parts = []
-    for name, splits in (("one", ("train", "dev", "test", "news")), ("two", ("train", "dev", "news"))):
+    for name, splits in (("one", ("train", "dev", "test", "test_news")), ("two", ("train", "dev", "test_news"))):
         (tmp_path / name).mkdir()
         for split in splits:
             (tmp_path / name / f"{split}.tsv").write_text(f"{name} {split}\tX\n")
         parts.append(MixturePart(PairsData(path=str(tmp_path / name)), tag=name))
     corpus = open_corpus(MixtureData(tuple(parts), validation="one"), base=Path())
     found = {split: [str(pair.source) for pair in corpus.read(split)] for split in corpus.splits}
-    assert found["news"] == ["one news", "two news"]
-    assert found["news-two"] == ["two news"]
+    assert found["test_news"] == ["one test_news", "two test_news"]
+    assert found["test_news-two"] == ["two test_news"]
     assert found["test"] == ["one test"]
     assert found["validation"] == ["one dev"]
