@@ -17,6 +17,7 @@ from seqlens.layers import (
     length_mask,
     masked_softmax,
 )
+from seqlens.layers.scores import AdditiveScore
 from seqlens.testing import assert_padding_invariant
 from tests.contracts.attention import (
     DIM,
@@ -218,3 +219,27 @@ def test_length_mask_keeps_the_first_steps() -> None:
     expected = torch.tensor([[True, True, False], [False, False, False], [True, True, True]])
     assert torch.equal(length_mask(torch.tensor([2, 0, 3]), 3), expected)
     assert length_mask(torch.tensor([0]), 0).shape == (1, 0)
+
+
+# --- coverage ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_coverage_is_read_in_the_models_precision(dtype: torch.dtype) -> None:
+    score = AdditiveScore(DIM, DIM, coverage=True)
+    torch.nn.init.ones_(score.coverage.weight)  # type: ignore[union-attr]
+    attention = Attention(DIM, DIM, score=score).to(dtype)
+    query, keys = torch.randn(2, 3, DIM, dtype=dtype), torch.randn(2, 5, DIM, dtype=dtype)
+    memory = attention.prepare(keys)
+    plain = attention(query, memory).weights
+    covered = attention(query, memory, coverage=5 * torch.rand(2, 3, 5)).weights  # float32, as weights are
+    assert covered.isfinite().all()
+    assert not torch.equal(plain, covered)
+
+
+@pytest.mark.parametrize("score", ["dot", "bilinear", "additive", lambda q, k: q @ k.transpose(1, 2)])
+def test_coverage_that_nobody_reads_is_refused(score: ScoreKind) -> None:
+    attention = Attention(DIM, DIM, score=score)
+    memory = attention.prepare(torch.randn(2, 5, DIM))
+    with pytest.raises(ValueError, match="`coverage` is for a score that reads it"):
+        attention(torch.randn(2, 3, DIM), memory, coverage=torch.zeros(2, 3, 5))

@@ -1,5 +1,6 @@
 """Where a model looked: attention over the source for a given pair or for its own answer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -48,15 +49,15 @@ class AttentionMap:
         return tuple(place for place, covered in enumerate(self.coverage[:-1]) if covered > REPEATED)
 
 
-def attention_map(task: TransduceTask, model: Transducer, source: str, target: str) -> AttentionMap:
-    """The attention with which the model reads `source` while it is made to write `target`.
+def attention_map(task: TransduceTask, model: Transducer, source: str, target: str | Sequence[int]) -> AttentionMap:
+    """The attention with which the model reads `source` while it is made to write `target`: a text, or ids as they are.
 
     Raises:
         RequestError: the model has no attention.
     """
     # As it is read: without context for which there is no room.
     (source_ids,), _ = task.encode_sources(model, [source])
-    _, target_ids = task.encode_pair(source, target)
+    target_ids = task.encode_pair(source, target)[1] if isinstance(target, str) else list(target)
     unknown = task.unknown_words(source)
     device = model.output.weight.device
     sources, targets = pad([source_ids]).to(device), pad([target_ids]).to(device)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from seqlens.layers.masks import length_mask, masked_softmax, zero_padding
 from seqlens.layers.relative import RelativeBias
-from seqlens.layers.scores import FunctionScore, Score, ScoreFunction, ScoreKind, build_score
+from seqlens.layers.scores import FunctionScore, Score, ScoreFunction, ScoreKind, build_score, reads_coverage
 from seqlens.layers.visibility import check_window, visible_keys
 
 
@@ -115,6 +115,8 @@ class Attention(nn.Module):
         keep = None if memory.mask is None else memory.mask[:, None, :]
         if mask is not None:
             keep = mask if keep is None else mask & keep
+        if coverage is not None and not reads_coverage(self.score):
+            raise ValueError("`coverage` is for a score that reads it, such as AdditiveScore(coverage=True)")
         known = () if coverage is None else (coverage,)
         scores = self.score(query, memory.prepared, *known)
         if causal or self.window is not None or self.relative is not None:

@@ -86,7 +86,7 @@ class AdditiveScore(Score):
     ) -> Tensor:
         hidden = self.query(query)[:, :, None, :] + prepared[:, None, :, :]
         if self.coverage is not None and coverage is not None:
-            hidden = hidden + self.coverage(coverage[..., None])
+            hidden = hidden + self.coverage(coverage[..., None].to(self.coverage.weight.dtype))
         return self.vector(torch.tanh(hidden)).squeeze(-1)
 
 
@@ -107,6 +107,13 @@ class FunctionScore(Score):
                 f"a score must give [batch, queries, keys], here {expected}, but yours gives {list(scores.shape)}"
             )
         return scores
+
+
+def reads_coverage(score: Score) -> bool:
+    """Whether a score has a use for the attention that keys got before; one of one's own is believed to."""
+    if isinstance(score, AdditiveScore):
+        return score.coverage is not None
+    return not isinstance(score, DotScore | BilinearScore | FunctionScore)
 
 
 def build_score(kind: ScoreKind, query_dim: int, key_dim: int) -> Score:

@@ -79,9 +79,10 @@ class TransformerEncoderConfig(TransformerLayersConfig):
 class RecurrentDecoderConfig:
     """A recurrent decoder; without `attention` the whole source must pass through one vector: the bottleneck.
 
-    `input_feeding` gives each step what the last one attended to (Luong et al. 2015, section 3.3). `num_heads` is for
-    the attention `multi_head`. `coverage` tells the additive score how much attention each source token got before, so
-    that none is left out or read twice (Tu et al. 2016; See et al. 2017, section 2.3).
+    `input_feeding` gives each step what the last one attended to (Luong et al. 2015, section 3.3); without attention
+    there is nothing to feed. `num_heads` is for the attention `multi_head`. `coverage` tells the additive score how
+    much attention each source token got before, so that none is left out or read twice (Tu et al. 2016; See et al.
+    2017, section 2.3).
     """
 
     kind: Literal["recurrent"] = "recurrent"

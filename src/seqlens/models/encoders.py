@@ -27,7 +27,7 @@ class EncoderOutput(NamedTuple):
 
 @final
 class RecurrentEncoder(nn.Module):
-    """Recurrent layers; the summary is the top layer's last state, both directions side by side."""
+    """Recurrent layers; the summary is the top layer's last state, both directions merged as the outputs are."""
 
     def __init__(self, layer: RecurrentLayer) -> None:
         super().__init__()
@@ -37,7 +37,11 @@ class RecurrentEncoder(nn.Module):
 
     def forward(self, inputs: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]) -> EncoderOutput:
         outputs, state = self.layer(inputs, lengths)
-        return EncoderOutput(outputs, state.last(), lengths)
+        summary = state.last()
+        if summary.shape[1] != self.output_dim:  # not side by side
+            both = summary.unflatten(1, (2, self.output_dim))
+            summary = both.sum(1) if self.layer.merge == "sum" else both.mean(1)
+        return EncoderOutput(outputs, summary, lengths)
 
 
 @final

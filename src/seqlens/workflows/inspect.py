@@ -9,6 +9,7 @@ from seqlens.data.batch import PairBatch, pad
 from seqlens.data.codecs.marks import MarkedText
 from seqlens.data.corpus import open_corpus
 from seqlens.data.examples import Pair
+from seqlens.data.text import END_ID
 from seqlens.errors import RequestError
 from seqlens.inference import describe_machine
 from seqlens.inference.predictor import Predictor
@@ -36,6 +37,7 @@ from seqlens.report import (
     Table,
     isolate,
 )
+from seqlens.tasks.transduce.answer import Translation
 from seqlens.workflows.evaluation_data import typed_options
 from seqlens.workflows.run_recipe import read_run_recipe
 
@@ -98,8 +100,9 @@ def inspect_attention(predictor: Predictor, source: str | None = None) -> Attent
     """
     given, source = source, _source(predictor, source)
     # Looked at are the model's own numbers, so they are not to be rounded in the search either.
-    answer = _reachable(predictor, source, predictor.predict(source, precision="float32").text)
-    found = attention_map(predictor.task, predictor.model, source, answer)
+    answered = predictor.predict(source, precision="float32")
+    answer = answered.text
+    found = attention_map(predictor.task, predictor.model, source, _written(answered))
     maps = [_heatmap("all heads", found, found.mean.tolist())]
     for number, layer in enumerate(found.layers, start=1):
         if len(layer) * len(found.layers) > 1:
@@ -227,13 +230,11 @@ def _source(predictor: Predictor, source: str | None) -> str:
     return source
 
 
-def _reachable(predictor: Predictor, source: str, answer: str) -> str:
-    """The answer, cut where learned positions end: one that did not end by itself has no room for its `<end>`."""
-    task, limit = predictor.task, predictor.model.max_target_length
-    _, ids = task.encode_pair(source, answer)
-    if limit is None or len(ids) <= limit:
-        return answer
-    return task.target_codec.decode(ids[: limit - 1], task.unknown_words(source))
+def _written(answer: Translation) -> str | list[int]:
+    """The ids that an answer was written with, which another search for its text need not find; else its text."""
+    if answer.alignment is None:
+        return answer.text
+    return [*answer.alignment.target_ids, *([END_ID] if answer.finished else [])]
 
 
 def _batch(predictor: Predictor, pairs: Sequence[tuple[str, str]]) -> PairBatch:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from seqlens.layers import GRU, LSTM, TransformerEncoder
+from seqlens.layers.options import Merge
 from seqlens.models.encoders import (
     ConvolutionalEncoder,
     Encoder,
@@ -30,6 +31,17 @@ def build_encoder(kind: str) -> Encoder:
         return ConvolutionalEncoder(DIM, 6, first_kernel=3, kernel=3, dilations=(1, 2)).double()
     layer = TransformerEncoder(DIM, num_layers=1, num_heads=2)
     return SelfAttentionEncoder(layer, positions="sinusoidal", max_length=9, dropout_p=0.3).double()
+
+
+@pytest.mark.parametrize("merge", ["concatenate", "sum", "mean"])
+def test_a_summary_is_merged_as_the_outputs_are(merge: Merge) -> None:
+    encoder = RecurrentEncoder(GRU(DIM, 3, bidirectional=True, merge=merge)).double()
+    inputs = random_inputs(1, 1, DIM)
+    # Of one step the last state of either direction is its output.
+    encoded = encoder(inputs, torch.tensor([1]))
+    torch.testing.assert_close(encoded.summary, encoded.memory[:, 0])
+    found = SequenceClassifier(encoder, num_classes=2).double()(inputs, torch.tensor([1]))
+    assert found.logits.shape == (1, 2)
 
 
 def sizes_of(pooling: Pooling) -> dict[str, int]:

@@ -17,6 +17,7 @@ from seqlens.tasks.transduce.baselines import baselines, nearest_targets
 from seqlens.tasks.transduce.config import BleuTokens, SeparateCodecs, SharedCodec, TransduceConfig
 from seqlens.tasks.transduce.pair_loss import shift_right
 from seqlens.tasks.transduce.positions import cut_source, shortened_context
+from seqlens.tasks.transduce.scheduled_sampling import ConstantSampling
 from seqlens.tasks.transduce.task import OutputLimit, TransduceTask
 from seqlens.tasks.transduce.validation import compute_score
 
@@ -79,6 +80,19 @@ def test_r_drop_reads_twice_and_counts_once() -> None:
     assert twice.loss(model, batch).parts["divergence"] > 1e-3
     model.eval()
     assert twice.loss(model, batch).parts == plain.loss(model, batch).parts, "validation reads once"
+
+
+def test_both_readings_of_r_drop_read_the_same_drawn_words() -> None:
+    plain = fit()
+    config = replace(plain.config, r_drop_weight=5.0, scheduled_sampling=ConstantSampling(largest_p=0.7))
+    task = replace(plain, config=config)
+    torch.manual_seed(0)
+    model = plain.build_model().train()
+    model.dropout.p = 0.0
+    batch = make_batch(plain, PAIRS)
+    found = task.loss_at(10_000)(model, batch)
+    assert found.parts["divergence"] == pytest.approx(0.0, abs=1e-4)
+    assert found.parts["nll"] != pytest.approx(plain.loss(model, batch).parts["nll"], rel=1e-3), "other words are read"
 
 
 def test_r_drop_is_not_for_models_that_copy() -> None:

@@ -9,11 +9,15 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """Which source tokens each target token attended to: `weights [target, source]`, rows sum to one."""
+    """Which source tokens each target token attended to: `weights [target, source]`, rows sum to one.
+
+    `target_ids` are the ids of the target tokens; those beyond the vocabulary are of copied words.
+    """
 
     source_tokens: tuple[str, ...]
     target_tokens: tuple[str, ...]
     weights: Float[Tensor, "target source"]
+    target_ids: tuple[int, ...] = ()
 
     @property
     def coverage(self) -> tuple[float, ...]:

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from seqlens.data.batch import PairBatch
 from seqlens.data.text import START_ID
+from seqlens.models.encoders import EncoderOutput
 from seqlens.models.outputs import TransducerOutput, VocabularyOutput
 from seqlens.models.transducer import Transducer
 from seqlens.tasks.loss_sum import LossSum
@@ -58,7 +59,13 @@ def _read(
     encoded = model.encode(batch.source.ids, batch.source.lengths)
     if step and config.scheduled_sampling:
         probability = sampling_probability(config.scheduled_sampling, step)
-        inputs = mix_predictions(model, encoded, inputs, target.lengths, probability)
+        # Both readings of R-Drop are of the same text, so what the first one drew is read by the second, too.
+        readings = 2 if config.r_drop_weight else 1
+        rows = len(inputs) // readings
+        ids = None if encoded.ids is None else encoded.ids[:rows]
+        first = EncoderOutput(encoded.memory[:rows], encoded.summary[:rows], encoded.lengths[:rows], ids)
+        mixed = mix_predictions(model, first, inputs[:rows], target.lengths[:rows], probability)
+        inputs = mixed.repeat(readings, 1)
     attention: list[Tensor] | None = [] if covers else None
     output = model.decode(encoded, inputs, target.lengths, attention).select(places)
     return output, coverage_loss(attention[-1].mean(1), target.mask()) if attention else None

@@ -306,6 +306,7 @@ class TransduceTask:
             tuple(self.source_codec.token(token, unknown) for token in source),
             tuple(self.target_codec.token(token, unknown) for token in hypothesis.tokens),
             hypothesis.alignment[:, : len(source)].float().cpu(),
+            tuple(hypothesis.tokens),
         )
 
 
