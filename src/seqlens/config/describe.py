@@ -78,7 +78,7 @@ def describe(record: type) -> list[Block]:
 
 
 def find_blocks(blocks: Sequence[Block], path: str) -> list[Block]:
-    """Blocks with the single setting that a path may name, then those at the path and below it.
+    """Blocks with the single setting that a path may name, then those at the path and below it; of `kind` all kinds.
 
     Raises:
         RequestError: there is none; with the nearest that is.
@@ -94,6 +94,10 @@ def find_blocks(blocks: Sequence[Block], path: str) -> list[Block]:
     told = [block for block in single if not whole or any(map(_can_be_a_value, block.settings))]
     if found := [*told, *whole]:
         return found
+    if name == "kind":  # which kinds there are is what the blocks say
+        kinds = [block for block in blocks if above in (block.path, *block.also) and block.kind is not None]
+        if kinds:
+            return kinds
     known = {place for block in blocks for place in (block.path, *block.also)} | {
         f"{block.path}.{one.name}".lstrip(".") for block in blocks for one in block.settings
     }

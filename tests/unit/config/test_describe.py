@@ -67,6 +67,9 @@ def test_blocks_and_single_settings_are_found() -> None:
     blocks = describe(Drawing)
     assert [block.kind for block in find_blocks(blocks, "shape")] == ["round", "square"]
     assert [block.kind for block in find_blocks(blocks, "others")] == ["round"]
+    assert [block.kind for block in find_blocks(blocks, "shape.kind")] == ["round", "square"]
+    with pytest.raises(RequestError, match=r"There is no setting 'others\.radius\.kind'"):
+        find_blocks(blocks, "others.radius.kind")
     (only,) = find_blocks(blocks, "others.radius")
     assert [one.name for one in only.settings] == ["radius"]
     with pytest.raises(RequestError, match=r"There is no setting 'shape\.raduis'\. Did you mean 'shape\.radius'\?"):

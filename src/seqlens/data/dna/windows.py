@@ -84,5 +84,9 @@ def _place_of(column: Column, header: list[str], place: Place) -> int:
     names = [name.lower() for name in header]
     if column.lower() not in names:
         shown = ", ".join(f"'{name}'" for name in header)
-        raise RequestError(f"{place} has no column '{column}', its columns are {shown}.{did_you_mean(column, header)}")
+        near = (
+            did_you_mean(column, header)
+            or " Without a header columns have numbers: sequence_column: 0, label_column: 1."
+        )
+        raise RequestError(f"{place} has no column '{column}', its columns are {shown}.{near}")
     return names.index(column.lower())
