@@ -112,6 +112,11 @@ class PartOfPairs:
         return choose_part(sum(1 for _ in self.whole.read(TRAIN)), self.fraction, self.seed, "pairs")
 
 
+def whole_of(corpus: Corpus) -> Corpus:
+    """The corpus itself, or the one that it is a part of."""
+    return corpus.whole if isinstance(corpus, PartOfPairs) else corpus
+
+
 def _kept(records: Iterator[Any], chosen: Bool[np.ndarray, "records"]) -> Iterator[Any]:
     """The chosen records; one that goes on from a record that is left out begins anew."""
     before = True

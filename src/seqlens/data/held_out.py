@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from itertools import permutations
 
 from seqlens.data.examples import Pair
-from seqlens.data.fractions import PartOfPairs
+from seqlens.data.fractions import whole_of
 from seqlens.data.mixture import MixtureCorpus, PartCorpus
 from seqlens.data.pair_files import JsonlFile, PairFiles, TextFiles, TsvFile, file_names
 from seqlens.data.pairs import PairsCorpus, SplitSource
@@ -23,8 +23,7 @@ def check_held_out(corpus: Corpus) -> None:
     Raises:
         RequestError: there are such parts.
     """
-    if isinstance(corpus, PartOfPairs):
-        corpus = corpus.whole
+    corpus = whole_of(corpus)
     parts = corpus.parts if isinstance(corpus, MixtureCorpus) else ()
     for one, other in permutations(parts, 2):
         for split, trained, held_out in _files_of_both(one, other):

@@ -6,7 +6,7 @@ from itertools import compress
 from typing import final
 
 from seqlens.data.documents import is_blank
-from seqlens.data.fractions import PartOfPairs
+from seqlens.data.fractions import PartOfPairs, whole_of
 from seqlens.data.mixture import pieces_of
 from seqlens.data.splits import Corpus
 from seqlens.data.splitting import TRAIN
@@ -25,8 +25,7 @@ class TrainingPart:
 
 def read_training(corpus: Corpus) -> list[TrainingPart]:
     """Reads the training pairs, part by part. RequestError for faults in the files."""
-    whole = corpus.whole if isinstance(corpus, PartOfPairs) else corpus
-    pieces = pieces_of(whole, TRAIN)
+    pieces = pieces_of(whole_of(corpus), TRAIN)
     found = [[(pair.source, pair.target or "") for pair in part.read(split)] for part, split in pieces]
     if isinstance(corpus, PartOfPairs):
         chosen = iter(corpus.chosen())
@@ -53,7 +52,7 @@ def find_backgrounds(
     """
     texts: dict[tuple[str, ...], TrainingText] = {}
     found: list[Background] = []
-    for part, its_split in pieces_of(corpus.whole if isinstance(corpus, PartOfPairs) else corpus, split):
+    for part, its_split in pieces_of(whole_of(corpus), split):
         direction = part.direction if own_data else _direction_of(training or (), part.tag)
         if training is not None and direction is not None and direction not in texts:
             texts[direction] = _read_direction(training, direction, with_targets=with_targets)

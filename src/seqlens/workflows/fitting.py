@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import nn
 
-from seqlens.data.fractions import PartOfPairs
+from seqlens.data.fractions import whole_of
 from seqlens.data.mixture import pieces_of
 from seqlens.data.sampler import length_batches
 from seqlens.data.splits import Corpus
@@ -183,8 +183,7 @@ def _loss_of(
 def scored_pairs(corpus: Corpus, count: int) -> list[tuple[str, str]]:
     """The first pairs of validation; of a mixture as many as spread evenly over it, so that all parts are scored."""
     pairs = [(pair.source, pair.target or "") for pair in corpus.read("validation")]
-    whole = corpus.whole if isinstance(corpus, PartOfPairs) else corpus
-    if len(pairs) <= count or len(pieces_of(whole, "validation")) == 1:
+    if len(pairs) <= count or len(pieces_of(whole_of(corpus), "validation")) == 1:
         return pairs[:count]
     return [pairs[number * len(pairs) // count] for number in range(count)]
 

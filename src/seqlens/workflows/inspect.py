@@ -7,7 +7,6 @@ from itertools import islice
 
 from seqlens.data.batch import PairBatch, pad
 from seqlens.data.codecs.marks import MarkedText
-from seqlens.data.corpus import open_corpus
 from seqlens.data.examples import Pair
 from seqlens.data.text import END_ID
 from seqlens.errors import RequestError
@@ -38,8 +37,7 @@ from seqlens.report import (
     isolate,
 )
 from seqlens.tasks.transduce.answer import Translation
-from seqlens.workflows.evaluation_data import typed_options
-from seqlens.workflows.run_recipe import read_run_recipe
+from seqlens.workflows.evaluation_data import run_corpus, typed_options
 
 GRADIENT_PAIRS = 64
 _MOST_UNITS = 32
@@ -80,8 +78,7 @@ def sample_pairs(predictor: Predictor, count: int) -> list[Pair]:
     Raises:
         RequestError: the data are not where they were.
     """
-    config = read_run_recipe(predictor.path)
-    corpus = open_corpus(config.pair_data, base=predictor.path)
+    corpus = run_corpus(predictor)
     split = "test" if "test" in corpus.splits else "validation"
     return list(islice(corpus.read(split), count))
 

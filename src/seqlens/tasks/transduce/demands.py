@@ -63,10 +63,12 @@ def _encode(
     spellings = (
         _ids_between(codec, before, text, after, unknown) for before, after in _neighbours(text, is_inside=is_inside)
     )
-    known_ids = [ids for ids in spellings if UNKNOWN_ID not in ids]
-    if known_ids:
-        # A symbol such as a comma is one piece as it is usually written, and two where it seldom stands apart.
-        return min(known_ids, key=len) if text and unicodedata.category(text[0])[0] in "PS" else known_ids[0]
+    in_vocabulary = (ids for ids in spellings if UNKNOWN_ID not in ids)
+    # A symbol such as a comma is one piece as it is usually written, and two where it seldom stands apart.
+    is_symbol = text != "" and unicodedata.category(text[0])[0] in "PS"
+    found = min(in_vocabulary, key=len, default=None) if is_symbol else next(in_vocabulary, None)
+    if found is not None:
+        return found
     known = {piece.text for piece in unknown}
     lacking = next((piece.text for piece in codec.unknown_pieces(text) if piece.text not in known), "")
     raise InputError(
