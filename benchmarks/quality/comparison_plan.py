@@ -35,6 +35,12 @@ COMPARISONS: tuple[Comparison, ...] = (
         system="multi30k-tenth-de-en-gru-back-translated",
         baseline="multi30k-tenth-de-en-gru",
     ),
+    Comparison(
+        name="joiners-fr",
+        question="Does it help that a word after an apostrophe is the word that it is elsewhere?",
+        system="multi30k-en-fr-transformer-tiny-joiners-after-both-ways",
+        baseline="multi30k-en-fr-transformer-tiny-after-both-ways",
+    ),
     *(
         Comparison(
             name=f"diversified-{language}",

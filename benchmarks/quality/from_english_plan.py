@@ -71,9 +71,18 @@ def narrow(target: str, language: str, bleu: float, *, changes: Mapping[str, obj
     return from_english("transformer-tiny", 128, target, language, bleu, changes=changes, **fields)
 
 
-def both_ways(target: str, language: str, bleu: float) -> tuple[Entry, Entry]:
+def both_ways(
+    target: str,
+    language: str,
+    bleu: float,
+    *,
+    ending: str = "",
+    words: str = "",
+    changes: Mapping[str, object] = {},
+    seconds: tuple[int, int] = (2640, 4440),
+) -> tuple[Entry, Entry]:
     """Both directions at once for a while, without tags, then the one alone (Ding, Wu and Tao 2021), in one's time."""
-    first = narrow(target, language, bleu, ending="-both-ways", words=", there and back")
+    first = narrow(target, language, bleu, ending=f"{ending}-both-ways", words=f"{words}, there and back")
     forth, back = (
         {"kind": "pairs", "path": "multi30k", "source": source, "target": into}
         for source, into in (("en", target), (target, "en"))
@@ -88,14 +97,19 @@ def both_ways(target: str, language: str, bleu: float) -> tuple[Entry, Entry]:
             **overrides,
             **POST_NORM,
             **BY_THE_CLOCK,
+            **changes,
             "data": {"kind": "mixture", "parts": parts},
-            "training.max_seconds": 2640,
+            "training.max_seconds": seconds[0],
         },
     )
-    changes = {**POST_NORM, **BY_THE_CLOCK, "training.max_seconds": 4440}
-    words = ", first there and back, then there alone"
     then = narrow(
-        target, language, bleu, ending="-after-both-ways", words=words, changes=changes, starts_from=first.name
+        target,
+        language,
+        bleu,
+        ending=f"{ending}-after-both-ways",
+        words=f"{words}, first there and back, then there alone",
+        changes={**POST_NORM, **BY_THE_CLOCK, **changes, "training.max_seconds": seconds[1]},
+        starts_from=first.name,
     )
     return first, then
 
@@ -174,4 +188,12 @@ FROM_ENGLISH_PLAN: tuple[Entry, ...] = (
         },
     ),
     *(entry for language in FROM_ENGLISH for entry in (*both_ways(*language), diversified(*language))),
+    # The published tokens part `l'` from `homme`, which then is the word that it is elsewhere.
+    *both_ways(
+        *FROM_ENGLISH[1],
+        ending="-joiners",
+        words=", joiners",
+        changes={"task.codec.text.joiners": True},
+        seconds=(2400, 4320),
+    ),
 )

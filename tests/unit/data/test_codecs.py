@@ -51,7 +51,11 @@ CONFIGS: dict[str, TextCodecConfig] = {
     "bpe": SubwordsConfig(vocab_size=420),
     "bpe, lower-case": SubwordsConfig(vocab_size=420, normalisation="nfkc", lowercase=True),
     "bpe without bytes": SubwordsConfig(vocab_size=160, byte_fallback=False, normalisation="none"),
+    "bpe, joiners": SubwordsConfig(vocab_size=420, joiners=True),
     "unigram": SubwordsConfig(algorithm="unigram", vocab_size=420),
+    "unigram without bytes, joiners": SubwordsConfig(
+        algorithm="unigram", vocab_size=160, byte_fallback=False, joiners=True
+    ),
     "unigram without bytes": SubwordsConfig(algorithm="unigram", vocab_size=160, byte_fallback=False),
 }
 # Text as people and programs write it: pieces that a codec could take for its own, between any characters.

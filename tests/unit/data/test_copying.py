@@ -26,6 +26,7 @@ CONFIGS: dict[str, TextCodecConfig] = {
     "characters": CharactersConfig(),
     "subwords": SubwordsConfig(vocab_size=40, byte_fallback=False),
     "subwords with bytes": SubwordsConfig(vocab_size=300),
+    "subwords, joiners": SubwordsConfig(vocab_size=40, byte_fallback=False, joiners=True),
 }
 TEXTS = ["the red cat", "a cat, the (old) dog!", "猫 the"]
 ANY = st.text(alphabet=st.sampled_from("the cad.,(￭▁ XŸé猫犬👩\t\n"), max_size=30)

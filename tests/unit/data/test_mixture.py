@@ -33,6 +33,7 @@ CODECS: dict[str, TextCodecConfig] = {
     "words": WordsConfig(),
     "characters": CharactersConfig(),
     "bpe": SubwordsConfig(vocab_size=300),
+    "joiners": SubwordsConfig(vocab_size=300, joiners=True),
     "unigram": SubwordsConfig(algorithm="unigram", vocab_size=60, byte_fallback=False),
 }
 TEXTS = [

@@ -50,6 +50,7 @@ CODECS: dict[str, TextCodecConfig] = {
     "words": WordsConfig(),
     "characters": CharactersConfig(),
     "subwords": SubwordsConfig(vocab_size=300),
+    "joiners": SubwordsConfig(vocab_size=300, joiners=True),
 }
 
 

@@ -214,3 +214,28 @@ def test_a_list_of_a_beam_has_no_text_twice(make_run: MakeRun) -> None:
         assert len(set(listed)) == len(listed)
     doubled = Translation("a", -1.0, -1.0, alternatives=tuple(Translation(text, -2.0, -2.0) for text in "aba"))
     assert [one.text for one in doubled.without_doubles().alternatives] == ["b"]
+
+
+FRENCH = ["l'homme et un homme", "d'herbe, l'herbe (une herbe)", "arrière-plan d'un plan"] * 3
+
+
+@pytest.mark.parametrize("config", [WordsConfig(), SubwordsConfig(vocab_size=340, joiners=True)])
+@pytest.mark.parametrize(
+    ("start", "word"), [("l'", "homme"), ("d'herbe, l'", "herbe"), ("arrière-", "plan"), ("(", "une")]
+)
+def test_a_prefix_that_ends_with_an_apostrophe_is_joined_to_what_follows(
+    config: WordsConfig | SubwordsConfig, start: str, word: str
+) -> None:
+    codec = fit_codec(config, FRENCH)
+    whole = codec.encode(start + word)
+    prefix = encode_demand(codec, Demand(start)).prefix
+    assert list(prefix) == whole[: len(prefix)]
+    if start != "(":
+        assert encode_demand(codec, Demand(phrases=(start,))).phrases == (prefix,)
+
+
+def test_with_joiners_a_word_is_met_after_a_space_and_after_an_apostrophe() -> None:
+    codec = fit_codec(SubwordsConfig(vocab_size=340, joiners=True), FRENCH)
+    (ids,) = encode_demand(codec, Demand(phrases=("homme",))).phrases
+    for text in ("l'homme", "un homme", "homme", "l'homme et"):
+        assert tuple(ids) in list(zip(*(codec.encode(text)[n:] for n in range(len(ids))), strict=False))

@@ -84,6 +84,11 @@ def cut_chunks(text: str, max_digits: int = MAX_CHUNK_LENGTH) -> list[str]:
     return _chunk_pattern(max_digits).findall(text)
 
 
+def is_symbol(character: str) -> bool:
+    """Whether a character is a punctuation mark or a sign (Unicode's categories P and S)."""
+    return unicodedata.category(character)[0] in "PS"
+
+
 @cache
 def unspaced_pattern() -> re.Pattern[str]:
     """A character of a script that puts no spaces between words."""
@@ -113,7 +118,7 @@ def _symbols() -> str:
     """Returns all punctuation and signs (Unicode's categories P and S) as ranges of a regular expression."""
     ranges: list[list[int]] = []
     for code in range(0x20000):  # beyond, there are no symbols
-        if unicodedata.category(chr(code))[0] in "PS":
+        if is_symbol(chr(code)):
             if ranges and ranges[-1][1] == code - 1:
                 ranges[-1][1] = code
             else:

@@ -7,9 +7,9 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from seqlens.data.codecs.chunking import JOINER, Chunking
 from seqlens.data.codecs.normalisation import Normaliser
 from seqlens.data.codecs.parts import split_parts
-from seqlens.data.codecs.segmentation import MAX_CHUNK_LENGTH, split_chunks
 from seqlens.data.codecs.vocabulary import most_frequent
 
 MAX_PIECE_LENGTH = 16
@@ -17,29 +17,30 @@ _MIN_PAIR_COUNT = 2  # a pair seen once tells nothing about other texts
 _FEED_SIZE = 10_000
 
 
-def count_chunks(texts: Iterable[str], normaliser: Normaliser, max_digits: int = MAX_CHUNK_LENGTH) -> Counter[str]:
-    """Returns how often each chunk occurs in the texts, which are read once; see `segmentation.split_chunks`."""
+def count_chunks(texts: Iterable[str], normaliser: Normaliser, chunking: Chunking) -> Counter[str]:
+    """Returns how often each chunk occurs in the texts, which are read once."""
     parts = Counter(part for text in texts for part in split_parts(normaliser.apply(text)))
     counts: Counter[str] = Counter()
     for part, count in parts.items():
-        for chunk in split_chunks(part, max_digits):
+        for chunk in chunking.chunks(part):
             counts[chunk] += count
     return counts
 
 
-def choose_alphabet(chunks: Mapping[str, int], *, coverage: float, limit: int) -> list[str]:
+def choose_alphabet(chunks: Mapping[str, int], *, coverage: float, limit: int, joiners: bool) -> list[str]:
     """Returns the space and then the most frequent characters, until they make up `coverage` of the text.
 
-    There are at most `limit` of them; equally frequent ones go by codepoint.
+    There are at most `limit` of them; equally frequent ones go by codepoint. With `joiners`, the joiner comes after
+    the space, whether it was met or not.
     """
     counts: Counter[str] = Counter()
     for chunk, count in chunks.items():
         for character in chunk:
             counts[character] += count
     wanted = coverage * counts.total()
-    covered = counts.pop(" ", 0)
-    alphabet = [" "]
-    for character in most_frequent(counts, limit=limit - 1):
+    alphabet = [" ", JOINER] if joiners else [" "]
+    covered = sum(counts.pop(character, 0) for character in alphabet)
+    for character in most_frequent(counts, limit=limit - len(alphabet)):
         if covered >= wanted:
             break
         alphabet.append(character)
@@ -47,27 +48,12 @@ def choose_alphabet(chunks: Mapping[str, int], *, coverage: float, limit: int) -
     return alphabet
 
 
-def split_known(chunk: str, alphabet: frozenset[str]) -> list[tuple[str, bool]]:
-    """Cuts a chunk into runs of characters of the alphabet (True) and single other characters (False)."""
-    runs: list[tuple[str, bool]] = []
-    start = 0
-    for place, character in enumerate(chunk):
-        if character not in alphabet:
-            if start < place:
-                runs.append((chunk[start:place], True))
-            runs.append((character, False))
-            start = place + 1
-    if start < len(chunk):
-        runs.append((chunk[start:], True))
-    return runs
-
-
-def count_runs(chunks: Mapping[str, int], alphabet: Sequence[str]) -> Counter[str]:
+def count_runs(chunks: Mapping[str, int], alphabet: Sequence[str], chunking: Chunking) -> Counter[str]:
     """Returns how often each run of characters of the alphabet occurs in the chunks."""
     known = frozenset(alphabet)
     counts: Counter[str] = Counter()
     for chunk, count in chunks.items():
-        for run, is_known in split_known(chunk, known):
+        for run, is_known in chunking.split_known(chunk, known):
             if is_known:
                 counts[run] += count
     return counts

@@ -10,10 +10,11 @@ from pydantic import Field
 
 from seqlens.data.codecs.base import VocabularyCodec
 from seqlens.data.codecs.bpe_dropout import BpeDropout, join_spelling
+from seqlens.data.codecs.chunking import JOINER, Chunking
 from seqlens.data.codecs.marks import noting_tags
 from seqlens.data.codecs.normalisation import Normalisation, Normaliser
 from seqlens.data.codecs.parts import PartEncoder, split_parts
-from seqlens.data.codecs.segmentation import MAX_CHUNK_LENGTH, cut_chunks, split_chunks
+from seqlens.data.codecs.segmentation import MAX_CHUNK_LENGTH, cut_chunks
 from seqlens.data.codecs.specials import NUM_SPECIALS, SPECIAL_NAMES, UNKNOWN_ID, UnknownPiece, visible
 from seqlens.data.codecs.storage import StoredCodec
 from seqlens.data.codecs.subword_models import BpeModel, SubwordModel, UnigramModel, restore_model
@@ -21,7 +22,6 @@ from seqlens.data.codecs.subword_training import (
     choose_alphabet,
     count_chunks,
     count_runs,
-    split_known,
     train_bpe,
 )
 from seqlens.data.codecs.unigram_training import train_unigram
@@ -41,6 +41,9 @@ class SubwordsConfig:
     a piece then. Without it, every character of the text has a piece, as far as there is room, and any other
     is `<unk>`. Numbers are cut after `max_digits` digits, so that long ones are made of a few parts that are each
     seen often; 1 reads them digit by digit.
+
+    A word after a symbol has other pieces than after a space: `homme` of `l'homme` is not that of `un homme`. With
+    `joiners` it has the same ones, and the symbol tells that no space follows, as the symbols of the words codec do.
     """
 
     kind: Literal["subwords"] = "subwords"
@@ -49,6 +52,7 @@ class SubwordsConfig:
     byte_fallback: bool = True
     character_coverage: float = 0.9995
     max_digits: Annotated[int, Field(ge=1, le=MAX_CHUNK_LENGTH)] = MAX_CHUNK_LENGTH
+    joiners: bool = False
     normalisation: Normalisation = "nfc"
     lowercase: bool = False
 
@@ -63,20 +67,23 @@ class SubwordsCodec(VocabularyCodec):
     every text comes back exactly as it was normalised.
     """
 
-    def __init__(
-        self, model: SubwordModel, byte_fallback: bool, normaliser: Normaliser, max_digits: int = MAX_CHUNK_LENGTH
-    ) -> None:
+    def __init__(self, model: SubwordModel, byte_fallback: bool, normaliser: Normaliser, chunking: Chunking) -> None:
         num_bytes = NUM_BYTES if byte_fallback else 0
-        content = {"kind": "subwords", "byte_fallback": byte_fallback, "max_digits": max_digits, **model.content()}
+        content = {"kind": "subwords", "byte_fallback": byte_fallback, "max_digits": chunking.max_digits}
+        # A codec without joiners is what it was before there were any.
+        content |= {**model.content(), **({"joiners": True} if chunking.joiners else {})}
         shown = [f"<0x{byte:02X}>" for byte in range(num_bytes)] + [visible(piece) for piece in model.pieces]
         super().__init__(content, shown, normaliser)
         self._model = model
         self._byte_fallback = byte_fallback
-        self._max_digits = max_digits
+        self._chunking = chunking
         self._first_piece = NUM_SPECIALS + num_bytes
         single_bytes = [bytes([byte]) for byte in range(num_bytes)]
-        self._bytes = (
-            [name.encode() for name in SPECIAL_NAMES] + single_bytes + [piece.encode() for piece in model.pieces]
+        joiner = JOINER if chunking.joiners else ""
+        written = [piece.removesuffix(joiner).encode() for piece in model.pieces]
+        self._bytes = [name.encode() for name in SPECIAL_NAMES] + single_bytes + written
+        self._joined = frozenset(
+            id for id, piece in enumerate(model.pieces, self._first_piece) if joiner and piece.endswith(joiner)
         )
         self._parts = PartEncoder(self._encode_part)
 
@@ -91,26 +98,27 @@ class SubwordsCodec(VocabularyCodec):
             RequestError: a setting is out of its range, or there is no text.
         """
         reserved = NUM_SPECIALS + (NUM_BYTES if config.byte_fallback else 0)
-        check_sizes("subwords", vocab_size=config.vocab_size, reserved=reserved)
+        chunking = Chunking(config.max_digits, config.joiners)
+        check_sizes("subwords", vocab_size=config.vocab_size, reserved=reserved + config.joiners)
         if not 0 < config.character_coverage <= 1:
             raise RequestError(
                 f"The subwords codec's 'character_coverage' is {config.character_coverage}, "
                 "expected a number above 0 and not above 1."
             )
         normaliser = Normaliser(config.normalisation, config.lowercase)
-        chunks = count_chunks(texts, normaliser, config.max_digits)
+        chunks = count_chunks(texts, normaliser, chunking)
         check_found("subwords", chunks, list(chunks), 1)
         num_pieces = config.vocab_size - reserved
         coverage = config.character_coverage if config.byte_fallback else 1.0
-        alphabet = choose_alphabet(chunks, coverage=coverage, limit=num_pieces)
-        runs = count_runs(chunks, alphabet)
+        alphabet = choose_alphabet(chunks, coverage=coverage, limit=num_pieces, joiners=config.joiners)
+        runs = count_runs(chunks, alphabet, chunking)
         model: SubwordModel
         match config.algorithm:
             case "bpe":
                 model = BpeModel(alphabet, train_bpe(runs, alphabet, num_pieces))
             case "unigram":
                 model = UnigramModel(train_unigram(runs, alphabet, num_pieces))
-        return cls(model, config.byte_fallback, normaliser, config.max_digits)
+        return cls(model, config.byte_fallback, normaliser, chunking)
 
     def extended(self, config: SubwordsConfig, texts: Iterable[str]) -> "SubwordsCodec":
         """Returns this codec with the characters and tags besides that a codec fitted on the texts would have.
@@ -118,12 +126,13 @@ class SubwordsCodec(VocabularyCodec):
         No pieces of several characters are added: they would cut words that are known already in another way.
         """
         tags: set[str] = set()
-        chunks = count_chunks(noting_tags(texts, tags), self._normaliser, self._max_digits)
+        chunking = self._chunking
+        chunks = count_chunks(noting_tags(texts, tags), self._normaliser, chunking)
         coverage = config.character_coverage if self._byte_fallback else 1.0
-        found = choose_alphabet(chunks, coverage=coverage, limit=config.vocab_size)
+        found = choose_alphabet(chunks, coverage=coverage, limit=config.vocab_size, joiners=chunking.joiners)
         new = [character for character in found if character not in self._model.alphabet]
         model = self._model.with_characters(new) if new else self._model
-        extended = SubwordsCodec(model, self._byte_fallback, self._normaliser, self._max_digits)
+        extended = SubwordsCodec(model, self._byte_fallback, self._normaliser, chunking)
         return extended.with_tags([*self.tags, *sorted(tags)])
 
     @classmethod
@@ -133,8 +142,8 @@ class SubwordsCodec(VocabularyCodec):
         Raises:
             WorkError: the content is damaged.
         """
-        max_digits = stored.get("max_digits", int)
-        return cls(restore_model(stored), stored.get("byte_fallback", bool), stored.normaliser(), max_digits)
+        chunking = Chunking(stored.get("max_digits", int), "joiners" in stored.content and stored.get("joiners", bool))
+        return cls(restore_model(stored), stored.get("byte_fallback", bool), stored.normaliser(), chunking)
 
     def _encode_plain(self, text: str) -> list[int]:
         """Returns the ids of the normalised text's pieces; an empty text has none."""
@@ -142,31 +151,37 @@ class SubwordsCodec(VocabularyCodec):
 
     def decode(self, ids: Sequence[int], unknown: Sequence[UnknownPiece] = ()) -> str:
         """Returns the text of any ids, bytes that are no UTF-8 as U+FFFD; see `VocabularyCodec.decode`."""
-        content = b"".join(
-            [
-                self._bytes[id] if id < self._num_pieces else unknown[id - self.size].text.encode()
-                for id in self._decodable(ids, len(unknown))
-            ]
-        )
+        parts: list[bytes] = []
+        joined = False  # whether the space that begins a piece is not in the text
+        for id in self._decodable(ids, len(unknown)):
+            part = self._bytes[id] if id < self._num_pieces else unknown[id - self.size].text.encode()
+            is_piece = self._first_piece <= id < self._num_pieces
+            parts.append(part.removeprefix(b" ") if joined and is_piece else part)
+            joined = id in self._joined
+        content = b"".join(parts)
         return content.decode("utf-8", errors="replace").removeprefix(" ")
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Returns where in `text` each id comes from; a piece's span starts at the space that belongs to it.
 
-        The space put before the text has no span of its own: a piece that is nothing else has the span `(0,
-        0)`. Each byte of a character has the character's span.
+        The space put before the text has no span of its own, nor has a joiner or the space after it: a piece that is
+        nothing else has an empty span, at the start `(0, 0)`. Each byte of a character has the character's span.
         """
         normalised, origins = self._normaliser.align(text)
         origins = [(0, 0), *origins]
         spans: list[tuple[int, int]] = []
+        pieces = [
+            piece
+            for part in split_parts(normalised)
+            for run, is_known in self._runs(part)
+            for piece in ([(text, True) for text in self._pieces(run)] if is_known else [(run, False)])
+        ]
         start = 0
-        for run, is_known in (entry for part in split_parts(normalised) for entry in self._runs(part)):
-            ids = self._encode_run(run, is_known)
-            lengths = [len(self._model.pieces[id - self._first_piece]) for id in ids] if is_known else [1]
-            ends = accumulate(lengths, initial=start)
-            found = [(origins[first][0], origins[end - 1][1]) for first, end in pairwise(ends)]
-            spans.extend(found if is_known else found * len(ids))
-            start += len(run)
+        for (piece, is_known), length in zip(pieces, self._chunking.lengths(pieces), strict=True):
+            last = origins[start + length - 1][1] if start + length else 0
+            span = (origins[start][0] if length else last, last)
+            spans += [span] * (1 if is_known else len(self._encode_run(piece, False)))
+            start += length
         return spans
 
     def dropout(self, dropout_p: float) -> BpeDropout | None:
@@ -196,7 +211,7 @@ class SubwordsCodec(VocabularyCodec):
                 runs.extend((id,) for id in ids)
                 continue
             pieces = [self._model.pieces[id - self._first_piece] for id in ids]
-            ends = set(accumulate(len(chunk) for chunk in cut_chunks("".join(pieces), self._max_digits)))
+            ends = set(accumulate(len(chunk) for chunk in cut_chunks("".join(pieces), self._chunking.max_digits)))
             places = [0, *(n for n, end in enumerate(accumulate(map(len, pieces)), start=1) if end in ends)]
             runs.extend(ids[first:end] for first, end in pairwise(places))
         return runs
@@ -215,9 +230,10 @@ class SubwordsCodec(VocabularyCodec):
         return [id for run, is_known in self._runs(part) for id in self._encode_run(run, is_known)]
 
     def _runs(self, part: str) -> list[tuple[str, bool]]:
-        return [
-            run for chunk in split_chunks(part, self._max_digits) for run in split_known(chunk, self._model.alphabet)
-        ]
+        return self._chunking.runs(part, self._model.alphabet)
+
+    def _pieces(self, run: str) -> list[str]:
+        return [self._model.pieces[index] for index in self._model.cut(run)]
 
     def _encode_run(self, run: str, is_known: bool) -> list[int]:
         if is_known:

@@ -18,7 +18,8 @@ class Demand:
     The answer's text begins with `codec.normalise(prefix)` less the white space at its end, letter for letter. It
     may go on with the same word: a prefix `Two do` may become `Two dogs`. Each phrase stands in it as the codec
     writes it between words, or where it has no such word, or none in this script, as it writes it joined to what stands
-    beside it (`,` after a word); here too a longer word may begin with its end.
+    beside it (`,` after a word); here too a longer word may begin with its end. What ends with an apostrophe, a dash or
+    an opening bracket is written as before a word that follows without a space.
     """
 
     prefix: str = ""
@@ -82,11 +83,20 @@ def _neighbours(text: str, *, is_inside: bool) -> list[tuple[str, str]]:
     apart, word, symbol = ("", ""), "x", "."
     # Beside its like it could become one piece with it, and another word.
     after = symbol if text and unicodedata.category(text[-1])[0] in "LMN" else word
+    joined = ("", after)
     if not is_inside or not text:
-        return [apart, ("", after)]
+        return [joined, apart] if _is_followed(text) else [apart, joined]
     other = symbol if text[0].isalnum() else word
     first = [(other, ""), apart] if unspaced_pattern().match(text) else [apart, (other, "")]
-    return [*first, ("", after), (other, after)]
+    return [joined, *first, (other, after)] if _is_followed(text) else [*first, joined, (other, after)]
+
+
+def _is_followed(text: str) -> bool:
+    """Whether a text ends with a symbol that a word follows without a space: an apostrophe, a dash, what opens."""
+    is_quoted = text.startswith(("'", "\u2018"))
+    return (text.endswith(("'", "\u2019")) and not is_quoted) or (
+        text != "" and unicodedata.category(text[-1]) in ("Pd", "Ps", "Pi")
+    )
 
 
 def _ids_between(
