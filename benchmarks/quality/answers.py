@@ -33,6 +33,8 @@ from seqlens.tasks.transduce.analysis.training_text import Background, TrainingT
 from seqlens.tasks.transduce.analysis.words import split_tokens
 
 LARGEST_FILE = 100_000
+_ROUNDING = 1e-6
+"""Between a score from kept counts and the same from the answers."""
 
 
 @final
@@ -87,6 +89,7 @@ def keep_answers(
         "references": found[KEPT_SCORES[0]].references_id,
         "num_in_split": len(answers),
         "numbers": list(numbers),
+        # Their columns stand in the order of `KEPT_SCORES`: the names here are sorted.
         "scores": {score: one.per_example.shape[1] for score, one in found.items()},
         "signatures": {score: one.signature for score, one in found.items()},
     }
@@ -109,8 +112,9 @@ def read_kept(folder: Path, stem: str) -> Kept | None:
         table = np.array([[int(value) for value in line.split()] for line in lines], dtype=np.int64)
         width = len(facts["numbers"])
         numbers: dict[By, list[int]] = {name: table[:, place].tolist() for place, name in enumerate(facts["numbers"])}
-        scores = {}
-        for score, size in facts["scores"].items():
+        scores: dict[str, Statistics] = {}
+        for score in (name for name in KEPT_SCORES if name in facts["scores"]):
+            size = facts["scores"][score]
             scores[score] = _restored(score, table[:, width : width + size], facts)
             width += size
         if width != table.shape[1]:
@@ -118,6 +122,25 @@ def read_kept(folder: Path, stem: str) -> Kept | None:
     except (OSError, EOFError, ValueError, KeyError, IndexError) as error:
         raise WorkError(f"{path} is damaged: {error}.") from error
     return Kept(scores, numbers, len(table), facts["num_in_split"])
+
+
+def read_kept_of(folder: Path, row: Row, split: str) -> Kept | None:
+    """What is kept of a row's answers to a split, or None.
+
+    Raises:
+        WorkError: the file is damaged, or its counts give another score than the row has.
+    """
+    stem = stem_of(row, split)
+    kept = read_kept(folder, stem)
+    if kept is None or kept.num_sentences < kept.num_in_split:
+        return kept
+    for score, found in row["splits"][split]["scores"].items():
+        if score in kept.scores and abs(kept.scores[score].value() - found["value"]) > _ROUNDING:
+            raise WorkError(
+                f"{folder / stem}.counts.gz gives {score} {kept.scores[score].value():.4f}, expected "
+                f"{found['value']:.4f} as in the row."
+            )
+    return kept
 
 
 def _statistics(score: str, answers: Sequence[str], references: Sequence[str]) -> Statistics:

@@ -1,6 +1,6 @@
 """The section of docs/results.md that says which entry beats which, and the pictures of scores by length."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,9 +9,9 @@ from typing import final
 import numpy as np
 from jaxtyping import Float64
 
-from benchmarks.quality.answers import Kept, read_kept, stem_of
+from benchmarks.quality.answers import Kept, read_kept_of
 from benchmarks.quality.entry import Comparison, Entry
-from benchmarks.quality.groups import groups_of
+from benchmarks.quality.groups import groups_for
 from benchmarks.quality.markdown import NOTHING, table
 from benchmarks.quality.scores import score_title
 from benchmarks.rows import Row
@@ -25,8 +25,9 @@ _HEAD = f"""\
 ## Comparisons
 
 Each on the same sentences: paired bootstrap (1,000 resamples of the sentences; the value is the mean over the seeds
-that both were run with, which may be fewer than above), beside it the p-value of approximate randomisation, both
-two-sided. **wins** and **loses** mean p < {SIGNIFICANT:g} in the bootstrap; otherwise the difference may be chance.
+of which the answers of both are kept; others that both were run with are named), beside it the p-value of approximate
+randomisation, both two-sided. **wins** and **loses** mean p < {SIGNIFICANT:g} in the bootstrap; otherwise the
+difference may be chance.
 Made from the counts in [benchmarks/quality/predictions](../benchmarks/quality/predictions).
 """
 
@@ -34,9 +35,13 @@ Made from the counts in [benchmarks/quality/predictions](../benchmarks/quality/p
 @final
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """What two entries have in common: their counts by seed, on the same sentences."""
+    """What two entries have in common: their counts by seed, on the same sentences.
+
+    `left_out` are the seeds that both were run with, but counts of both are not kept of.
+    """
 
     seeds: tuple[int, ...]
+    left_out: tuple[int, ...]
     system: tuple[Kept, ...]
     baseline: tuple[Kept, ...]
     num_sentences: int
@@ -68,7 +73,7 @@ def comparison_section(
     titles = {entry.name: entry.title for entry in plan}
     lines, details = [], []
     for comparison in comparisons:
-        pairing = find_pairing(comparison, rows, answers)
+        pairing = find_pairing(comparison, rows, plan, answers)
         lines.append(_line(comparison, pairing, titles))
         if comparison.by_length and pairing is not None:
             details.append(_by_length(comparison, pairing, titles))
@@ -89,7 +94,7 @@ def comparison_pictures(
     titles = {entry.name: entry.title for entry in plan}
     charts = {}
     for comparison in comparisons:
-        pairing = find_pairing(comparison, rows, answers) if comparison.by_length else None
+        pairing = find_pairing(comparison, rows, plan, answers) if comparison.by_length else None
         if pairing is not None:
             charts[picture_name(comparison)] = _chart(comparison, pairing, titles)
     return charts
@@ -100,14 +105,15 @@ def picture_name(comparison: Comparison) -> str:
     return f"{comparison.name}-by-length.svg"
 
 
-def find_pairing(comparison: Comparison, rows: Sequence[Row], answers: Path) -> Pairing | None:
-    """The newest settings of both entries, over the seeds for which both have counts; None if there is none.
+def find_pairing(comparison: Comparison, rows: Sequence[Row], plan: Sequence[Entry], answers: Path) -> Pairing | None:
+    """The planned settings of both entries, over the seeds for which both have counts; None if there is none.
 
     Raises:
         WorkError: a file is damaged. ValueError: the two were not measured on the same sentences.
     """
-    system = _kept_by_seed(comparison.system, comparison.split, rows, answers)
-    baseline = _kept_by_seed(comparison.baseline, comparison.split, rows, answers)
+    entries = {entry.name: entry for entry in plan}
+    system, system_rows = _kept_by_seed(entries[comparison.system], comparison.split, rows, answers)
+    baseline, baseline_rows = _kept_by_seed(entries[comparison.baseline], comparison.split, rows, answers)
     seeds = sorted(system.keys() & baseline.keys())
     if not seeds:
         return None
@@ -118,6 +124,7 @@ def find_pairing(comparison: Comparison, rows: Sequence[Row], answers: Path) -> 
     count = min(kept.num_sentences for kept in chosen)
     return Pairing(
         seeds=tuple(seeds),
+        left_out=tuple(sorted((system_rows & baseline_rows) - set(seeds))),
         system=tuple(system[seed] for seed in seeds),
         baseline=tuple(baseline[seed] for seed in seeds),
         num_sentences=count,
@@ -147,12 +154,11 @@ def verdict(result: PairedResult, digits: int = 1) -> str:
     return f"**wins** by {by}" if result.difference > 0 else f"**loses** by {by}"
 
 
-def _kept_by_seed(entry: str, split: str, rows: Sequence[Row], answers: Path) -> dict[int, Kept]:
-    groups = groups_of(rows, entry)
-    if not groups:
-        return {}
-    found = {row["seed"]: read_kept(answers, stem_of(row, split)) for row in groups[0].rows}
-    return {seed: kept for seed, kept in found.items() if kept is not None}
+def _kept_by_seed(entry: Entry, split: str, rows: Sequence[Row], answers: Path) -> tuple[dict[int, Kept], Set[int]]:
+    """What is kept of an entry's runs, and the seeds that there are runs of."""
+    group = groups_for(rows, entry).current
+    found = {row["seed"]: read_kept_of(answers, row, split) for row in (group.rows if group else ())}
+    return {seed: kept for seed, kept in found.items() if kept is not None}, found.keys()
 
 
 def _mean_of_scores(
@@ -177,12 +183,18 @@ def _line(comparison: Comparison, pairing: Pairing | None, titles: Mapping[str, 
     return (
         *names,
         f"{what} ({len(rows):,} sentences{part})",
-        ", ".join(map(str, pairing.seeds)),
+        _seeds_text(pairing),
         f"{result.system:.{digits}f}",
         f"{result.difference:+.{digits}f} [{result.low:+.{digits}f}, {result.high:+.{digits}f}]",
         f"{result.p_value:.3f} ({randomised:.3f})",
         verdict(result, digits),
     )
+
+
+def _seeds_text(pairing: Pairing) -> str:
+    seeds = ", ".join(map(str, pairing.seeds))
+    left_out = ", ".join(map(str, pairing.left_out))
+    return f"{seeds} (of {left_out} too little is kept)" if left_out else seeds
 
 
 def _by_length(comparison: Comparison, pairing: Pairing, titles: Mapping[str, str]) -> str:
@@ -206,7 +218,7 @@ def _by_length(comparison: Comparison, pairing: Pairing, titles: Mapping[str, st
             f"### {titles[comparison.system]} against {titles[comparison.baseline]}, by source length\n",
             f"![Score by source length](gallery/{picture_name(comparison)})\n",
             f"{score_title(comparison.score)} on {comparison.split}, mean over seeds "
-            f"{', '.join(map(str, pairing.seeds))}, 95 % bootstrap intervals over the sentences.\n",
+            f"{_seeds_text(pairing)}, 95 % bootstrap intervals over the sentences.\n",
             table((*columns, "p"), lines),
         ]
     )

@@ -1,9 +1,11 @@
 """The rows of one entry, by settings."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
+from benchmarks.quality.entry import Entry
 from benchmarks.quality.markdown import day, join, machine_text
 from benchmarks.rows import Row
 from seqlens.training.best import LOWER_IS_BETTER
@@ -57,6 +59,26 @@ def groups_of(rows: Sequence[Row], entry: str) -> list[Group]:
             by_settings.setdefault(row["settings"], {})[row["seed"]] = row
     groups = [Group(tuple(seeds[seed] for seed in sorted(seeds))) for seeds in by_settings.values()]
     return sorted(groups, key=lambda group: str(group.newest["time"]), reverse=True)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class EntryGroups:
+    """An entry's rows: those with the settings that the plan has now, if any, and all others."""
+
+    current: Group | None
+    earlier: Sequence[Group]
+
+
+def groups_for(rows: Sequence[Row], entry: Entry) -> EntryGroups:
+    """The rows of an entry of the plan; under its title stands no figure of other settings than it has now."""
+    overrides = json.loads(json.dumps(dict(entry.overrides)))  # as a row has them: lists for tuples
+    groups = groups_of(rows, entry.name)
+    planned = (
+        group for group in groups if (group.newest["recipe"], group.newest["overrides"]) == (entry.recipe, overrides)
+    )
+    current = next(planned, None)
+    return EntryGroups(current, [group for group in groups if group is not current])
 
 
 def strongest_baseline(group: Group, split: str, name: str) -> tuple[str, dict[str, Any]] | None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.quality.answers import Kept, read_kept, stem_of
+from benchmarks.quality.answers import Kept, read_kept_of
 from benchmarks.quality.comparison_page import mean_over_seeds, score_text
 from benchmarks.quality.groups import Group
 from benchmarks.quality.markdown import table
@@ -13,7 +13,7 @@ from seqlens.tasks.transduce.analysis.buckets import make_buckets
 
 def by_length(group: Group, split: str, score: str, answers: Path) -> str:
     """The score of each bucket of sources, the mean over the seeds whose counts are kept; nothing if none are."""
-    found = [kept for row in group.rows if (kept := read_kept(answers, stem_of(row, split))) is not None]
+    found = [kept for row in group.rows if (kept := read_kept_of(answers, row, split)) is not None]
     if not found:
         return ""
     count = min(kept.num_sentences for kept in found)

@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.provenance import QUALITY_ANSWERS
 from benchmarks.quality.entry import Entry, Goal, ModelTable
 from benchmarks.quality.example_page import example_facts
-from benchmarks.quality.groups import Group, groups_of, strongest_baseline
+from benchmarks.quality.groups import EntryGroups, Group, groups_for, groups_of, strongest_baseline
 from benchmarks.quality.length_page import by_length
 from benchmarks.quality.markdown import NOTHING, join, table
 from benchmarks.quality.scores import (
@@ -57,31 +57,31 @@ def quality_sections(
 
 
 def _section(name: str, entries: Sequence[Entry], rows: Sequence[Row], tables: Sequence[str], answers: Path) -> str:
-    lines = [line for entry in entries for line in _figure_rows(entry, groups_of(rows, entry.name))]
+    lines = [line for entry in entries for line in _figure_rows(entry, groups_for(rows, entry).current)]
     parts = [f"## {name}\n", *([table(_FIGURE_COLUMNS, lines)] if lines else []), *tables]
-    parts += [_details(entry, groups, answers) for entry in entries if (groups := groups_of(rows, entry.name))]
+    found = [(entry, groups_for(rows, entry)) for entry in entries]
+    parts += [_details(entry, groups, answers) for entry, groups in found if groups.current or groups.earlier]
     return "\n".join(parts)
 
 
-def _figure_rows(entry: Entry, groups: Sequence[Group]) -> list[Sequence[str]]:
+def _figure_rows(entry: Entry, group: Group | None) -> list[Sequence[str]]:
     lines: list[Sequence[str]] = []
     for goal in entry.goals:
-        title = title_in(groups[0].newest, goal.score) if groups else score_title(goal.score)
+        title = title_in(group.newest, goal.score) if group else score_title(goal.score)
         what = f"{entry.title}, {goal.split}: {title}"
         published = NOTHING if goal.published is None else f"{goal.published:g} ({goal.published_by})"
         sign = "≥" if goal.better == "higher" else "≤"
         to_reach = f"{sign} {goal.to_reach:g} ({goal.source})"
-        scores = groups[0].scores(goal.split, goal.score) if groups else []
-        if groups and not scores:
-            _check_scored(entry, goal, groups[0])
-        if not scores:
+        scores = group.scores(goal.split, goal.score) if group else []
+        if group and not scores:
+            _check_scored(entry, goal, group)
+        if not group or not scores:
             planned = ", ".join(map(str, entry.seeds))
             blank = [NOTHING] * 2
             lines.append(
                 (what, f"`{entry.command}`", planned, *blank, published, to_reach, "not run yet", *blank, NOTHING)
             )
             continue
-        group = groups[0]
         facts = (group.machines, group.days)
         baseline = strongest_baseline(group, goal.split, goal.score)
         if baseline is not None:
@@ -127,14 +127,22 @@ def verdict(goal: Goal, entry: Entry, group: Group) -> str:
     return f"{text}, with {len(values)} of {len(values) + len(missing)} seeds so far" if missing else text
 
 
-def _details(entry: Entry, groups: Sequence[Group], answers: Path) -> str:
-    group = groups[0]
+def _details(entry: Entry, groups: EntryGroups, answers: Path) -> str:
+    parts = [f"### {entry.title}\n", *(_current_details(entry, groups.current, answers) if groups.current else [])]
+    if groups.earlier:
+        parts += [
+            "Earlier settings of this entry:\n",
+            table(_EARLIER_COLUMNS, [_earlier_row(old) for old in groups.earlier]),
+        ]
+    return "\n".join(parts)
+
+
+def _current_details(entry: Entry, group: Group, answers: Path) -> list[str]:
     row = group.newest
     names = score_names(row)
     lines = [line for split in row["splits"] for line in _split_rows(group, split, names)]
     columns = ("split", "system", "seeds", *(title_in(row, name) for name in names))
     parts = [
-        f"### {entry.title}\n",
         "".join(f"- {fact}\n" for fact in _facts(entry, group)),
         "Mean over the seeds, with the smallest and the largest; a baseline with its 95 % interval.\n",
         table(columns, lines),
@@ -142,12 +150,7 @@ def _details(entry: Entry, groups: Sequence[Group], answers: Path) -> str:
     ]
     if entry.shown_by_length is not None:
         parts += [by_length(group, split, entry.shown_by_length, answers) for split in entry.splits]
-    if len(groups) > 1:
-        parts += [
-            "Earlier settings of this entry:\n",
-            table(_EARLIER_COLUMNS, [_earlier_row(old) for old in groups[1:]]),
-        ]
-    return "\n".join(parts)
+    return parts
 
 
 def _facts(entry: Entry, group: Group) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from benchmarks.quality.entry import Entry, ModelTable
-from benchmarks.quality.groups import groups_of, strongest_baseline
+from benchmarks.quality.groups import groups_for, strongest_baseline
 from benchmarks.quality.markdown import NOTHING, join, table
 from benchmarks.quality.scores import decimals_of, interval_text, mean_of, mean_text, title_in
 from benchmarks.rows import Row
@@ -12,7 +12,7 @@ from benchmarks.rows import Row
 def model_table(shown: ModelTable, plan: Sequence[Entry], rows: Sequence[Row]) -> str | None:
     """A heading and the table, the strongest cheap baseline on top; None while no model has a row."""
     entries = {entry.name: entry for entry in plan}
-    newest = {name: groups[0] for name in shown.entries if (groups := groups_of(rows, name))}
+    newest = {name: group for name in shown.entries if (group := groups_for(rows, entries[name]).current)}
     if not newest:
         return None
     some = next(iter(newest.values()))

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.quality.answers import file_stem, keep_answers, read_kept, stem_of
+from benchmarks.provenance import QUALITY_ANSWERS, QUALITY_ROWS
+from benchmarks.quality.answers import file_stem, keep_answers, read_kept, read_kept_of, stem_of
 from benchmarks.quality.comparison_page import (
     comparison_pictures,
     comparison_section,
@@ -17,10 +18,11 @@ from benchmarks.quality.comparison_page import (
 )
 from benchmarks.quality.comparison_plan import COMPARISONS
 from benchmarks.quality.entry import Comparison, Entry, check_plan
-from benchmarks.quality.groups import groups_of
+from benchmarks.quality.groups import groups_for, groups_of
 from benchmarks.quality.length_page import by_length
 from benchmarks.quality.plan import PLAN
 from benchmarks.quality.results import results_page
+from benchmarks.rows import read_rows
 from seqlens.errors import WorkError
 from seqlens.metrics import corpus_bleu, corpus_chrf, paired_bootstrap
 from seqlens.report import chart_svg
@@ -42,7 +44,7 @@ def made_up(seed: int, noise: float, count: int = 200) -> tuple[list[str], list[
     references = [" ".join(fixed.choices(WORDS, k=fixed.randint(3, 25))) for _ in range(count)]
     sources = [text.upper() + (" zebra" if row % 4 == 0 else "") for row, text in enumerate(references)]
     answers = [
-        " ".join(choice.choice(WORDS) if choice.random() < noise else word for word in text.split())
+        " ".join(choice.choice(WORDS) if choice.random() < noise else word for word in text.split()).capitalize()
         for text in references
     ]
     return sources, references, answers
@@ -65,7 +67,8 @@ def keep(folder: Path, entry: str, seed: int, noise: float, **options: Any) -> t
 
 
 def row(entry: str, seed: int) -> dict[str, Any]:
-    return {"entry": entry, "seed": seed, "settings": "s1", "time": "2026-01-01", "splits": {"test": {}}}
+    made = {"recipe": "dates/smoke", "overrides": {}, "settings": "s1", "time": "2026-01-01"}
+    return {"entry": entry, "seed": seed, **made, "splits": {"test": {"scores": {}}}}
 
 
 @pytest.fixture
@@ -86,7 +89,10 @@ def test_what_is_kept_scores_as_the_answers_do(tmp_path: Path) -> None:
     assert kept is not None
     assert (kept.num_sentences, kept.num_in_split) == (200, 200)
     assert kept.scores["bleu_lowercase"].score() == corpus_bleu(answers, references, lowercase=True)
+    assert kept.scores["bleu_cased"].score() == corpus_bleu(answers, references)
+    assert kept.scores["chrf_lowercase"].score() == corpus_chrf(answers, references, lowercase=True)
     assert kept.scores["chrf_cased"].score() == corpus_chrf(answers, references)
+    assert len({statistics.value() for statistics in kept.scores.values()}) == len(kept.scores), "each another number"
     assert kept.numbers["unknown"][:5] == [1, 0, 0, 0, 1]
     assert kept.numbers["length"][1] == len(references[1].split())
     assert read_kept(tmp_path, "attention/s1-seed-2-test") is None
@@ -122,7 +128,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:
 
 
 def test_the_mean_over_seeds_is_the_mean_of_their_scores(folder: Path) -> None:
-    pairing = find_pairing(COMPARISON, ROWS, folder)
+    pairing = find_pairing(COMPARISON, ROWS, ENTRIES, folder)
     assert pairing is not None
     statistics = [kept.scores["bleu_lowercase"] for kept in pairing.system]
     mean = mean_over_seeds(statistics)
@@ -140,7 +146,7 @@ def test_a_clear_winner_wins_and_the_other_way_round_loses(folder: Path) -> None
     assert f"![Score by source length](gallery/{picture_name(COMPARISON)})" in section
     turned = dataclasses.replace(COMPARISON, system="bottleneck", baseline="attention")
     assert "**loses** by" in comparison_section([turned], ROWS, ENTRIES, folder)
-    pairing = find_pairing(COMPARISON, ROWS, folder)
+    pairing = find_pairing(COMPARISON, ROWS, ENTRIES, folder)
     assert pairing is not None
     system, baseline = pairing.statistics("bleu_lowercase", pairing.rows(unknown_only=False))
     result = paired_bootstrap(system, baseline)
@@ -169,13 +175,53 @@ def test_the_picture_has_both_systems(folder: Path) -> None:
 
 
 def test_only_seeds_that_both_have_are_compared(folder: Path) -> None:
-    pairing = find_pairing(COMPARISON, [one for one in ROWS if one != row("bottleneck", 1)], folder)
+    pairing = find_pairing(COMPARISON, [one for one in ROWS if one != row("bottleneck", 1)], ENTRIES, folder)
     assert pairing is not None
-    assert pairing.seeds == (2,)
+    assert (pairing.seeds, pairing.left_out) == ((2,), ())
     section = comparison_section([COMPARISON], [row("attention", 1)], ENTRIES, folder)
     assert "| not run yet |" in section
     assert comparison_pictures([COMPARISON], [row("attention", 1)], ENTRIES, folder) == {}
     assert comparison_section([], ROWS, ENTRIES, folder) == ""
+
+
+def test_a_seed_of_which_too_little_is_kept_is_named(folder: Path) -> None:
+    (folder / "bottleneck/s1-seed-1-test.counts.gz").unlink()
+    pairing = find_pairing(COMPARISON, ROWS, ENTRIES, folder)
+    assert pairing is not None
+    assert (pairing.seeds, pairing.left_out) == ((2,), (1,))
+    assert "| 2 (of 1 too little is kept) |" in comparison_section([COMPARISON], ROWS, ENTRIES, folder)
+
+
+def test_rows_of_other_settings_than_the_plans_are_not_compared(folder: Path) -> None:
+    otherwise = [{**one, "overrides": {"training.max_steps": 3}} for one in ROWS]
+    assert find_pairing(COMPARISON, otherwise, ENTRIES, folder) is None
+    wanted = dataclasses.replace(ENTRIES[0], overrides={"training.max_steps": 3})
+    assert groups_for(otherwise, wanted).current is not None
+    assert groups_for(otherwise, ENTRIES[0]).current is None
+    assert len(groups_for(otherwise, ENTRIES[0]).earlier) == 1
+
+
+def test_counts_that_give_another_score_than_their_row_are_refused(folder: Path) -> None:
+    (first, *_), kept = ROWS, read_kept(folder, file_stem("attention", "s1", 1, "test"))
+    assert kept is not None
+    value = kept.scores["chrf_cased"].value()
+    for found, fits in ((value, True), (value + 0.1, False)):
+        told = {**first, "splits": {"test": {"scores": {"chrf_cased": {"value": found}}}}}
+        if fits:
+            assert read_kept_of(folder, told, "test") is not None
+            continue
+        with pytest.raises(WorkError, match=r"gives chrf_cased .* expected .* as in the row"):
+            read_kept_of(folder, told, "test")
+
+
+def test_all_that_is_kept_scores_as_the_rows_say() -> None:
+    checked = sum(
+        (kept := read_kept_of(QUALITY_ANSWERS, row, split)) is not None and kept.num_sentences == kept.num_in_split
+        for row in read_rows(QUALITY_ROWS)
+        if "codec" in row
+        for split in row["splits"]
+    )
+    assert checked > 50
 
 
 def test_the_page_holds_the_section(folder: Path) -> None:
