@@ -45,7 +45,8 @@ def moses_tokens(texts: Sequence[str], language: str) -> list[str]:
 def both_scores(row: Row, split: str, kept: Path) -> tuple[float, float]:
     """Lower-cased BLEU of a run's answers, kept in a file, on the tokens of sacrebleu's 13a and on those of Moses."""
     data = row["data"]
-    corpus = open_corpus(PairsData(path=data["name"], source=data["source"], target=data["target"]), base=Path())
+    name = data["name"].split(" + ")[0]  # what was made besides is for training alone
+    corpus = open_corpus(PairsData(path=name, source=data["source"], target=data["target"]), base=Path())
     references = [pair.target or "" for pair in corpus.read(split)]
     answers = gzip.decompress(kept.read_bytes()).decode("utf-8").split("\n")[:-1]
     references = references[: len(answers)]
