@@ -16,7 +16,9 @@ import torch.multiprocessing
 from torch import Tensor, nn
 
 from seqlens.cells import CellKind
+from seqlens.layers import CausalTransformer, RecurrentState
 from seqlens.layers.build import build_recurrent
+from seqlens.layers.state import LayerState
 from seqlens.testing import assert_same_function
 
 TIME = 3
@@ -76,6 +78,49 @@ def export_without_lengths(kind: CellKind) -> None:
     inputs = inputs_and_lengths(3, [3, 3, 3])[0]
     exported = torch.export.export(layer, (inputs,)).module()
     assert_same_function(lambda inputs: exported(inputs), layer, inputs)
+
+
+class Step(nn.Module):
+    """One step of a layer as a program of tensors alone."""
+
+    def __init__(self, kind: CellKind) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = build_recurrent(kind, 2, 3).double()
+
+    def forward(self, x_t: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        names = self.layer.initial_state(1).layers[0].forward
+        state = RecurrentState((LayerState(dict(zip(names, states, strict=True))),))
+        output, after = self.layer.step(x_t, state)
+        return (output, *after.layers[0].forward.values())
+
+
+def export_step(kind: CellKind) -> None:
+    """One exported step for every batch size."""
+    step = Step(kind).eval()
+    batch = torch.export.Dim("batch", min=2, max=64)
+    dims = [state.shape[1] for state in step.layer.initial_state(1).layers[0].forward.values()]
+
+    def given(rows: int) -> tuple[Tensor, ...]:
+        return tuple(torch.randn(rows, dim, dtype=torch.float64) for dim in (2, *dims))
+
+    shapes = ({0: batch}, tuple({0: batch} for _ in dims))
+    exported = torch.export.export(step, given(3), dynamic_shapes=shapes).module()
+    for rows in (3, 5):
+        values = given(rows)
+        for found, expected in zip(exported(*values), step(*values), strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def export_language_model(_: CellKind) -> None:
+    """One exported Transformer for every batch size and all lengths."""
+    model = CausalTransformer(2, num_layers=2, num_heads=2).double().eval()
+    batch = torch.export.Dim("batch", min=2, max=64)
+    example = inputs_and_lengths(3, [3, 0, 2])
+    exported = torch.export.export(model, example, dynamic_shapes=({0: batch}, {0: batch})).module()
+    for lengths in ([3, 0, 2], [1, 1], [2, 3, 0, 1, 3]):
+        given = inputs_and_lengths(len(lengths), lengths)
+        torch.testing.assert_close(exported(*given)[0], model(*given)[0], rtol=1e-12, atol=1e-12)
 
 
 def distribute(kind: CellKind) -> None:

@@ -1,5 +1,7 @@
 """Transformer encoder and decoder: padding is never seen, nothing comes from the future, steps equal the whole."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, get_args
 
 import pytest
@@ -302,3 +304,19 @@ def test_an_encoder_with_rotary_positions_knows_the_order() -> None:
 def test_rotary_positions_need_pairs() -> None:
     with pytest.raises(ValueError, match="a head has 3 entries"):
         MultiHeadAttention(6, 2, rotary=True)
+
+
+@pytest.mark.parametrize("kind", ["encoder", "decoder", "language model"])
+def test_autocast_leaves_float64_alone(kind: str) -> None:
+    inputs = torch.randn(2, 5, 8, dtype=torch.float64)
+    layers: dict[str, Callable[[], Tensor]] = {
+        "encoder": partial(TransformerEncoder(8, num_heads=2).double().eval(), inputs),
+        "decoder": partial(TransformerDecoder(8, num_heads=2).double().eval(), inputs, inputs[:, :3]),
+        "language model": lambda: language_model(inputs)[0],
+    }
+    language_model = CausalTransformer(8, num_heads=2).double().eval()
+    expected = layers[kind]()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = layers[kind]()
+    assert found.dtype == torch.float64
+    assert torch.equal(found, expected)

@@ -94,6 +94,8 @@ CASES: list[tuple[str, tuple[CellKind, ...]]] = [
     ("compile_whole", ("lstm", "gru") if not os.environ.get("SEQLENS_SOAK") else KINDS),
     ("export_with_lengths", KINDS),
     ("export_without_lengths", KINDS),
+    ("export_step", KINDS),
+    ("export_language_model", ("gru",)),  # the kind is not asked for
     ("distribute", ("gru",)),
 ]
 
@@ -106,3 +108,16 @@ def test_torchs_own_machinery(what: str, kinds: tuple[CellKind, ...]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=600)
     assert done.returncode == 0, done.stderr[-4000:]
     assert done.stdout.split() == ["done", *kinds]
+
+
+@pytest.mark.parametrize("recording", [True, False])
+@each_kind
+def test_a_state_of_another_dtype_is_refused_in_a_sentence(kind: CellKind, recording: bool) -> None:
+    layer = build_recurrent(kind, 3, 4)
+    inputs, state = random_inputs(), layer.initial_state(3, dtype=torch.bfloat16)
+    sentence = r"`state` of layer 0, forward, 'hidden', is torch.bfloat16, expected torch.float32 as the weights are"
+    with torch.set_grad_enabled(recording):
+        with pytest.raises(ValueError, match=sentence):
+            layer(inputs, None, state)
+        with pytest.raises(ValueError, match=sentence):
+            layer.step(inputs[:, 0], state)

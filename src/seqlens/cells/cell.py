@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from itertools import accumulate
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -73,6 +73,12 @@ class Cell(nn.Module, ABC):
                     parameter.fill_(1.0 if name.endswith("gain") else 0.0)
         if self.bias is not None and self.default_forget_bias:
             self.set_forget_bias(self.default_forget_bias)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        # Weights that are assigned bring their device with them; a buffer that is not loaded stays behind.
+        if self.recurrent_weight.is_meta and not self.input_weight.is_meta:
+            self.recurrent_weight = self.input_weight.detach().new_empty(self.recurrent_weight.shape)
 
     def start(self, start: Start, *, longest: int | None = None) -> None:
         """Starts the weights afresh by name.

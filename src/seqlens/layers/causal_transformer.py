@@ -114,7 +114,7 @@ class CausalTransformer(nn.Module):
             ValueError: a sequence goes on that ended before the end of an earlier chunk.
         """
         if state is None:
-            state = self.initial_state(len(inputs), device=inputs.device)
+            state = self.initial_state(inputs.shape[0], device=inputs.device)
         mask, ended, some_ended = None, state.ended, state.some_ended
         goes_on = some_ended and inputs.shape[1] > 0
         if lengths is not None:

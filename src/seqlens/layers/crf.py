@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor, nn
 
 from seqlens.layers.chain import ChainScores, Lattice, Sorted, sweep
+from seqlens.layers.constants import ConstantsModule
 from seqlens.layers.masks import length_mask
 
 
@@ -27,7 +28,7 @@ class Segment(NamedTuple):
 
 
 @final
-class LinearChainCRF(nn.Module):
+class LinearChainCRF(ConstantsModule):
     """Scores of transitions, learned, and what they make of emissions. Padding is never read.
 
     `allowed_transitions[i, j]` says whether tag `j` may follow tag `i`, `allowed_start` and `allowed_end` with which
@@ -59,11 +60,10 @@ class LinearChainCRF(nn.Module):
             ("allowed_start", allowed_start, (num_tags,)),
             ("allowed_end", allowed_end, (num_tags,)),
         ):
-            mask = torch.ones(shape, dtype=torch.bool) if allowed is None else allowed.bool()
+            mask = torch.ones(shape, dtype=torch.bool, device="cpu") if allowed is None else allowed.bool()
             if mask.shape != shape:
                 raise ValueError(f"`{name}` must be {list(shape)}, but is {list(mask.shape)}")
-            # They follow from the tags, so they are not saved with the weights.
-            self.register_buffer(name, mask, persistent=False)
+            self.register_constant(name, mask)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

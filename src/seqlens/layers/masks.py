@@ -47,9 +47,13 @@ def zero_padding(
 
 
 def for_products(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """The values in autocast's dtype where it is on: converted once here, and not by every product that reads them."""
+    """The values in autocast's dtype where it is on: converted once here, and not by every product that reads them.
+
+    Autocast leaves float64 alone, and so does this.
+    """
     kind = values.device.type
-    return values.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else values
+    is_converted = torch.is_autocast_enabled(kind) and values.dtype != torch.float64
+    return values.to(torch.get_autocast_dtype(kind)) if is_converted else values
 
 
 def masked_softmax(

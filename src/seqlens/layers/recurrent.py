@@ -156,12 +156,14 @@ class RecurrentLayer(Convertible, ABC):
             raise ValueError("`step` cannot keep one mask for all steps: in training, run whole sequences")
         if x_t.ndim != 2 or x_t.shape[1] != self.input_dim:
             raise ValueError(f"`x_t` must be [batch, {self.input_dim}], but is {list(x_t.shape)}")
-        self._check_state(state, len(x_t))
+        # Not `len`, by which a graph would be for one number of rows.
+        rows = x_t.shape[0]
+        self._check_state(state, rows)
         states = []
         for number, layer in enumerate(self.layers):
             assert isinstance(layer, Directions)
             cell = layer.forward_cell
-            masks = self.randomness.draw(cell, rows=len(x_t), steps=len(x_t), training=self.training)
+            masks = self.randomness.draw(cell, rows=rows, steps=rows, training=self.training)
             result = cell(x_t if number == 0 else self.dropout(x_t), state.layers[number].forward, masks)
             output = result.output.to(product_dtype(cell.recurrent_weight))
             x_t = output + x_t if self.residual and number > 0 else output
@@ -226,4 +228,6 @@ class RecurrentLayer(Convertible, ABC):
 
     def _check_state(self, state: RecurrentState, batch_size: int) -> None:
         layers = [layer for layer in self.layers if isinstance(layer, Directions)]
-        check_state(state, [layer.state_dims for layer in layers], batch_size)
+        check_state(
+            state, [layer.state_dims for layer in layers], batch_size, layers[0].forward_cell.input_weight.dtype
+        )

@@ -46,7 +46,9 @@ class RecurrentState(NamedTuple):
         return self._replace(layers=tuple(layers))
 
 
-def check_state(state: RecurrentState, dims: Sequence[Sequence[dict[str, int]]], batch_size: int) -> None:
+def check_state(
+    state: RecurrentState, dims: Sequence[Sequence[dict[str, int]]], batch_size: int, dtype: torch.dtype
+) -> None:
     """Raises ValueError where a state is not that of a stack; `dims` are by layer, direction and name."""
     which = "one direction" if len(dims[0]) == 1 else "both directions"
     if not isinstance(state, RecurrentState):
@@ -61,6 +63,10 @@ def check_state(state: RecurrentState, dims: Sequence[Sequence[dict[str, int]]],
             found = {name: list(tensor.shape) for name, tensor in (given or {}).items()}
             if found != expected:
                 raise ValueError(f"`state` of layer {number}, {side}, must be {expected}, but is {found}")
+            for name, tensor in (given or {}).items():
+                if tensor.dtype != dtype:
+                    place = f"`state` of layer {number}, {side}, '{name}'"
+                    raise ValueError(f"{place}, is {tensor.dtype}, expected {dtype} as the weights are")
 
 
 class RecurrentOutput(NamedTuple):

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int, UInt
 from torch import Tensor, nn
 
+from seqlens.layers.constants import ConstantsModule
 from seqlens.layers.masks import check_lengths
 
 _IMPOSSIBLE = -1e30
@@ -27,7 +28,7 @@ class ChainMarginals(NamedTuple):
 
 
 @final
-class StepChain(nn.Module):
+class StepChain(ConstantsModule):
     """The chain over `edges [batch, time, states, slots]`: has no weights of its own.
 
     `edges[b, t, s, k]` is the score of being in state `s` at step `t` after having been, one step before, in its `k`-th
@@ -61,12 +62,12 @@ class StepChain(nn.Module):
                 leaving[one].append(state * self.num_slots + slot)
         widest = max(map(len, leaving), default=0)
         for name, value in {
-            "before": torch.tensor(slots),
-            "used": torch.tensor(used),
-            "after": torch.tensor([[*edges, *[0] * (widest - len(edges))] for edges in leaving]),
-            "after_used": torch.tensor([[place < len(edges) for place in range(widest)] for edges in leaving]),
+            "before": slots,
+            "used": used,
+            "after": [[*edges, *[0] * (widest - len(edges))] for edges in leaving],
+            "after_used": [[place < len(edges) for place in range(widest)] for edges in leaving],
         }.items():
-            self.register_buffer(name, value, persistent=False)
+            self.register_constant(name, torch.tensor(value, device="cpu"))
 
     def log_partition(
         self, edges: Float[Tensor, "batch time states slots"], lengths: Int[Tensor, " batch"] | None = None

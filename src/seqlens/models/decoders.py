@@ -126,7 +126,7 @@ class RecurrentDecoder(nn.Module):
 
     def _unrolled(self, inputs: Tensor, state: RecurrentDecoderState, weights: list[Tensor] | None) -> Tensor:
         if inputs.shape[1] == 0:
-            return self._attend(inputs.new_zeros(len(inputs), 0, self.layer.hidden_dim), state.memory, weights)[0]
+            return self._attend(inputs.new_zeros(inputs.shape[0], 0, self.layer.hidden_dim), state.memory, weights)[0]
         features = []
         steps: list[Tensor] | None = None if weights is None else []
         for x_t in inputs.unbind(1):
@@ -152,7 +152,7 @@ class RecurrentDecoder(nn.Module):
         memory = None if self.attention is None else self.attention.prepare(source.memory, lengths=source.lengths)
         fed, coverage = None, None
         if self.input_feeding:
-            fed = source.memory.new_zeros(len(source.memory), self.output_dim)
+            fed = source.memory.new_zeros(source.memory.shape[0], self.output_dim)
         if self.coverage:
             coverage = source.memory.new_zeros(source.memory.shape[:2], dtype=self.bridge.weight.dtype)
         return RecurrentDecoderState(RecurrentState(tuple(layers)), fed, source.summary, memory, coverage)
@@ -164,8 +164,8 @@ class RecurrentDecoder(nn.Module):
 
         `weights`, if a list, receives `[groups, heads, rows of it, source]`.
         """
-        groups = len(state.summary)
-        width = len(x_t) // groups if groups else 1
+        groups = state.summary.shape[0]
+        width = x_t.shape[0] // groups if groups else 1
         fed = state.fed
         if state.memory is None:
             fed = state.summary.repeat_interleave(width, dim=0)

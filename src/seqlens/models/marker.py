@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from seqlens.layers.constants import ConstantsModule
 from seqlens.layers.dropout import Dropout
 from seqlens.layers.gated_convolution import GatedConvolution
 from seqlens.layers.masks import length_mask, zero_padding
@@ -39,7 +40,7 @@ class MarkerOutput(NamedTuple):
 
 
 @final
-class GeneMarker(nn.Module):
+class GeneMarker(ConstantsModule):
     """Words of bases, convolutions, an encoder if there is one, and a layer over the scores."""
 
     shares: Tensor
@@ -70,10 +71,10 @@ class GeneMarker(nn.Module):
             ValueError: a kernel has no middle, or the encoder does not read `channels`.
         """
         super().__init__()
-        self.register_buffer("shares", base_shares.float(), persistent=False)
-        self.register_buffer("complement", complement, persistent=False)
+        self.register_constant("shares", base_shares.float())
+        self.register_constant("complement", complement)
         one = base_shares.max(1).values == 1
-        self.register_buffer("bases", torch.where(one, base_shares.argmax(1), -1), persistent=False)
+        self.register_constant("bases", torch.where(one, base_shares.argmax(1), -1))
         self.kmer, self.stride, self.strands = kmer, stride, strands
         num_scores = NUM_SCORES if strands == "shared" else 2 * NUM_SCORES
         self.convolution = nn.Conv1d(4, channels, first_kernel, padding=first_kernel // 2)

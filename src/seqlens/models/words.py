@@ -7,7 +7,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from seqlens.layers import RecurrentLayer
+from seqlens.layers.constants import ConstantsModule
 from seqlens.layers.masks import length_mask
+
+_UNKNOWN = 1
+"""The id of letters and of features that training has not."""
 
 
 class WordForms(NamedTuple):
@@ -27,13 +31,25 @@ class WordForms(NamedTuple):
         return WordForms(self.words.to(device), self.letters.to(device), self.letter_counts, self.features.to(device))
 
 
+def _letter_embedding(num_letters: int, dim: int) -> nn.Embedding:
+    embedding = nn.Embedding(num_letters, dim)
+    _silence(embedding, [_UNKNOWN])
+    return embedding
+
+
+def _silence(embedding: nn.Embedding, rows: list[int]) -> None:
+    """Sets vectors to zero that training may never read: what nobody has seen says nothing, rather than anything."""
+    with torch.no_grad():
+        embedding.weight[rows] = 0
+
+
 @final
 class RecurrentLetters(nn.Module):
     """The last state of each direction over a word's letters."""
 
     def __init__(self, layer: RecurrentLayer, *, num_letters: int) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(num_letters, layer.input_dim)
+        self.embedding = _letter_embedding(num_letters, layer.input_dim)
         self.layer = layer
         self.output_dim = layer.output_dim
 
@@ -49,7 +65,7 @@ class ConvolutionLetters(nn.Module):
 
     def __init__(self, embedding_dim: int, *, width: int, num_filters: int, num_letters: int) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(num_letters, embedding_dim)
+        self.embedding = _letter_embedding(num_letters, embedding_dim)
         self.convolution = nn.Conv1d(embedding_dim, num_filters, width, padding="same")
         self.output_dim = num_filters
 
@@ -68,7 +84,7 @@ Letters = RecurrentLetters | ConvolutionLetters
 
 
 @final
-class WordEmbedder(nn.Module):
+class WordEmbedder(ConstantsModule):
     """One vector for each form: embedding, letters and features side by side."""
 
     unknown_p: Float[Tensor, " words"]
@@ -91,16 +107,16 @@ class WordEmbedder(nn.Module):
         nn.init.uniform_(self.embedding.weight, -((3 / embedding_dim) ** 0.5), (3 / embedding_dim) ** 0.5)
         self.letters = letters
         self.unknown_id = unknown_id
-        self.register_buffer(
-            "unknown_p", torch.zeros(num_words) if unknown_p is None else unknown_p.float(), persistent=False
-        )
+        self.register_constant("unknown_p", torch.zeros(num_words) if unknown_p is None else unknown_p.float())
         self.features: nn.Embedding | None = None
         if feature_dim and num_features:
             self.features = nn.Embedding(sum(num_features), feature_dim)
             nn.init.uniform_(self.features.weight, -((3 / feature_dim) ** 0.5), (3 / feature_dim) ** 0.5)
         # All features share one table, each in a part of its own.
         starts = [sum(num_features[:place]) for place in range(len(num_features))]
-        self.register_buffer("offsets", torch.tensor(starts, dtype=torch.int64), persistent=False)
+        if self.features is not None:
+            _silence(self.features, [start + _UNKNOWN for start in starts])
+        self.register_constant("offsets", torch.tensor(starts, dtype=torch.int64))
         self.output_dim = embedding_dim
         self.output_dim += 0 if letters is None else letters.output_dim
         self.output_dim += feature_dim * len(num_features) if self.features is not None else 0

@@ -5,6 +5,7 @@ import json
 import warnings
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -289,3 +290,30 @@ def test_validation_misses_entities_whose_label_training_has_not() -> None:
     expected = task.statistics([unknown], task.predict(model, [task.input_of(unknown)]))
     assert found["f1"] == pytest.approx(expected["f1"].value())
     assert found["recall"] <= 0.5
+
+
+@pytest.mark.parametrize("scheme", ["bio", "bioes"])
+def test_a_span_that_reaches_beyond_what_is_read_ends_there(scheme: Literal["bio", "bioes"]) -> None:
+    encoder = TransformerEncoderConfig(num_layers=1, num_heads=2, positions="learned", max_length=3)
+    config = TagConfig(model=TaggerConfig(embedding_dim=4, encoder_input_dim=8, encoder=encoder), scheme=scheme)
+    text = "one two three four five"
+    spans = [(0, 7), (4, 18), (8, 18), (0, 13)]  # of five words: before the end, across it, from it on, up to it
+    examples = [of_words(text.split(), [])]
+    examples = [dataclasses.replace(examples[0], entities=(Entity(start, end, "x"),)) for start, end in spans]
+    task = TagTask.fit(config, lambda: examples)
+    model = task.build_model().eval()
+    with torch.no_grad():
+        losses = [task.loss(model, task.encode([one], training=True, seed=0).batch([0])).total for one in examples]
+    assert torch.isfinite(torch.stack(losses)).all()
+    closing = [task.tags.names[place] for place in task.tags.closing()]
+    expected = {"bio": ["O", "B-x", "I-x"], "bioes": ["O", "S-x", "E-x", "E-x", "S-x"]}
+    assert closing == expected[scheme]
+
+
+def test_forms_that_training_has_not_say_nothing() -> None:
+    _, model = train(TagConfig(model=SMALL), steps=3)
+    words = model.words
+    assert not words.features.weight[words.offsets + 1].any()
+    assert words.features.weight[words.offsets + 2].any()
+    assert not words.letters.embedding.weight[1].any()
+    assert words.letters.embedding.weight[2].any()

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from seqlens.layers.constants import ConstantsModule
 from seqlens.layers.step_chain import StepChain
 from seqlens.tasks.mark.states import CODING, EDGES, NUM_KINDS, PREDECESSORS
 
@@ -21,7 +22,7 @@ class GenePath(NamedTuple):
 
 
 @final
-class GeneChain(nn.Module):
+class GeneChain(ConstantsModule):
     """A conditional random field over the states of genes; it has no weights of its own."""
 
     kinds: Tensor
@@ -31,7 +32,7 @@ class GeneChain(nn.Module):
         self.chain = StepChain(PREDECESSORS)
         slots = self.chain.num_slots
         kinds = [[*(kind for _, kind in states), *[0] * (slots - len(states))] for states in EDGES]
-        self.register_buffer("kinds", torch.tensor(kinds), persistent=False)
+        self.register_constant("kinds", torch.tensor(kinds, device="cpu"))
 
     def edges(
         self,

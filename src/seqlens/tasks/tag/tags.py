@@ -38,6 +38,12 @@ class TagSet:
         known = [span for span in spans if span[2] in self.labels]
         return [places[tag] for tag in write_tags(num_tokens, known, self.scheme)]
 
+    def closing(self) -> list[int]:
+        """For each tag the one that stands where a sentence is cut after it: the span ends there."""
+        names = self.names
+        ends = {"B": "S", "I": "E"} if self.scheme == "bioes" else {}
+        return [names.index(ends.get(name[0], name[0]) + name[1:]) for name in names]
+
     def spans(self, ids: Sequence[int]) -> list[TokenSpan]:
         """The spans of a sentence's tags."""
         names = self.names

@@ -146,12 +146,20 @@ class TagTask:
         """Minus the log-probability of each sentence's tags, summed; it is counted by tokens."""
         assert isinstance(model, WordTagger)
         emissions, lengths = _emissions(model, batch)
-        tags = batch.tags[:, : emissions.shape[1]]
+        tags = self._cut(batch, lengths, emissions.shape[1])
         if self.config.model.crf:
             total = model.crf(emissions, lengths, tags).sum()
         else:
             total = -path_score(emissions, lengths, tags, ChainScores.zeros(model.crf.num_tags)).sum()
         return LossSum(total.float(), int(lengths.sum()), {"nll": total.item()})
+
+    def _cut(self, batch: TagBatch, lengths: Tensor, num_steps: int) -> Tensor:
+        """The tags as far as sentences are read; a span that reaches beyond ends there, as the scheme has it."""
+        tags = batch.tags[:, :num_steps]
+        was_cut = (batch.inputs.lengths > lengths)[:, None]
+        is_last = was_cut & (torch.arange(num_steps) == lengths[:, None] - 1)
+        closing = torch.tensor(self.tags.closing(), device=tags.device)
+        return torch.where(is_last.to(tags.device), closing[tags], tags)
 
     def validate(self, model: nn.Module, data: Any, device: torch.device | str) -> dict[str, float]:
         """`loss` a token, and `f1`, `precision` and `recall` of entities, as seqeval counts them."""
