@@ -53,6 +53,16 @@ def doubt_mode(metric: str, mode: Literal["min", "max"]) -> str | None:
     )
 
 
+def doubt_value(metric: str, metrics: Mapping[str, float], step: int) -> str | None:
+    """A sentence where a validation gave no number to choose weights by; None where it did."""
+    if math.isfinite(metrics[metric]):
+        return None
+    return (
+        f"The validation metric '{metric}' was {metrics[metric]} at step {step}; until it is a number, no weights are "
+        "chosen by it, and training is not stopped early."
+    )
+
+
 @final
 class BestTracker:
     """Follows one validation metric. A value that is not a number is never the best."""

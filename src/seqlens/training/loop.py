@@ -14,7 +14,7 @@ from torch import nn
 
 from seqlens.errors import DivergedError
 from seqlens.tasks.loss_sum import LossSum
-from seqlens.training.best import doubt_mode, finite
+from seqlens.training.best import doubt_mode, doubt_value, finite
 from seqlens.training.checkpoint import CHECKPOINTS_FOLDER, CheckpointStore
 from seqlens.training.config import TrainingConfig
 from seqlens.training.final_weights import FinalWeights, put_final_weights
@@ -165,7 +165,7 @@ class _Training:
             # An interrupted training leaves a validation that is due to the one that resumes it.
             if reason != "interrupted" and self.validation_due(ending=reason is not None):
                 self.validate()
-            if reason is None and self.state.best.exhausted:
+            if reason is None and self._stops_early():
                 reason = "early_stopping"
             if reason is not None or self.checkpoint_due():
                 self.save()
@@ -265,6 +265,8 @@ class _Training:
         metrics = self.group.from_first(self._validated() if self.group.is_first else None)
         seconds = time.perf_counter() - start
         is_best = state.best.observe(state.step, metrics)
+        if (doubt := doubt_value(self.config.metric, metrics, state.step)) is not None:
+            self._warn_once(doubt)
         state.schedule.observe(is_best=is_best)
         state.validated_step = state.step
         self.journal.write_validation(state, metrics, is_best=is_best, seconds=seconds)
@@ -303,8 +305,17 @@ class _Training:
 
     def _look(self, watch: Callable[[nn.Module, Any], str | None]) -> None:
         warning = watch(self.state.model, self._last_batch)
-        if warning is None:
-            return
+        if warning is not None:
+            self._warn_once(warning)
+
+    def _stops_early(self) -> bool:
+        """Whether the best is `patience` validations old; one that never was a number ends what nothing else ends."""
+        config = self.config
+        ends_otherwise = (config.max_steps or config.max_epochs or config.max_seconds) is not None
+        return self.state.best.exhausted and (self.state.best.step is not None or not ends_otherwise)
+
+    def _warn_once(self, warning: str) -> None:
+        """Tells what was not told before with other numbers."""
         kind = re.sub(r"\d[\d.,]*(e[-+]?\d+)?", "#", warning)
         if kind not in self._warned:
             self._warned.add(kind)

@@ -83,7 +83,7 @@ def learning_curve(
     check_split(runs.config(), split)
     name = Path(recipe).stem if str(recipe).endswith((".yaml", ".yml")) else str(recipe)
     folder = Path(out) if out is not None else Path("runs") / "learning-curve" / name
-    found = [_measure(runs, folder / f"fraction-{one:g}", one, split) for one in sorted(fractions)]
+    found = [_measure(runs, folder / _folder_name(one), one, split) for one in sorted(fractions)]
     points = [point for point, _ in found]
     evaluation = found[0][1]
     noun = evaluation.noun if isinstance(evaluation, ExampleEvaluation) else ("pair", "pairs")
@@ -93,6 +93,11 @@ def learning_curve(
     write_json(folder / SUMMARY_FILE, [_fields(point) for point in points])
     write_report(_report(name, points, [chart, table], command), folder / "report.html")
     return LearningCurve(tuple(points), table, chart, folder / "report.html")
+
+
+def _folder_name(fraction: float) -> str:
+    """Another for each fraction; the same for 1 and 1.0."""
+    return "fraction-" + str(fraction).removesuffix(".0")
 
 
 def _measure(

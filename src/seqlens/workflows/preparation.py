@@ -15,6 +15,7 @@ from seqlens.data.held_out import check_held_out
 from seqlens.data.loader import Loader
 from seqlens.data.sampler import TokenBudgetSampler, within_length
 from seqlens.data.subword_dropout import SubwordDropout, build_subword_dropout
+from seqlens.data.text import UNKNOWN_ID
 from seqlens.errors import RequestError
 from seqlens.tasks.build import Task, fit_task, load_task
 from seqlens.training.group import ALONE, Group
@@ -80,6 +81,8 @@ def prepare(
     if not len(train) or not len(validation):
         empty = "validation" if len(train) else "train"
         raise RequestError(f"{corpus.name} has no pairs in its split '{empty}'.")
+    if codec_folder is None and fit is None and (untaught := _untaught_unknown(train, validation)):
+        announce(untaught)
     kept = within_length(train.lengths, max_length)
     if not len(kept.indices):
         raise RequestError(f"Every training pair of {corpus.name} is longer than the {max_length} tokens allowed.")
@@ -105,6 +108,22 @@ def prepare(
         fingerprints=fingerprints,
         subword_dropout=dropout,
     )
+
+
+def _untaught_unknown(train: EncodedPairs, validation: EncodedPairs) -> str | None:
+    """A sentence where sources to come have unknown words, but none from which a model could learn what they mean."""
+    met = sum(_count_unknown(validation, index) for index in range(len(validation)))
+    if not met or any(_count_unknown(train, index) for index in range(len(train))):
+        return None
+    share = met / int((validation.lengths[:, 0] - 1).sum())
+    return (
+        f"Of the sources' words {share:.1%} are unknown in the validation split, but none in training, so what stands "
+        "for them is not learned: set 'min_count: 2' in the codec, so that rare words teach it, or use subwords."
+    )
+
+
+def _count_unknown(pairs: EncodedPairs, index: int) -> int:
+    return int((pairs.source(index) == UNKNOWN_ID).sum())
 
 
 def _max_length(config: RunConfig) -> int | None:

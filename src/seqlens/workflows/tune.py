@@ -14,6 +14,7 @@ from seqlens.config import dump_config, read_json, to_plain, write_atomically, w
 from seqlens.config.locking import locked
 from seqlens.errors import DivergedError, RequestError, WorkError
 from seqlens.inference import describe_machine, read_record
+from seqlens.inference.run_folder import CODEC_FOLDER
 from seqlens.report import LineChart, Report, Series, Table, write_report
 from seqlens.report.sections import TableCell
 from seqlens.training.observer import Observer
@@ -29,6 +30,10 @@ STUDY_FILE = "study.log"
 SETTINGS_FILE = "search.json"
 BEST_FILE = "best.yaml"
 _STUDY = "seqlens"
+_BY_TOKENS = ("loss", "perplexity")
+"""Means over tokens: a smaller vocabulary makes more of them, each easier to guess."""
+_WRITING = ("transduce", "generate")
+"""The tasks whose answers are made of tokens."""
 
 
 @final
@@ -86,6 +91,7 @@ def tune(
     runs = trainings.Series(recipe, overrides, device, announce, observe or (lambda label: None))
     config = runs.config()
     space = read_parameters(params, to_plain(config))
+    _check_metric(config, space)
     _check_ends(runs, space)
     optuna = _import_optuna()
     name = Path(recipe).stem if str(recipe).endswith((".yaml", ".yml")) else str(recipe)
@@ -110,6 +116,20 @@ def _import_optuna() -> Any:
             "Optuna is not installed, which searches for tune: from a clone: pip install -c constraints.txt '.[tune]'."
         ) from error
     return optuna
+
+
+def _check_metric(config: RunConfig, space: Sequence[Parameter]) -> None:
+    """Refuses to compare means over tokens where the search changes what a token is."""
+    metric = config.training.metric
+    if metric not in _BY_TOKENS or config.task.kind not in _WRITING:
+        return
+    for parameter in space:
+        if parameter.path.startswith("task.codec.") and not parameter.path.startswith("task.codec.source."):
+            raise RequestError(
+                f"'{parameter.path}' changes what a token is, and 'training.metric' is '{metric}', a mean over tokens: "
+                "such trainings cannot be compared by it; set 'training.metric' and 'training.mode' to a score of the "
+                "texts, such as bleu and max (bits_per_character and min for the task generate)."
+            )
 
 
 def _check_ends(runs: trainings.Series, space: Sequence[Parameter]) -> None:
@@ -194,6 +214,12 @@ def _train_trial(
     if (other := _validated_otherwise(folder, number, run.record)) is not None:
         runs.announce(f"{label} failed: its validation data are not those of {other}, so the two cannot be compared.")
         return None
+    if metric in _BY_TOKENS and (other := _counted_otherwise(folder, number, run.record)) is not None:
+        runs.announce(
+            f"{label} failed: its '{metric}' is a mean over other tokens than that of {other}, so the two cannot be "
+            "compared; set 'training.metric' and 'training.mode' to a score of the texts, such as bleu and max."
+        )
+        return None
     value = run.record["weights"]["validation"].get(metric)
     runs.announce(f"{label}: {metric} {'is not a number' if value is None else _short(value)}.")
     return None if value is None else float(value)
@@ -212,6 +238,24 @@ def _validated_otherwise(folder: Path, number: int, record: Mapping[str, Any]) -
         if trainings.has_ended(place):
             return None if read_record(place)["data"]["fingerprints"]["validation"] == own else f"trial {earlier}"
     return None
+
+
+def _counted_otherwise(folder: Path, number: int, record: Mapping[str, Any]) -> str | None:
+    """An earlier trial that cuts the texts to be predicted into other tokens; None if none does."""
+    own = _predicting_codec(record)
+    for earlier in range(number):
+        place = trial_folder(folder, earlier)
+        if trainings.has_ended(place):
+            return None if _predicting_codec(read_record(place)) == own else f"trial {earlier}"
+    return None
+
+
+def _predicting_codec(record: Mapping[str, Any]) -> dict[str, str]:
+    """The digests of the files that say what a symbol of the answers is."""
+    if record["kind"] not in _WRITING:
+        return {}  # their losses are means over examples or words
+    codecs = [f"{CODEC_FOLDER}/{side}/" for side in ("shared", "target", "text")]
+    return {name: digest for name, digest in record["files"].items() if name.startswith(tuple(codecs))}
 
 
 def trial_folder(folder: Path, number: int) -> Path:

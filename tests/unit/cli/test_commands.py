@@ -306,3 +306,14 @@ def test_demo_is_given_its_options(invoke: Invoke, monkeypatch: pytest.MonkeyPat
     assert "gru" in answered(result)
     assert "x/report.html" in result.stderr
     assert (asked["name"], asked["out"], asked["seed"]) == ("dates", Path("x"), 3)
+
+
+def test_unknown_words_that_nothing_teaches_are_told(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_text("ein hund\ta dog\nein mann\ta man\n" * 4)
+    (tmp_path / "validation.tsv").write_text("ein hund\ta dog\nein wolf\ta wolf\n")
+    data = "data={kind: pairs, path: ., source: de, target: en}"
+    arguments = ("train", "translation/smoke", "--set", data, "--set", "training.max_steps=1")
+    told = " ".join(invoke(*arguments, "--out", "run").stderr.split())
+    assert "Of the sources' words 25.0% are unknown in the validation split, but none in training" in told
+    taught = invoke(*arguments, "--set", "task.codec.source.min_count=5", "--out", "other").stderr
+    assert "are unknown in the validation split" not in " ".join(taught.split())

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from seqlens.workflows.learning_curve import _folder_name
 from seqlens.workflows.recipes import find_recipe
 from tests.unit.cli.conftest import Invoke
 
@@ -45,3 +46,9 @@ def test_a_split_that_is_not_there_is_told_before_anything_trains(command: str, 
     assert result.exit_code == 2, result.output
     assert "Did you mean 'test'?" in result.stderr
     assert not Path("runs").exists()
+
+
+def test_each_fraction_has_a_folder_of_its_own() -> None:
+    fractions = (0.1, 0.3333333, 0.33333333, 1e-7, 1.0)
+    names = [_folder_name(fraction) for fraction in fractions]
+    assert names == ["fraction-0.1", "fraction-0.3333333", "fraction-0.33333333", "fraction-1e-07", "fraction-1"]

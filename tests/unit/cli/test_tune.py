@@ -176,3 +176,31 @@ def test_a_range_is_of_whole_numbers_where_the_recipe_has_one() -> None:
     assert isinstance(read_parameters(texts, settings)[1].ends[0], int)
     with pytest.raises(RequestError, match="twice"):
         read_parameters(["a=1:2", "a=1:3"], {})
+
+
+TRANSLATION = ("tune", "translation/smoke", "--set", "training.max_steps=2", "--set", "training.validate_every=2")
+
+
+def test_means_over_tokens_are_not_compared_across_vocabularies(invoke: Invoke, tmp_path: Path) -> None:
+    vocabulary = "task.codec.target={kind: subwords, vocab_size: 300}"
+    param = ("--param", "task.codec.target.vocab_size=270|300")
+    refused = invoke(*TRANSLATION, "--set", vocabulary, *param, "--trials", "2", "--out", "found")
+    assert refused.exit_code == 2
+    told = " ".join(refused.stderr.split())
+    assert "'task.codec.target.vocab_size' changes what a token is, and 'training.metric' is 'loss'" in told
+    assert not (tmp_path / "found").exists()
+
+
+def test_a_trial_with_other_tokens_than_the_first_fails(tmp_path: Path) -> None:
+    told: list[str] = []
+    found = tune(
+        "translation/smoke",
+        ["data.num_train=4|300"],
+        trials=4,
+        out=tmp_path / "found",
+        overrides={"training.max_steps": 2, "training.validate_every": 2},
+        announce=told.append,
+    )
+    values = {trial.settings["data.num_train"]: trial.value is None for trial in found.trials}
+    assert sorted(values.values()) == [False, True], "one of the two vocabularies is compared"
+    assert any("its 'loss' is a mean over other tokens than that of trial 0" in text for text in told)

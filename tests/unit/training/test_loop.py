@@ -398,3 +398,17 @@ def test_a_loss_may_depend_on_the_step(train: Train, loss_of_points: Callable[[n
     train(config, compute_loss=refused, loss_at=loss_at)
     train(replace(config, max_steps=5), compute_loss=refused, loss_at=loss_at, resume=True)
     assert asked == [1, 2, 3, 4, 5]
+
+
+def test_a_metric_that_is_no_number_is_told_and_stops_nothing_early(train: Train, recorder: Any) -> None:
+    values = [math.inf, math.inf, math.inf, 3.0, 4.0, 5.0]
+    result = train(TrainingConfig(max_steps=12, validate_every=1, patience=2), validate=scripted(values))
+    assert (result.steps, result.stop_reason, result.best_step) == (6, "early_stopping", 4)
+    (told,) = [text for text in recorder.warnings if "validation metric" in text]
+    assert "'loss' was inf at step 1" in told
+
+
+def test_what_nothing_else_ends_ends_without_a_number_too(train: Train) -> None:
+    config = TrainingConfig(validate_every=1, patience=2, schedule=ConstantSchedule())
+    result = train(config, validate=lambda model: {"loss": math.nan})
+    assert (result.steps, result.stop_reason, result.weights) == (2, "early_stopping", "last")
