@@ -1,15 +1,16 @@
 """Inputs line by line, and answers to stdout or to a file that is whole or absent."""
 
+import gzip
 import json
 import os
 import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from io import BufferedReader
+from io import BufferedReader, TextIOWrapper
 from itertools import islice
 from pathlib import Path
-from typing import TextIO, cast
+from typing import BinaryIO, TextIO, cast
 
 from seqlens.data.readers import read_lines
 from seqlens.errors import RequestError, WorkError
@@ -27,7 +28,7 @@ def file_chunks(path: Path, at_least: int = 1) -> Iterator[list[str]]:
         RequestError: the file cannot be read, or a line is not UTF-8.
     """
     lines = (text for _, text in read_lines(path))
-    while chunk := list(islice(lines, max(CHUNK_LINES, at_least))):
+    while chunk := list(islice(lines, min(max(CHUNK_LINES, at_least), sys.maxsize))):
         yield chunk
 
 
@@ -88,7 +89,7 @@ def answer_line(text: str, answer: Translation, *, as_json: bool) -> str:
 
 @contextmanager
 def output_to(path: Path | None) -> Iterator[TextIO]:
-    """Stdout, or a file that appears under its name when all is written.
+    """Stdout, or a file that appears under its name when all is written; gzipped where it ends with `.gz`.
 
     Raises:
         WorkError: the file cannot be written; what was there before is as it was.
@@ -104,10 +105,11 @@ def output_to(path: Path | None) -> Iterator[TextIO]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("x", encoding="utf-8", newline="\n") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
+            with temporary.open("xb") as raw:
+                with _text_to(raw, gzipped=path.suffix == ".gz") as file:
+                    yield file
+                raw.flush()
+                os.fsync(raw.fileno())
             temporary.replace(path)
         except BaseException:  # an interrupt must not leave the temporary file behind either
             with suppress(OSError):
@@ -115,6 +117,21 @@ def output_to(path: Path | None) -> Iterator[TextIO]:
             raise
     except OSError as error:
         raise WorkError(f"{path} could not be written: {error.strerror or error}.") from error
+
+
+@contextmanager
+def _text_to(raw: BinaryIO, *, gzipped: bool) -> Iterator[TextIO]:
+    """Text into an open file, which stays open."""
+    # Without a name and the time of day, equal answers are equal files.
+    content = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if gzipped else raw
+    text = TextIOWrapper(cast("BinaryIO", content), encoding="utf-8", newline="\n")
+    try:
+        yield text
+        text.flush()
+    finally:
+        text.detach()
+        if gzipped:
+            content.close()
 
 
 def _written_through(path: Path) -> Iterator[TextIO]:

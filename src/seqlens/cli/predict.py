@@ -113,6 +113,7 @@ def predict(
 
     if input is not None and output is not None and input.is_file() and output.exists() and output.samefile(input):
         raise RequestError(f"The output is {output}, which is the input, expected another file.")
+    _check_output(output, [run, *others, *([] if rerank_by is None else [rerank_by])])
     # The same whatever the workers: an answer's last bits depend on its batch.
     chunks = _chunks(texts, input, at_least=_BATCHES_AT_ONCE * batch_size)
     beginning = read_argument(prefix, "The prefix")
@@ -179,6 +180,16 @@ def predict(
     warn_of_cut(truncated, done)
 
 
+def _check_output(output: Path | None, runs: Iterable[Path]) -> None:
+    """Refuses a file that a run is made of."""
+    from seqlens.inference.run_folder import run_files
+
+    if output is not None and output.exists():
+        for run in runs:
+            if any(output.samefile(path) for path in run_files(run)):
+                raise RequestError(f"The output is {output}, which is a file of the run {run}, expected another file.")
+
+
 def _counting_on(done: int, show: Callable[[int, int | None], None]) -> Callable[[int], None]:
     """Shows how many are done with each batch, from so many on."""
 
@@ -195,6 +206,8 @@ def _chunks(texts: list[str], path: Path | None, *, at_least: int) -> Iterable[l
 
     if texts and path is not None:
         raise RequestError(f"Inputs are given twice, as texts and as the file {path}, expected one of them.")
+    if "-" in texts and len(texts) > 1:
+        raise RequestError("Inputs are given twice, as texts and as '-', which is stdin, expected one of them.")
     if (texts == ["-"]) or (path is not None and str(path) == "-"):
         return stdin_chunks()
     if path is not None:

@@ -1,5 +1,6 @@
 """Attention, gates and gradients as lines of text: shades for weights, bars for norms."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 from seqlens.cli.printing import print_lines, warn
@@ -80,7 +81,7 @@ def gates_lines(view: GatesView) -> Iterator[str]:
 def gradients_lines(view: GradientsView) -> Iterator[str]:
     """A bar for each distance, long ones thinned out."""
     norms, counts = view.gradients.norms, view.gradients.counts
-    largest = max(norms)
+    largest = max(filter(math.isfinite, norms), default=0.0)
     pairs = "1 pair" if view.num_pairs == 1 else f"{view.num_pairs} pairs"
     yield f"Norm of the loss's gradient by steps from the (nearer) end of the input, over {pairs}"
     yield ""
@@ -120,13 +121,18 @@ def padded(text: str, width: int) -> str:
 
 
 def shaded(values: Sequence[float], largest: float, cell: int = 1) -> str:
-    """A shade for each value between 0 and `largest`, `cell` signs wide."""
-    steps = [min(int(value / (largest or 1.0) * len(SHADES)), len(SHADES) - 1) for value in values]
-    return "".join(SHADES[step] * cell for step in steps)
+    """A shade for each value between 0 and `largest`, `cell` signs wide; `?` for what is not finite."""
+    return "".join(_shade(value / (largest or 1.0)) * cell for value in values)
+
+
+def _shade(share: float) -> str:
+    return SHADES[min(int(share * len(SHADES)), len(SHADES) - 1)] if math.isfinite(share) else "?"
 
 
 def bar(share: float, width: int = BAR_WIDTH) -> str:
-    """A bar of a share of the full width, in eighths of a sign."""
+    """A bar of a share of the full width, in eighths of a sign; in words where the share is not finite."""
+    if not math.isfinite(share):
+        return "not finite"
     whole, rest = divmod(round(share * width * 8), 8)
     return "█" * whole + (_EIGHTHS[rest] if rest else "")
 

@@ -50,7 +50,7 @@ class Predictor:
         """A predictor that answers with other runs together, on this one's device; see `load`.
 
         Raises:
-            RequestError: a run writes with another vocabulary.
+            RequestError: a run writes with another vocabulary, or reads another number of sentences of context.
         """
         fingerprint = self.task.target_codec.fingerprint
         for other in others:
@@ -66,6 +66,13 @@ class Predictor:
         for other in joined.others:
             other.model.to(device)
         joined._pool = None
+        read = {one.record.get("data", {}).get("context_sentences") or 0: one for one in (joined, *joined.others)}
+        if len(read := {count: one for count, one in sorted(read.items()) if count}) > 1:
+            (few, one), (more, another), *_ = read.items()
+            raise RequestError(
+                f"{one.path} reads {few} sentences of context and {another.path} {more}, so they cannot answer "
+                "together; give them the same 'context' in training."
+            )
         return joined
 
     @overload
@@ -242,7 +249,8 @@ class Predictor:
         Raises:
             RequestError: none.
         """
-        return check_context(self.record.get("data", {}).get("context_sentences"), self.path)
+        counts = (one.record.get("data", {}).get("context_sentences") for one in (self, *self.others))
+        return check_context(max((count for count in counts if count), default=None), self.path)
 
     def search_settings(self, changes: Mapping[str, Any]) -> DecodingConfig:
         """The run's own settings of the search with these changes.

@@ -28,6 +28,15 @@ WEIGHTS_FILE = "model.safetensors"
 CODEC_FOLDER = "codec"
 
 
+def run_files(folder: Path) -> list[Path]:
+    """The files that a training writes and that are there: what a run is loaded, resumed or understood from."""
+    names = (RUN_FILE, TASK_FILE, WEIGHTS_FILE, "recipe.yaml", "README.md", "data.json", "metrics.json")
+    others = ("log.jsonl", "times.jsonl", "init.json", "init.safetensors")
+    files = [folder / name for name in (*names, *others)]
+    within = [path for name in (CODEC_FOLDER, "checkpoints") for path in (folder / name).rglob("*")]
+    return [path for path in (*files, *within) if path.is_file()]
+
+
 class StoredTask(Protocol):
     """What a run folder keeps of a task."""
 

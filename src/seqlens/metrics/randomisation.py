@@ -42,5 +42,6 @@ def approximate_randomisation(
         num_rows = min(at_once, num_trials - first)
         swapped = generator.integers(0, 2, size=(num_rows, len(left))).astype(np.float64) @ (right - left)
         values = system.score_totals(left.sum(axis=0) + swapped) - system.score_totals(right.sum(axis=0) - swapped)
-        as_far += int((np.abs(values) >= difference * (1 - _ROUNDING)).sum())
+        # What is no number, as the difference of two infinite values, speaks for nobody.
+        as_far += int((~(np.abs(values) < difference * (1 - _ROUNDING))).sum())
     return (1 + as_far) / (1 + num_trials)

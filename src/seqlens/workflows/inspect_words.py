@@ -1,5 +1,6 @@
 """What each word of a text counted for in the answer of a classifier, with a report of it."""
 
+import shlex
 from dataclasses import dataclass
 
 from seqlens.errors import RequestError
@@ -8,6 +9,7 @@ from seqlens.report import BarChart, Bars, Examples, Heatmap, Report, Section, T
 from seqlens.tasks.classify.answer import Classification
 from seqlens.tasks.classify.task import ClassifyTask
 from seqlens.workflows.evaluate_examples import sample_input
+from seqlens.workflows.evaluation_data import typed_options
 
 _NOTE = (
     "How far the log-odds of the answer fall when the word is left out: above 0 it speaks for the answer, below 0 "
@@ -33,6 +35,7 @@ def inspect_words(predictor: ExamplePredictor, text: str | None = None) -> Words
     if not isinstance(predictor.task, ClassifyTask):
         kind = predictor.task.config.kind
         raise RequestError(f"The view 'words' is for runs of the task 'classify', but {predictor.path} is of '{kind}'.")
+    options = typed_options({"--input": text}, ())
     text = sample_input(predictor) if text is None else text
     if not text.strip():
         raise RequestError("The input is empty, expected a text to look at.")
@@ -41,14 +44,16 @@ def inspect_words(predictor: ExamplePredictor, text: str | None = None) -> Words
     weights = [token.weight for token in answer.tokens]
     chances = sorted(answer.probabilities.items(), key=lambda item: -item[1])
     sections: list[Section] = [
-        Examples("Input and answer", ("input", "answer", "probability"), [(text, *str(answer).split("\t"))]),
+        Examples(
+            "Input and answer", ("input", "answer", "probability"), [(text, answer.label, f"{answer.probability:.3f}")]
+        ),
         Heatmap("Words", [answer.label], words, [weights], note=_NOTE, row_title="answer", column_title="input"),
         BarChart("Weights", "word", "log-odds", words, [Bars("weight", weights)]),
         Table("All labels", ("label", "probability"), chances),
     ]
     record, machine = predictor.record, describe_machine()
     facts = {
-        "command": f"seqlens inspect {predictor.path} words",
+        "command": shlex.join(["seqlens", "inspect", str(predictor.path), "words", *options]),
         "recipe": str(record.get("recipe")),
         "seed": str(record.get("seed")),
         "versions": f"seqlens {record.get('seqlens')}, torch {machine['torch']}",

@@ -50,7 +50,9 @@ def test_own_texts_to_a_classifier_its_score_and_its_words(invoke: Invoke, opini
     assert [float(line.split()[1]) for line in lines[3:12]] == [
         pytest.approx(token["weight"], abs=0.006) for token in answer["tokens"]
     ]
-    assert text in Path("words.html").read_text(encoding="utf-8")
+    page = Path("words.html").read_text(encoding="utf-8")
+    assert text in page
+    assert "seqlens inspect run words --input &#x27;There is nothing to like in this movie.&#x27;" in page
 
 
 def test_a_trained_task_meets_other_data(invoke: Invoke, opinions: Path) -> None:

@@ -1,6 +1,7 @@
 """Tables, batches, shades and bars as text."""
 
 import io
+import math
 import re
 
 import pytest
@@ -11,9 +12,11 @@ from rich.console import Console
 from seqlens.cli import printing
 from seqlens.cli.batches import batch_lines
 from seqlens.cli.printing import print_error, print_table
-from seqlens.cli.views import BAR_WIDTH, SHADES, bar, shaded, shown
-from seqlens.report import Interval, Table
+from seqlens.cli.views import BAR_WIDTH, SHADES, bar, gradients_lines, shaded, shown
+from seqlens.inspection import GradientThroughTime
+from seqlens.report import Interval, Report, Table
 from seqlens.report.text import display_width
+from seqlens.workflows.inspect import GradientsView
 from seqlens.workflows.show import ShownBatch, ShownSide
 
 TABLE = Table(
@@ -123,3 +126,14 @@ def test_bars_have_the_length_of_their_share() -> None:
 def test_a_token_is_short_and_on_one_line() -> None:
     assert shown("a\nb\tc") == "a↵b→c"
     assert len(shown("x" * 50)) == 16
+
+
+def test_what_is_not_finite_is_drawn_too() -> None:
+    assert bar(math.nan) == bar(math.inf) == "not finite"
+    assert shaded([0.0, math.nan, math.inf, 1.0], 1.0, 2) == f"{SHADES[0] * 2}????{SHADES[-1] * 2}"
+    gradients = GradientThroughTime((1.0, math.inf, math.nan, 0.5), (1, 1, 1, 1))
+    view = GradientsView(1, gradients, None, Report("T", "S", [], {}))
+    lines = [line.split() for line in gradients_lines(view)]
+    assert [line[-1] for line in lines if line[:1] in (["0"], ["1"], ["2"], ["3"])] == [
+        *("█" * BAR_WIDTH, "finite", "finite", "█" * (BAR_WIDTH // 2))
+    ]

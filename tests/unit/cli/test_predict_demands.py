@@ -1,5 +1,6 @@
 """What `seqlens predict` does beside answering: prefixes, required phrases, several runs, reranking."""
 
+import gzip
 import json
 import re
 import shutil
@@ -173,3 +174,36 @@ def test_the_real_command(run: Path) -> None:
     done = subprocess.run([*command, "0-0", TEXT], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("19")
     assert "0-0" in done.stdout
+
+
+def test_no_file_of_a_run_is_written_over(invoke: Invoke, run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "mine")
+    for name in ("model.safetensors", "run.json", "codec/source/codec.json"):
+        before = (tmp_path / "mine" / name).read_bytes()
+        result = invoke("predict", run, "--with", "mine", TEXT, "--output", tmp_path / "mine" / name)
+        assert (result.exit_code, "which is a file of the run mine" in " ".join(result.stderr.split())) == (2, True)
+        assert (tmp_path / "mine" / name).read_bytes() == before
+    assert answered(invoke("predict", run, TEXT, "--output", tmp_path / "mine" / "answers.txt")) == ""
+    assert (tmp_path / "mine" / "answers.txt").read_text().count("\n") == 1
+
+
+def test_answers_are_gzipped_where_the_name_says_so(invoke: Invoke, run: Path, tmp_path: Path) -> None:
+    plain = answered(invoke("predict", run, TEXT, "", "2. 3. 04"))
+    packed = []
+    for name in ("one.gz", "two.txt.gz"):
+        answered(invoke("predict", run, TEXT, "", "2. 3. 04", "--output", name))
+        packed.append((tmp_path / name).read_bytes())
+        assert gzip.decompress(packed[-1]).decode() == plain
+    assert packed[0] == packed[1], "equal answers are equal files"
+
+
+def test_stdin_beside_texts_is_refused(invoke: Invoke, run: Path) -> None:
+    result = invoke("predict", run, "-", TEXT)
+    assert result.exit_code == 2
+    assert "Inputs are given twice, as texts and as '-', which is stdin" in " ".join(result.stderr.split())
+
+
+def test_a_batch_may_be_as_large_as_one_likes(invoke: Invoke, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "one.txt").write_text(f"{TEXT}\n")
+    answer = answered(invoke("predict", run, "--input", "one.txt", "--batch-size", str(10**30)))
+    assert answer == answered(invoke("predict", run, TEXT))

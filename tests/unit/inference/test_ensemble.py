@@ -150,3 +150,17 @@ def test_a_run_without_tags_or_context_reads_the_text_alone(make_run: MakeRun) -
         turned.predict("ein hund", tag="2fr")
     with pytest.raises(RequestError, match="this vocabulary has no tags"):
         load(plain, device="cpu").predict("ein hund", tag="2en")
+
+
+def test_runs_that_read_other_numbers_of_sentences_do_not_answer_together(make_run: MakeRun) -> None:
+    def reading(count: int | None) -> Predictor:
+        one = load(make_run(3), device="cpu")
+        one.record = {**one.record, "data": {"context_sentences": count}}
+        return one
+
+    with pytest.raises(RequestError, match=r"reads 1 sentences of context and .* 3, so they cannot answer together"):
+        reading(3).joined_by([reading(1)])
+    for first, second in ((2, 2), (2, 0), (0, 2), (None, 2)):
+        assert reading(first).joined_by([reading(second)]).context_sentences() == 2
+    with pytest.raises(RequestError, match="trained on single sentences"):
+        reading(0).joined_by([reading(None)]).context_sentences()

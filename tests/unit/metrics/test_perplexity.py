@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from seqlens.errors import RequestError, WorkError
-from seqlens.metrics import Perplexity
+from seqlens.metrics import Perplexity, approximate_randomisation, paired_bootstrap
 
 
 def test_it_weighs_symbols_not_sentences():
@@ -58,3 +58,13 @@ def test_wrong_numbers_get_a_sentence_and_change_nothing(nats, counts, error, se
 def test_no_sentences_get_a_sentence():
     with pytest.raises(RequestError, match="perplexity of no examples"):
         Perplexity().compute()
+
+
+def test_two_infinite_ones_are_not_told_apart() -> None:
+    systems = [Perplexity(), Perplexity()]
+    for scale, system in enumerate(systems, start=1):
+        system.add([scale * 1e4] * 5, [1] * 5)
+    statistics = [system.statistics() for system in systems]
+    with np.errstate(invalid="ignore"):
+        assert paired_bootstrap(*statistics).p_value == 1
+        assert approximate_randomisation(*statistics) == 1

@@ -40,6 +40,7 @@ from seqlens.tasks.classify.measures import (
     measure_answers,
     recall,
 )
+from seqlens.tasks.classify.prediction_file import prediction_table
 from seqlens.tasks.classify.task import ClassifyTask
 from seqlens.tasks.example_analysis import AnalysingTask
 
@@ -361,3 +362,12 @@ def test_what_cannot_be_learned_or_asked_is_said() -> None:
         task.read_settings({"explian": True})
     with pytest.raises(RequestError, match="'explain' is 'yes', expected true or false"):
         task.read_settings({"explain": "yes"})
+
+
+def test_the_table_of_answers_is_one_row_an_answer() -> None:
+    texts = ["one\rtwo", "one\ntwo", 'a "quoted"\ttext', "plain"]
+    answers = [Classification("a", 0.75, {"a": 0.75, "b": 0.25})] * len(texts)
+    table = prediction_table([LabelledText(text, "a") for text in texts], answers, ["a", "b"])
+    rows = list(csv.DictReader(io.StringIO(table, newline=""), delimiter="\t"))
+    assert [row["text"] for row in rows] == texts
+    assert table.splitlines()[-1] == "a\ta\t0.75\t0.25\tplain"

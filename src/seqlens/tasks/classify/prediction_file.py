@@ -11,9 +11,15 @@ from seqlens.tasks.classify.answer import Classification
 def prediction_table(examples: Sequence[LabelledText], answers: Sequence[Classification], labels: Sequence[str]) -> str:
     """Tab-separated, quoted where need be, with a header: label, answer, the probability of each label, text."""
     written = io.StringIO()
-    table = csv.writer(written, delimiter="\t", lineterminator="\n")
-    table.writerow(["label", "answer", *(f"p({label})" for label in labels), "text"])
+    plain, quoted = (
+        csv.writer(written, delimiter="\t", lineterminator="\n", quoting=quoting)
+        for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
+    )
+    rows = [["label", "answer", *(f"p({label})" for label in labels), "text"]]
     for example, answer in zip(examples, answers, strict=True):
         shares = [f"{answer.probabilities[label]:.12g}" for label in labels]
-        table.writerow([example.label, answer.label, *shares, example.text])
+        rows.append([example.label, answer.label, *shares, example.text])
+    for row in rows:
+        # A carriage return alone ends a line for most readers, but seems none to the library.
+        (quoted if any("\r" in cell for cell in row) else plain).writerow(row)
     return written.getvalue()

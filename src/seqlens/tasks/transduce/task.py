@@ -22,6 +22,7 @@ from seqlens.models.stepping import MakeStepper, build_stepper
 from seqlens.models.transducer import Transducer, build_transducer
 from seqlens.tasks.loss_sum import LossSum
 from seqlens.tasks.transduce.answer import Alignment, Translation
+from seqlens.tasks.transduce.batches import plan_batches
 from seqlens.tasks.transduce.config import SeparateCodecs, SharedCodec, TransduceConfig
 from seqlens.tasks.transduce.demands import Demand, EncodedDemand, encode_demand
 from seqlens.tasks.transduce.pair_loss import pair_loss, shift_right
@@ -209,7 +210,7 @@ class TransduceTask:
 
     def plan_batches(self, model: Transducer, texts: Sequence[str], batch_size: int) -> list[list[int]]:
         """The batches of `predict`, as numbers of texts; empty texts are in none."""
-        return _plan(texts, self.encode_sources(model, texts)[0], batch_size)
+        return plan_batches(texts, self.encode_sources(model, texts)[0], batch_size)
 
     def predict(
         self,
@@ -252,7 +253,7 @@ class TransduceTask:
         source_ids, copied_texts = read[tasks.index(copying)][0], seen_by[tasks.index(copying)]
         encoded = read[0][0]
         answers: list[Translation] = [Translation("", 0.0, 0.0) for _ in texts]
-        plan = [part for numbers in _plan(texts, encoded, batch_size) for part in search.aligned_alike(numbers)]
+        plan = [part for numbers in plan_batches(texts, encoded, batch_size) for part in search.aligned_alike(numbers)]
         wanted: dict[int, EncodedDemand] = {}
         if demands is not None:
             for number in sorted(number for numbers in plan for number in numbers):
@@ -308,10 +309,3 @@ class TransduceTask:
             hypothesis.alignment[:, : len(source)].float().cpu(),
             tuple(hypothesis.tokens),
         )
-
-
-def _plan(texts: Sequence[str], encoded: Sequence[Sequence[int]], batch_size: int) -> list[list[int]]:
-    """The numbers of the texts that are answered together: of like length, the longest first; empty ones are not."""
-    asked = [number for number, text in enumerate(texts) if text.strip()]
-    asked.sort(key=lambda number: -len(encoded[number]))
-    return [asked[first : first + batch_size] for first in range(0, len(asked), batch_size)]

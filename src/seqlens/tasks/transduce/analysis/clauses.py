@@ -14,7 +14,8 @@ _OPENERS = {
     "since before after but so whether",
     "de": "dass weil obwohl während wenn falls ob bevor nachdem sobald solange damit indem welche welcher welches "
     "denen deren dessen aber sondern wobei wo",
-    "fr": "que qui dont où lequel laquelle lesquels lesquelles parce puisque lorsque quand si comme mais car tandis",
+    "fr": "que qui dont où lequel laquelle lesquels lesquelles parce puisque lorsque quand si comme mais car tandis "
+    "quoique qu lorsqu puisqu quoiqu s'il s'ils",
     "cs": "že který která které kteří kterou kterého kterém kterým jenž protože když aby jestli zatímco pokud "
     "jakmile ale než kde",
 }
@@ -31,13 +32,19 @@ def count_clauses(tokens: list[Token], language: str) -> int:
     openers = _OPENER_SETS.get(language.lower().replace("_", "-").split("-")[0], frozenset())
     num_clauses = num_words = 0
     for place, token in enumerate(tokens):
-        if token.is_word and token.text not in openers:
+        opens = token.text in openers or _elided(tokens, place) in openers
+        if token.is_word and not opens:
             num_words += 1
             continue
-        if token.text in openers or (token.text in _CUTS and not _inside_number(tokens, place)):
+        if opens or (token.text in _CUTS and not _inside_number(tokens, place)):
             num_clauses += num_words >= SHORTEST_CLAUSE
             num_words = int(token.is_word)
     return max(1, num_clauses + (num_words >= SHORTEST_CLAUSE))
+
+
+def _elided(tokens: list[Token], place: int) -> str:
+    """A word with what follows its apostrophe: `s'il`."""
+    return "".join(token.text for token in tokens[place : place + 3]).replace("\u2019", "'")
 
 
 def _inside_number(tokens: list[Token], place: int) -> bool:
