@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from seqlens.cells import CellKind
 from seqlens.layers import LSTM
-from seqlens.layers.causal_transformer import CausalState, CausalTransformer
+from seqlens.layers.causal_transformer import CausalState, CausalTransformer, _turned_back
 from seqlens.models.language_model import (
     LanguageModel,
     LanguageState,
@@ -177,6 +177,23 @@ def test_a_text_of_any_length_keeps_its_precision(monkeypatch: pytest.MonkeyPatc
     state = model(tokens).state
     assert isinstance(state, CausalState)
     assert state.position < 20
+
+
+def test_keys_are_not_turned_back_at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However large the window is: each time costs a copy of all keys, and rounds them."""
+    monkeypatch.setattr("seqlens.layers.causal_transformer._LARGEST_POSITION", 2)
+    turned: list[int] = []
+
+    def counted(keys: Tensor, by: int) -> Tensor:
+        turned.append(by)
+        return _turned_back(keys, by)
+
+    monkeypatch.setattr("seqlens.layers.causal_transformer._turned_back", counted)
+    model = random_model("windowed transformer").eval()  # two layers, a window of 3
+    state = model.initial_state(2)
+    for token in random_ids(2, 31).unbind(1):
+        _, state = model.step(token, state)
+    assert 0 < len(turned) <= 2 * 31 // 3
 
 
 def test_a_shorter_sequence_cannot_go_on() -> None:

@@ -160,7 +160,8 @@ class CausalTransformer(nn.Module):
 
     def _nearer(self, state: CausalState) -> CausalState:
         """The same state counted from its first key, once positions are large: rotary scores see only distances."""
-        if self.window is None or not self.rotary or state.position <= _LARGEST_POSITION:
+        # Never before a window has passed since the last time: keys that are turned are copied, and rounded.
+        if self.window is None or not self.rotary or state.position <= max(_LARGEST_POSITION, 2 * self.window):
             return state
         start = state.layers[0].start
         layers = tuple(layer._replace(keys=_turned_back(layer.keys, start), start=0) for layer in state.layers)

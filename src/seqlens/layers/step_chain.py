@@ -131,7 +131,7 @@ class StepChain(ConstantsModule):
     def best_path(
         self, edges: Float[Tensor, "batch time states slots"], lengths: Int[Tensor, " batch"] | None = None
     ) -> Int[Tensor, "batch time"]:
-        """The path with the highest score, 0 at padding (Viterbi); of equal ones that of the earliest slots."""
+        """The highest-scoring path (Viterbi) on the CPU, 0 at padding; of equal ones that of the earliest slots."""
         with torch.no_grad():
             steps, running = self._prepare(edges, lengths)
         if not len(steps):

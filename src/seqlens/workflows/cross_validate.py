@@ -9,6 +9,7 @@ from typing import Any, final
 from seqlens.config import write_json
 from seqlens.errors import RequestError
 from seqlens.inference import ExamplePredictor, read_record
+from seqlens.inference.checks import check_at_least_one
 from seqlens.metrics import PairedResult, Score, Statistics, mean_of_systems, paired_bootstrap, pool_parts
 from seqlens.tasks.transduce.analysis.results import score_fields
 from seqlens.training.observer import Observer
@@ -75,9 +76,10 @@ def cross_validate(
         observe: makes an observer of training for a fold's name.
 
     Raises:
-        RequestError: the data cannot be cut into folds, or `out` holds runs with other settings.
+        RequestError: the data cannot be cut into folds, `out` holds runs with other settings, or `repeats` is below 1.
         KeyboardInterrupt: a training was interrupted; called again, it goes on.
     """
+    check_at_least_one(repeats=repeats)
     announce = announce or (lambda text: None)
     series = Series(recipe, overrides, device, announce, observe or (lambda label: None))
     config = series.config()

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from seqlens.errors import RequestError
+from seqlens.workflows.cross_validate import cross_validate
 from tests.unit.cli.conftest import Invoke
 
 
@@ -89,3 +91,8 @@ def test_data_without_folds_are_refused(invoke: Invoke) -> None:
     result = invoke("cross-validate", "sentiment/smoke", "--folds", "3")
     assert result.exit_code == 2
     assert "Data of kind 'moods' cannot be cut into folds, expected labelled, dna_windows, spans." in result.stderr
+
+
+def test_no_repeat_is_refused() -> None:
+    with pytest.raises(RequestError, match="'repeats' is 0, expected 1 or more"):
+        cross_validate("sentiment/smoke", repeats=0)

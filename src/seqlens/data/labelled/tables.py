@@ -53,8 +53,8 @@ def read_columns(
     `quoted` reads quotes as CSV has them, in which case a text may hold line breaks; without it a quote is a quote.
 
     Raises:
-        RequestError: as `read_lines`; no such column; a row that has too few; a header where columns are counted; an
-            empty file.
+        RequestError: as `read_lines`; no such column; a row that has too few, or more than the first one; a header
+            where columns are counted; an empty file.
     """
     rows = _quoted_rows(path, separator) if quoted else _plain_rows(path, separator)
     number, first = next(rows, (0, []))
@@ -75,6 +75,11 @@ def read_columns(
         if len(row) <= max(places):
             found = "1 column" if len(row) == 1 else f"{len(row)} columns"
             raise RequestError(f"{Place(str(path), number)} has {found}, expected at least {max(places) + 1}.")
+        if len(row) > len(first):
+            raise RequestError(
+                f"{Place(str(path), number)} has {len(row)} columns, expected {len(first)} as in the first row; a text "
+                "that holds the separator is to be quoted in a CSV file, or read as JSON Lines."
+            )
         text, label = (row[place] for place in places)
         if not label.strip():
             raise RequestError(f"{Place(str(path), number)} has no label in column {label_column!r}.")
