@@ -24,6 +24,9 @@ class InputError(RequestError):
         self._tell = tell
         self._number = number
 
+    def __reduce__(self) -> tuple[type[RequestError], tuple[str]]:
+        return RequestError, (str(self),)  # from another process comes the sentence
+
     def after(self, count: int) -> "InputError":
         """The same where so many inputs stood before those of the call."""
         return InputError(self._tell, self._number + count)

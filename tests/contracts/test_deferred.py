@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from seqlens.layers import GRU, LSTM, RNN, LinearChainCRF, MinGRU, MinLSTM, RecurrentLayer
 from seqlens.layers.constants import ConstantsModule
 from seqlens.layers.step_chain import StepChain
+from seqlens.models.words import WordEmbedder
 from seqlens.tasks.mark.chain import GeneChain
 
 ALLOWED = torch.tensor([[1, 0, 1], [1, 1, 0], [1, 1, 1]]).bool()
@@ -80,3 +81,31 @@ def test_a_layer_takes_weights_that_are_assigned(kind: Callable[..., RecurrentLa
     assert torch.equal(empty.step(x_t, state)[0], layer.step(x_t, state)[0])
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(empty(inputs, None).outputs, layer(inputs, None).outputs)
+
+
+def test_a_word_embedder_is_built_without_memory() -> None:
+    unknown_p = torch.tensor([0.0, 0.0, 0.5])
+    with torch.device("meta"):
+        empty = WordEmbedder(
+            None, embedding_dim=4, num_words=3, num_features=(3, 4), feature_dim=2, unknown_p=unknown_p
+        )
+    assert all(tensor.is_meta for tensor in [*empty.parameters(), *empty.buffers()])
+    filled = empty.to_empty(device="cpu")
+    assert filled.unknown_p.tolist() == unknown_p.tolist()
+    assert filled.offsets.tolist() == [0, 3]
+
+
+def test_shapes_of_a_crf_are_known_without_memory() -> None:
+    with torch.device("meta"):
+        scores = LinearChainCRF(3).scores()
+    assert scores.transitions.shape == (3, 3)
+
+
+def test_what_does_not_move_keeps_its_memory() -> None:
+    crf = LinearChainCRF(3, allowed_transitions=ALLOWED)
+    before = crf.allowed_end.data_ptr()
+    crf.to("cpu")
+    assert crf.allowed_end.data_ptr() == before
+    assert crf.share_memory().allowed_end.is_shared()
+    del crf.__dict__["_constants"]  # as in a module that was pickled before there were any
+    assert crf.double().transitions.dtype == torch.float64

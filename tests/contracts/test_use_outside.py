@@ -112,12 +112,24 @@ def test_torchs_own_machinery(what: str, kinds: tuple[CellKind, ...]) -> None:
 
 @pytest.mark.parametrize("recording", [True, False])
 @each_kind
-def test_a_state_of_another_dtype_is_refused_in_a_sentence(kind: CellKind, recording: bool) -> None:
+def test_a_state_is_taken_in_a_narrower_dtype_and_refused_where_float64_would_be_rounded(
+    kind: CellKind, recording: bool
+) -> None:
     layer = build_recurrent(kind, 3, 4)
-    inputs, state = random_inputs(), layer.initial_state(3, dtype=torch.bfloat16)
-    sentence = r"`state` of layer 0, forward, 'hidden', is torch.bfloat16, expected torch.float32 as the weights are"
+    inputs = random_inputs()
+    narrow, wide = (layer.initial_state(3, dtype=dtype) for dtype in (torch.bfloat16, torch.float64))
+    sentence = r"`state` of layer 0, forward, 'hidden', is torch.float64, expected torch.float32 as the weights are"
     with torch.set_grad_enabled(recording):
+        for given in (inputs, inputs[:, :0]):
+            found, expected = layer(given, None, narrow), layer(given, None, layer.initial_state(3))
+            torch.testing.assert_close(found.outputs, expected.outputs)
+            assert found.state.last().dtype == torch.float32
+        torch.testing.assert_close(
+            layer.step(inputs[:, 0], narrow)[0], layer.step(inputs[:, 0], layer.initial_state(3))[0]
+        )
         with pytest.raises(ValueError, match=sentence):
-            layer(inputs, None, state)
+            layer(inputs, None, wide)
         with pytest.raises(ValueError, match=sentence):
-            layer.step(inputs[:, 0], state)
+            layer.step(inputs[:, 0], wide)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.isfinite(layer(inputs, None, narrow).outputs).all()

@@ -100,13 +100,14 @@ def output_to(path: Path | None) -> Iterator[TextIO]:
     if path.exists() and not path.is_file():  # a device or a named pipe is written to, not replaced by a file
         yield from _written_through(path)
         return
+    gzipped = path.suffix.lower() == ".gz"
     path = path.resolve()  # a link stays one
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("xb") as raw:
-                with _text_to(raw, gzipped=path.suffix == ".gz") as file:
+                with _text_to(raw, gzipped=gzipped) as file:
                     yield file
                 raw.flush()
                 os.fsync(raw.fileno())

@@ -57,7 +57,12 @@ def predict(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", metavar="FILE", help="Write the answers to a file.", show_default=False),
+        typer.Option(
+            "--output",
+            metavar="FILE",
+            help="Write the answers to a file, gzipped if it ends with .gz.",
+            show_default=False,
+        ),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object a line, with scores and alignment.", show_default=False)

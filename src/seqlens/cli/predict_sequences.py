@@ -54,8 +54,9 @@ def windows(texts: Sequence[str], path: Path | None) -> Iterator[list[str]]:
 
 
 def _writer(output: Path | None, as_json: bool) -> Callable[[list[Marking]], str]:
-    ending = "" if output is None else output.suffix
-    if ending in (".gz", ".gtf"):
+    name = Path() if output is None else output
+    ending = (name.with_suffix("") if name.suffix.lower() == ".gz" else name).suffix
+    if ending == ".gtf":
         raise RequestError(f"{output} cannot be written, expected an ending such as .gff3 or .bed, not '{ending}'.")
     if ending in (".gff3", ".gff", ".bed") and as_json:
         raise RequestError(f"--json is given and {output} is to be {ending[1:].upper()}, expected one of them.")

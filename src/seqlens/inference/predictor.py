@@ -1,6 +1,5 @@
 """A trained model as a person uses it: raw inputs in, typed answers out."""
 
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
@@ -14,7 +13,7 @@ from seqlens.data.codecs.marks import with_tag
 from seqlens.data.documents import check_context, document_chunks
 from seqlens.decoding import DecodingConfig
 from seqlens.errors import RequestError
-from seqlens.inference.checks import check_at_least_one
+from seqlens.inference.checks import Checksums, PoolLock, check_at_least_one, checksums
 from seqlens.inference.demands import Constraints, Prefix, read_demands
 from seqlens.inference.kept_stepper import KeptStepper
 from seqlens.inference.rerank import Reranker, widened
@@ -37,7 +36,8 @@ class Predictor:
         self.task = run.task
         self.model = run.model.to(device)
         self._pool: WorkerPool | None = None
-        self._stored: dict[str, tuple[torch.dtype, int]] = {}
+        self._stored: Checksums = {}
+        self._lock = PoolLock()
         self._stepper = KeptStepper()
         self.others: tuple[Predictor, ...] = ()
 
@@ -65,7 +65,7 @@ class Predictor:
         joined.others = (*self.others, *(one for other in others for one in (other, *other.others)))
         for other in joined.others:
             other.model.to(device)
-        joined._pool = None
+        joined._pool, joined._lock = None, PoolLock()
         read = {one.record.get("data", {}).get("context_sentences") or 0: one for one in (joined, *joined.others)}
         if len(read := {count: one for count, one in sorted(read.items()) if count}) > 1:
             (few, one), (more, another), *_ = read.items()
@@ -194,28 +194,28 @@ class Predictor:
         if device.type != "cpu":
             raise RequestError(f"'workers' is {workers}, but the model is on {device.type}: workers are for the CPU.")
         # Loading need not wait for what only workers want to know.
-        self._stored = self._stored or _checksums(read_run(self.path).model)
-        if _checksums(self.model) != self._stored:
+        self._stored = self._stored or checksums(read_run(self.path).model)
+        if checksums(self.model) != self._stored:
             raise RequestError(
                 f"'workers' is {workers}, but the model's weights were changed since it was loaded, "
                 f"and workers read them from {self.path}."
             )
-        if self._pool is None or self._pool.closed or self._pool.count != workers:
-            self.close()
-            self._pool = WorkerPool(self.path, workers)
         plan = self.task.plan_batches(self.model, texts, batch_size)
-        found = self._pool.answer(
-            [
-                Work(
-                    [texts[number] for number in numbers],
-                    config,
-                    align,
-                    None if streams is None else [streams[number] for number in numbers],
-                )
-                for numbers in plan
-            ],
-            progress,
-        )
+        work = [
+            Work(
+                [texts[number] for number in numbers],
+                batch_size,
+                config,
+                align,
+                None if streams is None else [streams[number] for number in numbers],
+            )
+            for numbers in plan
+        ]
+        with self._lock:  # who else asks at the same time would be given these answers
+            if self._pool is None or self._pool.closed or self._pool.count != workers:
+                self.close()
+                self._pool = WorkerPool(self.path, workers, self._stored)
+            found = self._pool.answer(work, progress)
         answers = [Translation("", 0.0, 0.0) for _ in texts]
         for numbers, batch in zip(plan, found, strict=True):
             for number, answer in zip(numbers, batch, strict=True):
@@ -224,9 +224,10 @@ class Predictor:
 
     def close(self) -> None:
         """Ends the workers, if there are any; the next call that wants some starts them anew."""
-        if self._pool is not None:
-            self._pool.close()
-            self._pool = None
+        with self._lock:
+            if self._pool is not None:
+                self._pool.close()
+                self._pool = None
 
     def predict_document(
         self, sentences: Sequence[str], *, batch_size: int = 64, tag: str | None = None, **decoding: Any
@@ -272,11 +273,3 @@ def _read_texts(inputs: object) -> list[str]:
         if not isinstance(text, str):
             raise RequestError(f"Input {number} is {type(text).__name__}, expected text.")
     return texts
-
-
-def _checksums(model: torch.nn.Module) -> dict[str, tuple[torch.dtype, int]]:
-    """What tells a model's weights from changed ones: torch does not number every way to write into them."""
-    return {
-        name: (tensor.dtype, zlib.crc32(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()))
-        for name, tensor in model.state_dict().items()
-    }

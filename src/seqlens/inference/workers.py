@@ -22,7 +22,7 @@ from typing import IO, Any, NamedTuple, final
 
 from seqlens.decoding import DecodingConfig
 from seqlens.errors import RequestError, WorkError
-from seqlens.inference.checks import check_at_least_one
+from seqlens.inference.checks import Checksums, check_at_least_one, checksums
 from seqlens.tasks.transduce.answer import Translation
 
 _LENGTH = struct.Struct("<Q")
@@ -30,9 +30,10 @@ _PROGRAM = "from seqlens.inference.workers import serve; serve()"
 
 
 class Work(NamedTuple):
-    """A batch of texts to answer, as one process would answer it."""
+    """A batch of texts to answer, as one process would answer it that was asked for batches of `batch_size`."""
 
     texts: list[str]
+    batch_size: int
     decoding: DecodingConfig
     align: bool
     streams: list[int] | None = None
@@ -50,15 +51,15 @@ class _Failure(NamedTuple):
 class WorkerPool:
     """`count` processes with the model of a run folder on the CPU. `close` ends them, as does the end of this one."""
 
-    def __init__(self, run: Path, count: int) -> None:
-        """Starts the processes.
+    def __init__(self, run: Path, count: int, weights: Checksums) -> None:
+        """Starts the processes; `weights` are those that they have to find in the run when they load it.
 
         Raises:
             RequestError: `count` is below 1.
         """
         check_at_least_one(workers=count)
         self.count = count
-        self._processes = [_start(run.resolve()) for _ in range(count)]
+        self._processes = [_start(run.resolve(), weights) for _ in range(count)]
         self._end = weakref.finalize(self, _end, self._processes)
 
     def answer(self, work: Sequence[Work], progress: Callable[[int], None] | None = None) -> list[list[Translation]]:
@@ -118,17 +119,17 @@ def serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
     results = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    run = _receive(sys.stdin.buffer)
+    run, weights = _receive(sys.stdin.buffer)
     predictor = make_stepper = None
     while (work := _receive(sys.stdin.buffer)) is not None:
         try:
             if predictor is None:
-                predictor, make_stepper = _load(run)
+                predictor, make_stepper = _load(run, weights)
             found: Any = predictor.task.predict(
                 predictor.model,
                 work.texts,
                 work.decoding,
-                batch_size=max(len(work.texts), 1),
+                batch_size=work.batch_size,
                 align=work.align,
                 streams=work.streams,
                 make_stepper=make_stepper,
@@ -140,18 +141,21 @@ def serve() -> None:
         _send(results, found)
 
 
-def _load(run: Path) -> tuple[Any, Any]:
+def _load(run: Path, weights: Checksums) -> tuple[Any, Any]:
     import torch
 
     from seqlens.inference.loading import load_transducer
     from seqlens.models.stepping import build_stepper
 
     torch.set_num_threads(1)
+    predictor = load_transducer(run, device="cpu")
+    if checksums(predictor.model) != weights:  # another training may have written there meanwhile
+        raise RequestError(f"{run} was changed since it was loaded, so workers cannot answer with it; load it again.")
     # The model of a worker never changes, so its weights need not be laid out anew for every batch.
-    return load_transducer(run, device="cpu"), functools.cache(build_stepper)
+    return predictor, functools.cache(build_stepper)
 
 
-def _start(run: Path) -> subprocess.Popen[bytes]:
+def _start(run: Path, weights: Checksums) -> subprocess.Popen[bytes]:
     places = [os.path.abspath(place) for place in sys.path if place]
     one_thread = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     process = subprocess.Popen(
@@ -162,7 +166,7 @@ def _start(run: Path) -> subprocess.Popen[bytes]:
     )
     assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError):  # it died at once: the first answer that does not come tells
-        _send(process.stdin, run)
+        _send(process.stdin, (run, weights))
     return process
 
 

@@ -158,7 +158,7 @@ class RecurrentLayer(Convertible, ABC):
             raise ValueError(f"`x_t` must be [batch, {self.input_dim}], but is {list(x_t.shape)}")
         # Not `len`, by which a graph would be for one number of rows.
         rows = x_t.shape[0]
-        self._check_state(state, rows)
+        state = self._checked(state, rows)
         states = []
         for number, layer in enumerate(self.layers):
             assert isinstance(layer, Directions)
@@ -208,7 +208,7 @@ class RecurrentLayer(Convertible, ABC):
         if state is None:
             state = self.initial_state(inputs.shape[0], device=inputs.device)
         else:
-            self._check_state(state, inputs.shape[0])
+            state = self._checked(state, inputs.shape[0])
         # Whole batches lie in their own order.
         sorted_state = state if packing.is_whole else state.select(packing.order)
         call = Call(packing, self.executor, self.randomness, self.training, traces)
@@ -226,8 +226,8 @@ class RecurrentLayer(Convertible, ABC):
         final = RecurrentState(tuple(states))
         return RecurrentOutput(packing.unpack(packed), final if packing.is_whole else final.select(packing.inverse))
 
-    def _check_state(self, state: RecurrentState, batch_size: int) -> None:
+    def _checked(self, state: RecurrentState, batch_size: int) -> RecurrentState:
         layers = [layer for layer in self.layers if isinstance(layer, Directions)]
-        check_state(
-            state, [layer.state_dims for layer in layers], batch_size, layers[0].forward_cell.input_weight.dtype
-        )
+        dtype = layers[0].forward_cell.input_weight.dtype
+        check_state(state, [layer.state_dims for layer in layers], batch_size, dtype)
+        return state.widened(dtype)

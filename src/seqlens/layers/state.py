@@ -30,6 +30,10 @@ class RecurrentState(NamedTuple):
         """Cuts the graph here: truncated backpropagation through time."""
         return self._map(Tensor.detach)
 
+    def widened(self, dtype: torch.dtype) -> "RecurrentState":
+        """The state in the dtype of the weights, if its own is narrower, as that of what autocast put out is."""
+        return self._map(lambda tensor: _widened(tensor, dtype))
+
     def last(self, name: str = "hidden") -> Float[Tensor, "batch dim"]:
         """The top layer's state of that name, both directions side by side: `[batch, directions * hidden_dim]`."""
         top = self.layers[-1]
@@ -64,9 +68,14 @@ def check_state(
             if found != expected:
                 raise ValueError(f"`state` of layer {number}, {side}, must be {expected}, but is {found}")
             for name, tensor in (given or {}).items():
-                if tensor.dtype != dtype:
+                # Nobody asked to round float64; autocast leaves it alone.
+                if tensor.dtype != dtype and torch.float64 in (tensor.dtype, dtype):
                     place = f"`state` of layer {number}, {side}, '{name}'"
                     raise ValueError(f"{place}, is {tensor.dtype}, expected {dtype} as the weights are")
+
+
+def _widened(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.to(dtype) if torch.finfo(tensor.dtype).bits <= torch.finfo(dtype).bits else tensor
 
 
 class RecurrentOutput(NamedTuple):

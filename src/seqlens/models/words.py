@@ -107,7 +107,9 @@ class WordEmbedder(ConstantsModule):
         nn.init.uniform_(self.embedding.weight, -((3 / embedding_dim) ** 0.5), (3 / embedding_dim) ** 0.5)
         self.letters = letters
         self.unknown_id = unknown_id
-        self.register_constant("unknown_p", torch.zeros(num_words) if unknown_p is None else unknown_p.float())
+        self.register_constant(
+            "unknown_p", torch.zeros(num_words, device="cpu") if unknown_p is None else unknown_p.float()
+        )
         self.features: nn.Embedding | None = None
         if feature_dim and num_features:
             self.features = nn.Embedding(sum(num_features), feature_dim)
@@ -116,7 +118,7 @@ class WordEmbedder(ConstantsModule):
         starts = [sum(num_features[:place]) for place in range(len(num_features))]
         if self.features is not None:
             _silence(self.features, [start + _UNKNOWN for start in starts])
-        self.register_constant("offsets", torch.tensor(starts, dtype=torch.int64))
+        self.register_constant("offsets", torch.tensor(starts, dtype=torch.int64, device="cpu"))
         self.output_dim = embedding_dim
         self.output_dim += 0 if letters is None else letters.output_dim
         self.output_dim += feature_dim * len(num_features) if self.features is not None else 0

@@ -57,10 +57,7 @@ def doubt_value(metric: str, metrics: Mapping[str, float], step: int) -> str | N
     """A sentence where a validation gave no number to choose weights by; None where it did."""
     if math.isfinite(metrics[metric]):
         return None
-    return (
-        f"The validation metric '{metric}' was {metrics[metric]} at step {step}; until it is a number, no weights are "
-        "chosen by it, and training is not stopped early."
-    )
+    return f"The validation metric '{metric}' was {metrics[metric]} at step {step}: no weights are chosen by that."
 
 
 @final

@@ -267,7 +267,8 @@ class _Training:
         is_best = state.best.observe(state.step, metrics)
         if (doubt := doubt_value(self.config.metric, metrics, state.step)) is not None:
             self._warn_once(doubt)
-        state.schedule.observe(is_best=is_best)
+        if state.best.step is not None:  # before there was a number, none can have been missed
+            state.schedule.observe(is_best=is_best)
         state.validated_step = state.step
         self.journal.write_validation(state, metrics, is_best=is_best, seconds=seconds)
         self.observer.on_validation(Validation(state.step, metrics, is_best, seconds))

@@ -104,7 +104,7 @@ class Optimizer:
     def state_tensors(self) -> dict[str, Tensor]:
         """Returns the optimiser's memory: `exp_avg/<weight>`, `exp_avg_sq/<weight>`, `step/<weight>`."""
         return {
-            f"{slot}/{name}": value
+            f"{slot}/{name}": value.contiguous()  # files hold no strides
             for name, parameter in self._named.items()
             for slot, value in self._adamw.state.get(parameter, {}).items()
         }

@@ -15,9 +15,10 @@ from seqlens.data.held_out import check_held_out
 from seqlens.data.loader import Loader
 from seqlens.data.sampler import TokenBudgetSampler, within_length
 from seqlens.data.subword_dropout import SubwordDropout, build_subword_dropout
-from seqlens.data.text import UNKNOWN_ID
+from seqlens.data.text import UNKNOWN_ID, TextCodecConfig
 from seqlens.errors import RequestError
 from seqlens.tasks.build import Task, fit_task, load_task
+from seqlens.tasks.transduce.config import SharedCodec
 from seqlens.training.group import ALONE, Group
 from seqlens.training.run_config import RunConfig
 from seqlens.workflows.open_data import open_recipe_pairs
@@ -81,7 +82,11 @@ def prepare(
     if not len(train) or not len(validation):
         empty = "validation" if len(train) else "train"
         raise RequestError(f"{corpus.name} has no pairs in its split '{empty}'.")
-    if codec_folder is None and fit is None and (untaught := _untaught_unknown(train, validation)):
+    if (
+        codec_folder is None
+        and fit is None
+        and (untaught := _untaught_unknown(train, validation, _source_config(config)))
+    ):
         announce(untaught)
     kept = within_length(train.lengths, max_length)
     if not len(kept.indices):
@@ -110,16 +115,25 @@ def prepare(
     )
 
 
-def _untaught_unknown(train: EncodedPairs, validation: EncodedPairs) -> str | None:
-    """A sentence where sources to come have unknown words, but none from which a model could learn what they mean."""
+def _untaught_unknown(train: EncodedPairs, validation: EncodedPairs, codec: TextCodecConfig) -> str | None:
+    """A sentence where sources to come have unknown pieces, but none from which a model could learn what they mean."""
     met = sum(_count_unknown(validation, index) for index in range(len(validation)))
     if not met or any(_count_unknown(train, index) for index in range(len(train))):
         return None
     share = met / int((validation.lengths[:, 0] - 1).sum())
+    noun, cure = "subwords", "set 'byte_fallback: true' in the codec, so that nothing is unknown"
+    if codec.kind != "subwords":
+        noun = codec.kind
+        cure = "set 'min_count: 2' in the codec, so that rare ones teach it, or use subwords"
     return (
-        f"Of the sources' words {share:.1%} are unknown in the validation split, but none in training, so what stands "
-        "for them is not learned: set 'min_count: 2' in the codec, so that rare words teach it, or use subwords."
+        f"Of the sources' {noun} {share:.1%} are unknown in the validation split, but none in training, so what stands "
+        f"for them is not learned: {cure}."
     )
+
+
+def _source_config(config: RunConfig) -> TextCodecConfig:
+    codec = config.transduce.codec
+    return codec.text if isinstance(codec, SharedCodec) else codec.source
 
 
 def _count_unknown(pairs: EncodedPairs, index: int) -> int:

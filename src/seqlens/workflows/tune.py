@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
-from seqlens.config import dump_config, read_json, to_plain, write_atomically, write_json
+from seqlens.config import dump_config, parse_config, read_json, to_plain, write_atomically, write_json
 from seqlens.config.locking import locked
 from seqlens.errors import DivergedError, RequestError, WorkError
 from seqlens.inference import describe_machine, read_record
@@ -128,7 +128,7 @@ def _check_metric(config: RunConfig, space: Sequence[Parameter]) -> None:
             raise RequestError(
                 f"'{parameter.path}' changes what a token is, and 'training.metric' is '{metric}', a mean over tokens: "
                 "such trainings cannot be compared by it; set 'training.metric' and 'training.mode' to a score of the "
-                "texts, such as bleu and max (bits_per_character and min for the task generate)."
+                "texts that validation gives, such as chrf and max (bits_per_character and min for the task generate)."
             )
 
 
@@ -147,7 +147,10 @@ def _claim(folder: Path, config: RunConfig, params: Sequence[str], seed: int) ->
     stored = folder / SETTINGS_FILE
     settings = {"recipe": to_plain(replace(config, description="")), "params": sorted(params), "seed": seed}
     if stored.is_file():
-        if (path := first_difference("", read_json(stored), settings)) is not None:
+        earlier = read_json(stored)
+        # Of an earlier version it lacks settings that have come since.
+        recipe = to_plain(parse_config(RunConfig, earlier["recipe"], where=str(stored)))
+        if (path := first_difference("", {**earlier, "recipe": recipe}, settings)) is not None:
             raise RequestError(f"{folder} holds a search with another '{path.lstrip('.')}'; give another --out.")
         return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -217,7 +220,7 @@ def _train_trial(
     if metric in _BY_TOKENS and (other := _counted_otherwise(folder, number, run.record)) is not None:
         runs.announce(
             f"{label} failed: its '{metric}' is a mean over other tokens than that of {other}, so the two cannot be "
-            "compared; set 'training.metric' and 'training.mode' to a score of the texts, such as bleu and max."
+            "compared; set 'training.metric' and 'training.mode' to a score of the texts, such as chrf and max."
         )
         return None
     value = run.record["weights"]["validation"].get(metric)

@@ -317,3 +317,13 @@ def test_unknown_words_that_nothing_teaches_are_told(invoke: Invoke, tmp_path: P
     assert "Of the sources' words 25.0% are unknown in the validation split, but none in training" in told
     taught = invoke(*arguments, "--set", "task.codec.source.min_count=5", "--out", "other").stderr
     assert "are unknown in the validation split" not in " ".join(taught.split())
+    for codec, parts in (
+        ("{kind: characters}", ("Of the sources' characters", "'min_count: 2'")),
+        (
+            "{kind: subwords, vocab_size: 30, byte_fallback: false}",
+            ("Of the sources' subwords", "'byte_fallback: true'"),
+        ),
+    ):
+        result = invoke(*arguments, "--set", f"task.codec.source={codec}", "--out", f"run-{codec[7]}")
+        told = " ".join(result.stderr.split())
+        assert all(part in told for part in parts), told

@@ -137,7 +137,7 @@ def test_windows_in_fasta_are_answered_a_line_each_and_faults_told_with_file_and
     assert "new.fa line 3" in refused.stderr
 
 
-@pytest.mark.parametrize("name", ["found.gff3.gz", "found.gtf"])
+@pytest.mark.parametrize("name", ["found.gtf", "found.gtf.gz"])
 def test_a_form_that_is_not_written_is_refused(seqlens: Invoke, tmp_path: Path, name: str) -> None:
     write_genome(tmp_path)
     assert seqlens("train", "mine.yaml", "--out", "runs/mine").exit_code == 0
@@ -145,6 +145,11 @@ def test_a_form_that_is_not_written_is_refused(seqlens: Invoke, tmp_path: Path, 
     assert refused.exit_code != 0
     assert "expected an ending such as .gff3 or .bed" in refused.stderr
     assert not (tmp_path / name).exists()
+    for plain, packed in (("found.gff3", "found.gff3.GZ"), ("found.bed", "found.bed.gz")):
+        for name in (plain, packed):
+            done = seqlens("predict", "runs/mine", "--input", "genome.fa", "--output", name)
+            assert done.exit_code == 0, done.output
+        assert gzip.decompress((tmp_path / packed).read_bytes()) == (tmp_path / plain).read_bytes()
 
 
 def test_broken_sequences_are_told_with_file_and_line(seqlens: Invoke, tmp_path: Path) -> None:

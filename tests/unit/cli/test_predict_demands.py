@@ -195,6 +195,9 @@ def test_answers_are_gzipped_where_the_name_says_so(invoke: Invoke, run: Path, t
         packed.append((tmp_path / name).read_bytes())
         assert gzip.decompress(packed[-1]).decode() == plain
     assert packed[0] == packed[1], "equal answers are equal files"
+    (tmp_path / "link.gz").symlink_to("real")
+    answered(invoke("predict", run, TEXT, "", "2. 3. 04", "--output", "link.gz"))
+    assert (tmp_path / "real").read_bytes() == packed[0]
 
 
 def test_stdin_beside_texts_is_refused(invoke: Invoke, run: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from seqlens.config import load_config, read_json
+from seqlens.config import load_config, read_json, write_json
 from seqlens.errors import RequestError
 from seqlens.training.observer import FitResult, Progress, Validation
 from seqlens.training.run_config import RunConfig
@@ -204,3 +204,12 @@ def test_a_trial_with_other_tokens_than_the_first_fails(tmp_path: Path) -> None:
     values = {trial.settings["data.num_train"]: trial.value is None for trial in found.trials}
     assert sorted(values.values()) == [False, True], "one of the two vocabularies is compared"
     assert any("its 'loss' is a mean over other tokens than that of trial 0" in text for text in told)
+
+
+def test_a_search_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
+    arguments = {"out": tmp_path / "found", "overrides": {"training.max_steps": 3}}
+    tune("sentiment/smoke", PARAMS, trials=1, **arguments)  # type: ignore[arg-type]
+    stored = read_json(tmp_path / "found" / "search.json")
+    assert stored["recipe"]["task"]["codec"].pop("lowercase") is False, "as if it had come since"
+    write_json(tmp_path / "found" / "search.json", stored)
+    assert len(tune("sentiment/smoke", PARAMS, trials=2, **arguments).trials) == 2  # type: ignore[arg-type]

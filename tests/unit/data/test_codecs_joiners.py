@@ -171,3 +171,9 @@ def test_there_must_be_room_for_the_joiner() -> None:
     with pytest.raises(RequestError, match="expected at least 262"):
         fit("bpe", vocab_size=261)
     assert fit("bpe", vocab_size=262).size == 262
+
+
+def test_a_combining_mark_stays_with_its_symbol() -> None:
+    codec = CODECS["bpe", True]
+    assert codec.spans("(\u0301x")[0] == (0, 1)
+    assert [end for _, end in codec.spans("a (\u0301b")] == sorted(end for _, end in codec.spans("a (\u0301b"))

@@ -277,6 +277,8 @@ def test_wrong_bytes_and_wrong_columns_are_told(tmp_path: Path) -> None:
     (tmp_path / "c.tsv").write_text("good\tpos\nso\tso\tneg\n")
     with pytest.raises(RequestError, match=r"c\.tsv line 2 has 3 columns, expected 2 as in the first row; a text"):
         read(tmp_path / "c.tsv")
+    (tmp_path / "d.csv").write_text("text,label\ngood,pos,\nbad,neg\n")
+    assert len(read(tmp_path / "d.csv", columns=("text", "label"))) == 2, "a separator at the end holds nothing"
     (tmp_path / "f").mkdir()
     (tmp_path / "f" / "r.pos").write_bytes("très".encode("latin-1"))
     settings = LabelledData(path="f", format="class_files")

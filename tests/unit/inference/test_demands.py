@@ -239,3 +239,29 @@ def test_with_joiners_a_word_is_met_after_a_space_and_after_an_apostrophe() -> N
     (ids,) = encode_demand(codec, Demand(phrases=("homme",))).phrases
     for text in ("l'homme", "un homme", "homme", "l'homme et"):
         assert tuple(ids) in list(zip(*(codec.encode(text)[n:] for n in range(len(ids))), strict=False))
+
+
+@pytest.mark.parametrize(
+    ("prefix", "is_joined"),
+    [
+        ("the dogs'", False),
+        ("he said 'stop'", False),
+        ("he said \u2018stop\u2019", False),
+        ("the man -", False),
+        ("l' ", False),
+        ("elle dit :", False),
+        ("l'", True),
+        ("qu\u2019", True),
+        ("c'est qu'", True),
+        ("well-", True),
+        ("he said (", True),
+        ("s'", True),
+    ],
+)
+def test_what_a_prefix_ends_with_is_joined_to_what_follows_where_that_is_likely(prefix: str, is_joined: bool) -> None:
+    texts = [f"{prefix.strip()} x", f"{prefix.strip()}x", "l'homme", "qu\u2019il", "dog"] * 3
+    for config in (WordsConfig(), SubwordsConfig(vocab_size=400, joiners=True)):
+        codec = fit_codec(config, texts)
+        ids = encode_demand(codec, Demand(prefix)).prefix
+        expected = prefix.strip() + ("" if is_joined else " ") + "dog"
+        assert codec.decode([*ids, *codec.encode("dog")]) == expected

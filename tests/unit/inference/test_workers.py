@@ -1,9 +1,13 @@
 """Workers answer as one process does, and leave nothing behind."""
 
+import copy
 import os
+import pickle
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +18,9 @@ import torch
 from seqlens.decoding import DecodingConfig
 from seqlens.errors import RequestError, WorkError
 from seqlens.inference import Predictor, load
+from seqlens.inference.checks import checksums
 from seqlens.inference.workers import Work, WorkerPool
+from seqlens.tasks.transduce.batches import LONG
 from tests.unit.inference.conftest import MakeRun, transformer
 
 RUN = Path(__file__).parents[2] / "compat" / "run-format-1"
@@ -66,8 +72,8 @@ def test_bad_requests_are_told(predictor: Predictor) -> None:
 
 
 def test_a_worker_that_dies_is_told_and_none_is_left(predictor: Predictor) -> None:
-    pool = WorkerPool(RUN, 2)
-    work = [Work([text], DecodingConfig(method="greedy"), False) for text in TEXTS]
+    pool = WorkerPool(RUN, 2, checksums(predictor.model))
+    work = [Work([text], 1, DecodingConfig(method="greedy"), False) for text in TEXTS]
     assert [len(answers) for answers in pool.answer(work)] == [1] * len(TEXTS)
     processes = pool._processes
     processes[0].send_signal(signal.SIGKILL)
@@ -78,9 +84,9 @@ def test_a_worker_that_dies_is_told_and_none_is_left(predictor: Predictor) -> No
 
 
 def test_errors_of_a_worker_are_those_of_one_process(tmp_path: Path) -> None:
-    pool = WorkerPool(tmp_path / "nowhere", 1)
+    pool = WorkerPool(tmp_path / "nowhere", 1, {})
     with pytest.raises(RequestError, match="There is no run folder"):
-        pool.answer([Work(["x"], DecodingConfig(), True)])
+        pool.answer([Work(["x"], 1, DecodingConfig(), True)])
     assert pool.closed
 
 
@@ -142,3 +148,54 @@ def test_a_run_may_be_loaded_in_inference_mode() -> None:
     with torch.inference_mode():
         loaded = load(RUN, device="cpu")
         assert loaded.predict(TEXTS[0]).text
+
+
+@pytest.mark.usefixtures("predictor")  # one thread
+def test_long_texts_are_answered_by_workers_in_the_same_batches(make_run: MakeRun) -> None:
+    opened = load(make_run(model=transformer()), device="cpu")
+    texts = [" ".join(["ein hund rennt im schnee"] * count) for count in (90, 70, 80, 60, 1)]
+    assert len(opened.task.encode_sources(opened.model, texts)[0][3]) > LONG
+    try:
+        settings = {"batch_size": 4, "method": "greedy", "max_length": 4}
+        alone = opened.predict(texts, **settings)
+        together = opened.predict(texts, workers=2, **settings)
+        assert [answer.to_plain() for answer in together] == [answer.to_plain() for answer in alone]
+    finally:
+        opened.close()
+
+
+def test_threads_get_their_own_answers(predictor: Predictor) -> None:
+    asked = {"first": TEXTS * 4, "second": TEXTS[::-1] * 4}
+    alone = {name: [answer.text for answer in predictor.predict(texts)] for name, texts in asked.items()}
+    found: dict[str, list[list[str]]] = {name: [] for name in asked}
+
+    def ask(name: str) -> None:
+        for _ in range(4):
+            answers = predictor.predict(asked[name], workers=2, batch_size=1)
+            found[name].append([answer.text for answer in answers])
+
+    threads = [threading.Thread(target=ask, args=(name,)) for name in asked]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for name, texts in alone.items():
+        assert found[name] == [texts] * 4
+
+
+def test_workers_do_not_answer_with_another_training_of_the_same_name(tmp_path: Path, make_run: MakeRun) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(make_run(1), run)
+    opened = load(run, device="cpu")
+    opened.predict(["ein hund", "eine katze"], workers=2, batch_size=1)
+    opened.close()
+    shutil.rmtree(run)
+    shutil.copytree(make_run(2), run)
+    with pytest.raises(RequestError, match="was changed since it was loaded, so workers cannot answer with it"):
+        opened.predict("ein hund", workers=2)
+
+
+def test_a_predictor_is_copied_and_pickled() -> None:
+    opened = load(RUN, device="cpu")
+    for other in (copy.copy(opened), copy.deepcopy(opened), pickle.loads(pickle.dumps(opened))):
+        assert other.predict(TEXTS[0]).text == opened.predict(TEXTS[0]).text

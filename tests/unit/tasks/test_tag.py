@@ -317,3 +317,17 @@ def test_forms_that_training_has_not_say_nothing() -> None:
     assert words.features.weight[words.offsets + 2].any()
     assert not words.letters.embedding.weight[1].any()
     assert words.letters.embedding.weight[2].any()
+
+
+def test_validation_puts_entities_of_a_text_where_they_are_after_a_sentence_that_was_cut() -> None:
+    encoder = TransformerEncoderConfig(num_layers=1, num_heads=2, positions="learned", max_length=3)
+    config = TagConfig(model=TaggerConfig(embedding_dim=4, encoder_input_dim=8, encoder=encoder))
+    words = "a b c d e"
+    text = TaggedText(f"{words}\nf g", tuple((place, place + 1) for place in (0, 2, 4, 6, 8, 10, 12)), ())
+    task = TagTask.fit(config, lambda: [dataclasses.replace(text, entities=(Entity(10, 11, "x"),))])
+    model = task.build_model().eval()
+    (answer,) = task.predict(model, [text])
+    found = tuple(Entity(one.start, one.end, one.label) for one in answer.entities)
+    assert any(entity.start >= 10 for entity in found), "an untrained model tags something there"
+    data = task.encode([dataclasses.replace(text, entities=found)], training=False, seed=0)
+    assert task.validate(model, data, "cpu")["f1"] == 1

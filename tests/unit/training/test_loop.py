@@ -405,7 +405,16 @@ def test_a_metric_that_is_no_number_is_told_and_stops_nothing_early(train: Train
     result = train(TrainingConfig(max_steps=12, validate_every=1, patience=2), validate=scripted(values))
     assert (result.steps, result.stop_reason, result.best_step) == (6, "early_stopping", 4)
     (told,) = [text for text in recorder.warnings if "validation metric" in text]
-    assert "'loss' was inf at step 1" in told
+    assert told == "The validation metric 'loss' was inf at step 1: no weights are chosen by that."
+
+
+def test_a_plateau_begins_with_the_first_number(train: Train, tmp_path: Path) -> None:
+    values = [math.nan] * 5 + [3.0, 2.0]
+    schedule = PlateauSchedule(patience=1)
+    config = TrainingConfig(max_steps=7, validate_every=1, log_every=1, schedule=schedule, optimizer=FAST)
+    train(config, validate=scripted(values))
+    rates = [line["learning_rate"] for line in log_of(tmp_path / "run") if "learning_rate" in line]
+    assert rates == [0.1] * 7
 
 
 def test_what_nothing_else_ends_ends_without_a_number_too(train: Train) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import final
 
-from seqlens.data.codecs.segmentation import MAX_CHUNK_LENGTH, cut_chunks, is_symbol, split_chunks
+from seqlens.data.codecs.segmentation import MAX_CHUNK_LENGTH, cut_chunks, is_mark, is_symbol, split_chunks
 
 JOINER = "\uffed"
 """Stands after a symbol that the next word follows without a space: a sign itself, so that no rule cuts before it."""
@@ -79,4 +79,5 @@ def _is_symbols(chunk: str) -> bool:
 
 
 def _is_bare_word(chunk: str) -> bool:
-    return not chunk[0].isspace() and not is_symbol(chunk[0])
+    # A combining mark belongs to the symbol before it.
+    return not chunk[0].isspace() and not is_symbol(chunk[0]) and not is_mark(chunk[0])

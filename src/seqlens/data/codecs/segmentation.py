@@ -89,6 +89,11 @@ def is_symbol(character: str) -> bool:
     return unicodedata.category(character)[0] in "PS"
 
 
+def is_mark(character: str) -> bool:
+    """Whether a character combines with the one before it (Unicode's category M)."""
+    return unicodedata.category(character)[0] == "M"
+
+
 @cache
 def unspaced_pattern() -> re.Pattern[str]:
     """A character of a script that puts no spaces between words."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple, final
 from urllib.parse import unquote
@@ -14,6 +15,8 @@ from seqlens.errors import RequestError, did_you_mean
 
 _COLUMNS = 9
 _PROTEINS = ("protein", "polypeptide")
+_LONGEST_SLIP = 2
+"""Bases that a ribosome reads twice where it slips back."""
 
 
 class _Line(NamedTuple):
@@ -33,6 +36,7 @@ class _Transcript:
     place: Place
     sequence: str
     strand: Strand
+    parent: str
     both_strands: bool = False
     stretches: list[tuple[Interval, int, Place]] = field(default_factory=list)
 
@@ -87,8 +91,8 @@ class Annotation:
         """By sequence: of each gene the transcript with most coding bases, the first of equals."""
         best: dict[str, tuple[str, _Transcript]] = {}
         for name, transcript in self._transcripts().items():
-            gene = self.parents.get(name, name)
-            if transcript.both_strands or self.pseudo & {name, gene}:
+            gene = self.parents.get(transcript.parent, transcript.parent)
+            if transcript.both_strands or self.pseudo & {name, transcript.parent, gene}:
                 continue
             if gene not in best or transcript.num_coding > best[gene][1].num_coding:
                 best[gene] = (name, transcript)
@@ -103,14 +107,19 @@ class Annotation:
 
     def _transcripts(self) -> dict[str, _Transcript]:
         """The transcripts that the CDS lines name; known only when all lines are read, as parents may come last."""
-        found: dict[str, _Transcript] = {}
+        by_parent: dict[str, list[_Line]] = {}
         for line in self.coding:
             first, *others = line.attributes.get("Parent", "").split(",")
             names = [first or line.attributes.get("ID", "") or f"CDS at {line.place}"]
             # An exon may be shared by transcripts; a parent may also be no transcript (a protein, as in TAIR).
             names += [name for name in others if self.kinds.get(name, _PROTEINS[0]) not in _PROTEINS]
             for name in names:
-                _extend(found, name, line)
+                by_parent.setdefault(name, []).append(line)
+        found: dict[str, _Transcript] = {}
+        for parent, lines in by_parent.items():
+            several = _are_several(lines)
+            for line in lines:
+                _extend(found, (line.attributes.get("ID") if several else None) or parent, parent, line)
         return found
 
 
@@ -136,7 +145,8 @@ def _within(gene: Gene, num_bases: int) -> list[Gene]:
 def read_annotation(path: Path) -> Annotation:
     """Reads the coding transcripts of a GFF3 file, gzipped or not.
 
-    CDS lines are joined by their `Parent`, or else their `ID`; of a gene's transcripts the longest counts. Pseudogenes
+    CDS lines are joined by their `Parent`, or else their `ID`; by both where one parent has proteins that overlap, as
+    genes of bacteria and viruses, which have no transcripts. Of a gene's transcripts the longest counts. Pseudogenes
     and trans-spliced genes that lie on both strands are left out, as of a GenBank file.
 
     Raises:
@@ -178,6 +188,9 @@ def _parse_line(line: str, place: Place) -> _Line:
         raise RequestError(f"{place} runs from {start} to {end}, expected from 1 on and upwards.")
     named = (part.partition("=") for part in attributes.strip().split(";"))
     values = {key.strip(): unquote(value) for key, equals, value in named if equals}
+    if kind == "CDS" and not values and attributes.strip() not in ("", "."):
+        hint = " It looks like GTF." if '"' in attributes else ""
+        raise RequestError(f"{place} has the attributes '{attributes[:40]}', expected key=value as in GFF3.{hint}")
     return _Line(place, unquote(sequence), kind, int(start), int(end), strand, phase, values)
 
 
@@ -202,9 +215,19 @@ def _add(annotation: Annotation, line: _Line) -> None:
         annotation.coding.append(line)
 
 
-def _extend(transcripts: dict[str, _Transcript], name: str, line: _Line) -> None:
+def _are_several(lines: list[_Line]) -> bool:
+    """Whether CDS lines of one parent are of several proteins: some of different IDs overlap by more than a slip."""
+    return any(
+        one.sequence == other.sequence
+        and one.attributes.get("ID") != other.attributes.get("ID")
+        and min(one.end, other.end) - max(one.start, other.start) + 1 > _LONGEST_SLIP
+        for one, other in combinations(lines, 2)
+    )
+
+
+def _extend(transcripts: dict[str, _Transcript], name: str, parent: str, line: _Line) -> None:
     strand: Strand = "+" if line.strand == "+" else "-"
-    transcript = transcripts.setdefault(name, _Transcript(line.place, line.sequence, strand))
+    transcript = transcripts.setdefault(name, _Transcript(line.place, line.sequence, strand, parent))
     if transcript.sequence != line.sequence:
         raise RequestError(
             f"{line.place} gives '{name}' a CDS on '{line.sequence}', but {transcript.place} has it on "

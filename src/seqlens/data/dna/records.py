@@ -31,7 +31,7 @@ class Gene:
     @property
     def end(self) -> int:
         """The base after its last one."""
-        return self.exons[-1][1]
+        return max(end for _, end in self.exons)
 
     @property
     def num_coding(self) -> int:

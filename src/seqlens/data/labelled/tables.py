@@ -75,7 +75,7 @@ def read_columns(
         if len(row) <= max(places):
             found = "1 column" if len(row) == 1 else f"{len(row)} columns"
             raise RequestError(f"{Place(str(path), number)} has {found}, expected at least {max(places) + 1}.")
-        if len(row) > len(first):
+        if any(cell.strip() for cell in row[len(first) :]):
             raise RequestError(
                 f"{Place(str(path), number)} has {len(row)} columns, expected {len(first)} as in the first row; a text "
                 "that holds the separator is to be quoted in a CSV file, or read as JSON Lines."

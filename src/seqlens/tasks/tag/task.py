@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, final
 
@@ -179,9 +178,9 @@ class TagTask:
                 for number in indices:
                     own: list[TokenSpan] = []
                     start = 0
-                    for tags in islice(sentences, len(data.sentences[number])):
+                    for sentence, tags in zip(data.sentences[number], sentences, strict=False):
                         own += [(first + start, end + start, label) for first, end, label in self.tags.spans(tags)]
-                        start += len(tags)
+                        start += len(sentence.forms)  # more than there are tags, where it was cut
                     found.append(own)
                     truth.append(data.spans[number])
         measures = measure(truth, found)

@@ -1,5 +1,6 @@
 """What a person wants an answer to hold: how it begins, and phrases in it."""
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ class Demand:
     may go on with the same word: a prefix `Two do` may become `Two dogs`. Each phrase stands in it as the codec
     writes it between words, or where it has no such word, or none in this script, as it writes it joined to what stands
     beside it (`,` after a word); here too a longer word may begin with its end. What ends with an apostrophe, a dash or
-    an opening bracket is written as before a word that follows without a space.
+    an opening bracket is written as before a word that follows without a space, if that is likely: after `l'`, but not
+    after `the dogs'`, nor after a prefix with white space at its end.
     """
 
     prefix: str = ""
@@ -60,10 +62,10 @@ def _encode(
     codec: TextCodec, text: str, unknown: Sequence[UnknownPiece], name: str, number: int, *, is_inside: bool
 ) -> tuple[int, ...]:
     # White space at the end would be a token of its own, and the next word would bring its space besides.
-    text = codec.normalise(text).rstrip()
-    spellings = (
-        _ids_between(codec, before, text, after, unknown) for before, after in _neighbours(text, is_inside=is_inside)
-    )
+    typed = codec.normalise(text)
+    text = typed.rstrip()
+    places = _neighbours(text, is_inside=is_inside, is_joined=text == typed and _is_followed(text))
+    spellings = (_ids_between(codec, before, text, after, unknown) for before, after in places)
     in_vocabulary = (ids for ids in spellings if UNKNOWN_ID not in ids)
     # A symbol such as a comma is one piece as it is usually written, and two where it seldom stands apart.
     is_symbol = text != "" and unicodedata.category(text[0])[0] in "PS"
@@ -78,25 +80,35 @@ def _encode(
     )
 
 
-def _neighbours(text: str, *, is_inside: bool) -> list[tuple[str, str]]:
+def _neighbours(text: str, *, is_inside: bool, is_joined: bool) -> list[tuple[str, str]]:
     """What may be joined to a text on its left and right, the likeliest first."""
     apart, word, symbol = ("", ""), "x", "."
     # Beside its like it could become one piece with it, and another word.
     after = symbol if text and unicodedata.category(text[-1])[0] in "LMN" else word
     joined = ("", after)
     if not is_inside or not text:
-        return [joined, apart] if _is_followed(text) else [apart, joined]
+        return [joined, apart] if is_joined else [apart, joined]
     other = symbol if text[0].isalnum() else word
     first = [(other, ""), apart] if unspaced_pattern().match(text) else [apart, (other, "")]
-    return [joined, *first, (other, after)] if _is_followed(text) else [*first, joined, (other, after)]
+    return [joined, *first, (other, after)] if is_joined else [*first, joined, (other, after)]
 
 
 def _is_followed(text: str) -> bool:
-    """Whether a text ends with a symbol that a word follows without a space: an apostrophe, a dash, what opens."""
-    is_quoted = text.startswith(("'", "\u2018"))
-    return (text.endswith(("'", "\u2019")) and not is_quoted) or (
-        text != "" and unicodedata.category(text[-1]) in ("Pd", "Ps", "Pi")
-    )
+    """Whether a text ends with a symbol that a word surely follows without a space.
+
+    Such are an opening bracket, a hyphen after a letter, and an apostrophe that ends neither a quotation nor a plural
+    (`dogs'`).
+    """
+    if _OPENED.search(text):
+        return True
+    elided = _ELIDED.search(text)
+    is_quotation = _QUOTE_OPENED.search(text) is not None
+    return elided is not None and not is_quotation and (len(elided[1]) == 1 or elided[1][-1] not in "sS")
+
+
+_OPENED = re.compile(r"[(\[{]$|[^\W\d_]-$")
+_ELIDED = re.compile(r"([^\W\d_]+)['\u2019]$")
+_QUOTE_OPENED = re.compile(r"(?<!\S)['\u2018]|\u2018")
 
 
 def _ids_between(

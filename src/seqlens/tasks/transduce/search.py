@@ -7,7 +7,7 @@ from typing import NamedTuple, final
 
 import torch
 from jaxtyping import Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqlens.data.batch import pad
 from seqlens.data.text import END_ID, PADDING_ID, START_ID, UNKNOWN_ID
@@ -115,7 +115,8 @@ class Search:
         with torch.no_grad(), ExitStack() as stack:
             for member in self._members:
                 if member.model.training:  # going through all modules takes as long as a step of a small batch
-                    stack.callback(member.model.train)
+                    # Parts may be in eval mode by themselves, such as frozen ones.
+                    stack.callback(_train_again, [part for part in member.model.modules() if part.training])
                     member.model.eval()
             states = [
                 self._start(member, stepper, numbers)
@@ -183,3 +184,8 @@ def _step_of(member: Member, stepper: Stepper, *, align: bool, copying: bool) ->
         return step(torch.where(tokens < vocab_size, tokens, UNKNOWN_ID), state)
 
     return step_reading_unknown if copying and member.model.pointer is None else step
+
+
+def _train_again(parts: Sequence[nn.Module]) -> None:
+    for part in parts:
+        part.training = True

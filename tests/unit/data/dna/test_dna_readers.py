@@ -14,6 +14,7 @@ from seqlens.data.dna.letters import LETTERS, MEANINGS, reverse_complement
 from seqlens.data.dna.records import DnaRecord, Gene
 from seqlens.data.dna.windows import read_windows
 from seqlens.errors import RequestError
+from seqlens.tasks.mark.states import paint
 
 GENBANK = """\
 LOCUS       toy                       70 bp    DNA     linear   SYN 01-JAN-2000
@@ -250,3 +251,34 @@ def test_a_table_may_hold_a_long_sequence(tmp_path: Path) -> None:
     path = write(tmp_path / "long.csv", f"{'ACGT' * 40000},yes\n")
     (row,) = read_windows(path, sequence_column=0, label_column=1)
     assert len(row.text) == 160000
+
+
+BACTERIAL = "##gff-version 3\n" + "".join(
+    f"one\tR\t{kind}\t{start}\t{end}\t.\t{strand}\t{phase}\t{attributes}\n"
+    for kind, start, end, strand, phase, attributes in [
+        ("gene", 1, 30, "+", ".", "ID=gene-1"),
+        ("CDS", 1, 30, "+", "0", "ID=cds-long;Parent=gene-1"),
+        ("CDS", 1, 12, "+", "0", "ID=cds-short;Parent=gene-1"),
+        ("CDS", 12, 17, "+", "0", "ID=cds-short;Parent=gene-1"),  # a ribosome slips
+    ]
+)
+
+
+def test_proteins_of_one_gene_without_transcripts_are_told_apart(tmp_path: Path) -> None:
+    record = DnaRecord("one", "ACGT" * 10)
+    for text, expected in (
+        (BACTERIAL, ((0, 30),)),
+        (BACTERIAL.replace("1\t30\t.\t+\t0", "1\t9\t.\t+\t0"), ((0, 12), (11, 17))),
+        # Each line with an ID of its own is of one protein, where they do not overlap.
+        (BACTERIAL.replace("1\t30\t.\t+\t0", "18\t20\t.\t+\t0"), ((0, 12), (11, 17), (17, 20))),
+    ):
+        annotation = read_annotation(write(tmp_path / "a.gff3", text))
+        (found,) = annotation.add_to([record], "a.fa")
+        assert [gene.exons for gene in found.genes] == [expected]
+        assert found.genes[0].end == max(end for _, end in expected)
+        assert paint(found).shape[-1] == 40
+
+
+def test_gtf_is_not_taken_for_gff3(tmp_path: Path) -> None:
+    line = 'one\tR\tCDS\t1\t9\t.\t+\t0\tgene_id "g1"; transcript_id "t1";\n'
+    refused(lambda: read_annotation(write(tmp_path / "a.gff", line)), "a.gff line 1", "key=value", "looks like GTF")

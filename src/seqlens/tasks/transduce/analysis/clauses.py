@@ -1,5 +1,7 @@
 """How many clauses a sentence has, by a rule of thumb: no parser, so a count to sort sentences by and no more."""
 
+from itertools import pairwise
+
 from seqlens.tasks.transduce.analysis.words import Token
 
 SHORTEST_CLAUSE = 3
@@ -44,7 +46,9 @@ def count_clauses(tokens: list[Token], language: str) -> int:
 
 def _elided(tokens: list[Token], place: int) -> str:
     """A word with what follows its apostrophe: `s'il`."""
-    return "".join(token.text for token in tokens[place : place + 3]).replace("\u2019", "'")
+    found = tokens[place : place + 3]
+    is_one = all(left.end == right.start for left, right in pairwise(found))
+    return "".join(token.text for token in found).replace("\u2019", "'") if is_one else ""
 
 
 def _inside_number(tokens: list[Token], place: int) -> bool:
