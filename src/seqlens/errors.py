@@ -1,7 +1,13 @@
 """What a person is told when a request cannot be met: one sentence, no traceback."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from difflib import get_close_matches
+from itertools import islice
+from pathlib import Path
+
+_MOST_BESIDE = 1000
+"""Files of a folder that are looked at for a name that may be meant."""
 
 
 class SeqlensError(Exception):
@@ -55,3 +61,11 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     by_lowercase = {choice.lower(): choice for choice in choices}
     near = get_close_matches(str(word).lower(), by_lowercase, n=1, cutoff=0.6)
     return f" Did you mean '{by_lowercase[near[0]]}'?" if near else ""
+
+
+def did_you_mean_data(word: str, names: Iterable[str], where: Path) -> str:
+    """Returns the same for what names data: a file or folder beside the path `where`, or else one of the names."""
+    beside: list[str] = []
+    with suppress(OSError):
+        beside = [str(Path(word).with_name(entry.name)) for entry in islice(where.parent.iterdir(), _MOST_BESIDE)]
+    return did_you_mean(word, beside) or did_you_mean(Path(word).name, names)

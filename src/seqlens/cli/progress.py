@@ -213,17 +213,17 @@ def validation_text(validation: Validation) -> str:
 def ending_text(result: FitResult) -> str:
     """How training ended."""
     kept = {
-        "best": f"the best weights, of step {result.best_step:,},"
+        "best": f"the best weights, of step {result.best_step:,}, are"
         if result.best_step is not None
-        else "the best weights",
-        "ema": "the moving average of the weights",
-        "average": "the mean of the last checkpoints' weights",
-        "last": "the last weights",
+        else "the best weights are",
+        "ema": "the moving average of the weights is",
+        "average": "the mean of the last checkpoints' weights is",
+        "last": "the last weights are",
     }[result.weights]
     steps = "1 step" if result.steps == 1 else f"{result.steps:,} steps"
     return (
         f"Trained {steps} ({result.epochs:.1f} epochs) in {duration(result.seconds)}: "
-        f"{_ENDINGS[result.stop_reason]}; {kept} are kept."
+        f"{_ENDINGS[result.stop_reason]}; {kept} kept."
     )
 
 

@@ -29,7 +29,7 @@ from seqlens.data.pair_files import (
 from seqlens.data.readers import FaultHandler, ReadFault
 from seqlens.data.splits import unknown_split
 from seqlens.data.splitting import TEST, TRAIN, VALIDATION, HashRule, find_rule
-from seqlens.errors import RequestError, did_you_mean
+from seqlens.errors import RequestError, did_you_mean_data
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +207,7 @@ def _open_path(
     names = catalogue_names()
     raise RequestError(
         f"There is no data set, file or folder '{config.path}': {path} is not there, and the catalogue has "
-        f"{', '.join(names)}.{did_you_mean(Path(config.path).name, names)}"
+        f"{', '.join(names)}.{did_you_mean_data(config.path, names, path)}"
     )
 
 

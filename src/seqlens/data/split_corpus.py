@@ -11,7 +11,7 @@ from seqlens.data.download import Announce, fetch_files
 from seqlens.data.example_cards import ExampleCard, example_card_names, read_example_card
 from seqlens.data.splits import unknown_split
 from seqlens.data.splitting import TEST, TRAIN, VALIDATION, HashRule, find_rule
-from seqlens.errors import RequestError, did_you_mean
+from seqlens.errors import RequestError, did_you_mean_data
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 FractionOrNone = Annotated[float, Field(ge=0, lt=1)]
@@ -70,7 +70,7 @@ def no_such_data(path: str, where: Path) -> RequestError:
     names = example_card_names()
     return RequestError(
         f"There is no data set, file or folder '{path}': {where} is not there, and the catalogue has "
-        f"{', '.join(names)}.{did_you_mean(Path(path).name, names)}"
+        f"{', '.join(names)}.{did_you_mean_data(path, names, where)}"
     )
 
 

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from seqlens.data.catalogue import catalogue_names
 from seqlens.data.codecs.marks import chosen_tags, unknown_tag, without_brackets
-from seqlens.errors import RequestError
+from seqlens.data.example_cards import example_card_names
+from seqlens.errors import RequestError, did_you_mean_data
 from seqlens.inference import ExamplePredictor, Predictor, load
 from seqlens.inference.run_folder import RUN_FILE
 from seqlens.metrics import Score, Statistics
@@ -70,19 +72,21 @@ def compare(
         for name in names:
             if name not in runs:
                 check_split(resolve_recipe(name, overrides)[1], split)
+    loaded = {name: load(name, device=device) for name in runs}
+    # What cannot be compared is told before anything is trained.
+    kinds = {
+        str(name): loaded[name].record["kind"] if name in loaded else resolve_recipe(name, overrides)[1].task.kind
+        for name in names
+    }
+    _check_comparable(kinds, by=by, tag=tag, data=data)
     predictors: dict[str, Predictor | ExamplePredictor] = {}
     for name in names:
-        if name in runs:
-            predictors[str(name)] = load(name, device=device)
-        else:
-            observer = observe(str(name)) if observe is not None else None
-            predictors[str(name)] = _train(name, folder, overrides, device, announce, observer)
+        observer = observe(str(name)) if observe is not None and name not in loaded else None
+        predictors[str(name)] = loaded.get(name) or _train(name, folder, overrides, device, announce, observer)
     command = comparison_command(names, out=out, split=split, data=data, tag=tag, by=by, overrides=overrides)
-    pairs, others = _by_kind(predictors)
+    pairs = {name: one for name, one in predictors.items() if isinstance(one, Predictor)}
+    others = {name: one for name, one in predictors.items() if isinstance(one, ExamplePredictor)}
     if others:
-        if by is not None or tag is not None:
-            what = "Buckets of sentences (--by) are" if tag is None else "A tag is"
-            raise RequestError(f"{what} for runs of the task 'transduce'.")
         return compare_examples(others, command, split=split, data=data, announce=announce)
     tags = _own_tags(pairs, tag)
     # What is lacking is told before the long work.
@@ -112,18 +116,22 @@ def compare(
     return Comparison(contestants, table, comparison_report(contestants, table, command, by_buckets), by_buckets)
 
 
-def _by_kind(
-    predictors: Mapping[str, Predictor | ExamplePredictor],
-) -> tuple[dict[str, Predictor], dict[str, ExamplePredictor]]:
-    """The runs that write texts, and those of the other tasks; one of the two is empty."""
-    pairs = {name: one for name, one in predictors.items() if isinstance(one, Predictor)}
-    others = {name: one for name, one in predictors.items() if isinstance(one, ExamplePredictor)}
-    if pairs and others:
-        name, other = next(iter(others.items()))
+def _check_comparable(kinds: Mapping[str, str], *, by: By | None, tag: str | None, data: str | Path | None) -> None:
+    """Refuses tasks that do not go together, options that are not theirs, and data that are not there."""
+    first, *rest = kinds.items()
+    for name, kind in rest:
+        if kind != first[1]:
+            raise RequestError(f"{first[0]} is of the task '{first[1]}' and {name} of '{kind}', expected one task.")
+    is_pairs = first[1] == "transduce"
+    if not is_pairs and (by is not None or tag is not None):
+        what = "Buckets of sentences (--by) are" if tag is None else "A tag is"
+        raise RequestError(f"{what} for runs of the task 'transduce'.")
+    names = catalogue_names() if is_pairs else example_card_names()
+    if data is not None and str(data) not in names and not Path(data).exists():
         raise RequestError(
-            f"{next(iter(pairs))} is a run of 'transduce' and {name} of '{other.record['kind']}', expected one task."
+            f"There is no data set, folder or file '{data}', the data sets are {', '.join(names)}."
+            f"{did_you_mean_data(str(data), names, Path(data))}"
         )
-    return pairs, others
 
 
 def _check_names(names: Sequence[str | Path]) -> None:

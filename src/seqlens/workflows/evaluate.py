@@ -31,6 +31,7 @@ from seqlens.workflows.evaluation_files import (
 )
 from seqlens.workflows.forced import reference_log_probs
 from seqlens.workflows.preparation import Announce
+from seqlens.workflows.seen_before import seen_pairs
 
 
 def evaluate_pairs(
@@ -81,7 +82,9 @@ def evaluate_pairs(
     if not pairs or any(pair.target is None for pair in pairs):
         raise RequestError(f"{corpus.name} has no pairs with targets in its split '{split}', so nothing can be scored.")
     own_data = data is None
-    # What is lacking is told before the long work.
+    # What is lacking or in doubt is told before the long work.
+    if not own_data and (seen := seen_pairs(predictor.path, pairs)):
+        announce(seen)
     training = _read_training(predictor, announce, required=own_data) if own_data or analyse else None
     sources, references = [pair.source for pair in pairs], [pair.target or "" for pair in pairs]
     data_name = corpus.name if data is None else str(data)

@@ -11,7 +11,7 @@ from seqlens.data.example_cards import example_card_names
 from seqlens.data.example_corpus import ExampleCorpus
 from seqlens.data.language.records import Document
 from seqlens.data.open_examples import open_examples
-from seqlens.errors import RequestError, WorkError, did_you_mean
+from seqlens.errors import RequestError, WorkError, did_you_mean_data
 from seqlens.inference import ExamplePredictor, describe_machine
 from seqlens.metrics import PairedResult, Score, Statistics, against_baselines
 from seqlens.report import Prose, Report, Section, isolate, write_report
@@ -25,6 +25,7 @@ from seqlens.workflows.example_preparation import Announce
 from seqlens.workflows.open_data import open_recipe_examples
 from seqlens.workflows.run_recipe import read_run_recipe
 from seqlens.workflows.score_table import scores_table
+from seqlens.workflows.seen_before import told_seen
 
 REPORT_FILE = "report.html"
 _AT_ONCE = 1024
@@ -122,6 +123,11 @@ def evaluate_examples(
     statistics = task.statistics(examples, answers)
     own = corpus if data is None else None
     train = _training_examples(predictor, own, announce) if with_baselines else None
+    if data is not None and train is not None:
+        known = {_text_of(task.input_of(example)) for example in train}
+        seen = sum(_text_of(task.input_of(example)) in known for example in examples)
+        if doubt := told_seen(predictor.path, seen, len(examples), corpus.noun[1]):
+            announce(doubt)
     baselines = {} if train is None else task.baselines(train, examples)
     result = ExampleEvaluation(
         run=predictor.path,
@@ -192,13 +198,18 @@ def _parts(examples: list[Any]) -> Iterator[list[Any]]:
 def sample_input(predictor: ExamplePredictor) -> str:
     """The beginning of an input of the run's own data that it was not trained on: a text, or bases."""
     found = predictor.task.input_of(next(iter(_own(predictor).read("validation"))))
-    text = getattr(found, "sequence", getattr(found, "text", found))
+    text = _text_of(found)
     if not isinstance(text, str):
         return "an input"
     words = _beginning(text).split()
     if isinstance(found, Document):
         words = [word for word in words if word != "-"][:1]  # which the model goes on with; a dash would be stdin
     return " ".join(words) or "an input"
+
+
+def _text_of(found: Any) -> Any:
+    """What an input says: a text, or bases."""
+    return getattr(found, "sequence", getattr(found, "text", found))
 
 
 def _beginning(text: str) -> str:
@@ -233,7 +244,7 @@ def _open_other(
     if not path.is_dir() and str(data) not in names:
         raise RequestError(
             f"There is no data set, folder or file '{data}', the data sets are {', '.join(names)}."
-            f"{did_you_mean(str(data), names)}"
+            f"{did_you_mean_data(str(data), names, path)}"
         )
     corpus = open_examples(replace(own, path=str(data), **others), base=Path())
     return corpus, split

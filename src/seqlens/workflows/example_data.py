@@ -9,7 +9,7 @@ from seqlens.config import apply_overrides, parse_config
 from seqlens.data.catalogue import catalogue_names
 from seqlens.data.data_config import TASK_OF_DATA, DataConfig, ExampleDataConfig
 from seqlens.data.example_cards import example_card_names, read_example_card
-from seqlens.errors import RequestError, did_you_mean
+from seqlens.errors import RequestError, did_you_mean, did_you_mean_data
 from seqlens.training.run_config import RunConfig
 from seqlens.workflows.recipe_config import resolve_recipe
 from seqlens.workflows.recipes import is_recipe, list_recipes
@@ -73,7 +73,8 @@ def _fitting(found: NamedData, kind: str | None, name: str) -> NamedData:
 
 def _nothing_there(name: str) -> RequestError:
     names = [*example_card_names(), *GENERATED]
-    near = did_you_mean(name, [*names, *catalogue_names(), *(recipe.name for recipe in list_recipes())])
+    others = [*catalogue_names(), *(recipe.name for recipe in list_recipes())]
+    near = did_you_mean_data(name, [*names, *others], Path(name))
     return RequestError(
         f"There is no data set, folder or file '{name}', the data sets of examples are {', '.join(names)}.{near}"
     )

@@ -29,7 +29,10 @@ Announce = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A recipe made ready: `num_left_out` pairs have more than `max_length` tokens on a side."""
+    """A recipe made ready: `num_left_out` pairs have more than `max_length` tokens on a side.
+
+    `doubt` is a sentence for who may not know what the data lack.
+    """
 
     corpus: Corpus
     task: Task
@@ -41,6 +44,7 @@ class Prepared:
     num_left_out: int
     fingerprints: dict[str, str]
     subword_dropout: SubwordDropout | None = None
+    doubt: str | None = None
 
 
 def prepare(
@@ -82,12 +86,8 @@ def prepare(
     if not len(train) or not len(validation):
         empty = "validation" if len(train) else "train"
         raise RequestError(f"{corpus.name} has no pairs in its split '{empty}'.")
-    if (
-        codec_folder is None
-        and fit is None
-        and (untaught := _untaught_unknown(train, validation, _source_config(config)))
-    ):
-        announce(untaught)
+    is_fitted_here = codec_folder is None and fit is None
+    doubt = _untaught_unknown(train, validation, _source_config(config)) if is_fitted_here else None
     kept = within_length(train.lengths, max_length)
     if not len(kept.indices):
         raise RequestError(f"Every training pair of {corpus.name} is longer than the {max_length} tokens allowed.")
@@ -112,6 +112,7 @@ def prepare(
         num_left_out=kept.num_left_out,
         fingerprints=fingerprints,
         subword_dropout=dropout,
+        doubt=doubt,
     )
 
 

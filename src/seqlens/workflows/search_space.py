@@ -1,7 +1,9 @@
 """What a search over settings may choose from: `path=low:high`, `path=log:low:high`, `path=one|other`."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, final
 
 from seqlens.config.scalars import read_scalar
@@ -27,6 +29,10 @@ class Choices:
         """What is checked before the first trial."""
         return self.values
 
+    def all_values(self, most: int) -> Sequence[Scalar] | None:
+        """All of them; None if they are more than `most`."""
+        return self.values if len(self.values) <= most else None
+
     def distribution(self) -> Any:
         """As Optuna has it."""
         from optuna.distributions import CategoricalDistribution
@@ -49,6 +55,15 @@ class Range:
     def ends(self) -> tuple[Scalar, ...]:
         """What is checked before the first trial."""
         return self.low, self.high
+
+    def all_values(self, most: int) -> Sequence[Scalar] | None:
+        """All that can be drawn; None if they are more than `most`, as those of a range without steps are."""
+        whole = isinstance(self.low, int) and isinstance(self.high, int)
+        step = self.step or (1 if whole else None)
+        if step is None or (count := round((self.high - self.low) / step) + 1) > most:
+            return None
+        numbers = [self.low + step * place for place in range(count)]
+        return [int(number) for number in numbers] if whole else [float(number) for number in numbers]
 
     def distribution(self) -> Any:
         """As Optuna has it."""
@@ -78,6 +93,15 @@ def read_parameters(texts: Sequence[str], settings: Mapping[str, Any]) -> list[P
     return parameters
 
 
+def combinations(space: Sequence[Parameter], *, most: int) -> list[dict[str, Scalar]] | None:
+    """All settings of a search space, by path; None where there are more than `most` of them, or no end of them."""
+    values = [parameter.all_values(most) for parameter in space]
+    if any(found is None for found in values) or math.prod(len(found or ()) for found in values) > most:
+        return None
+    paths = [parameter.path for parameter in space]
+    return [dict(zip(paths, found, strict=True)) for found in product(*(found or () for found in values))]
+
+
 def _read(text: str, settings: Mapping[str, Any]) -> Parameter:
     path, equals, spec = text.partition("=")
     path, spec = path.strip(), spec.strip()
@@ -99,6 +123,12 @@ def _read(text: str, settings: Mapping[str, Any]) -> Parameter:
     low, high, *step = (float(one) for one in numbers if isinstance(one, (int, float)))
     if not low < high or (log and low <= 0) or (step and step[0] <= 0):
         raise RequestError(f"--param {text}: expected low below high{', both above 0' if log else ''}.")
+    if step and not math.isclose((high - low) / step[0], round((high - low) / step[0]), rel_tol=1e-9):
+        reached = low + step[0] * math.floor((high - low) / step[0])
+        raise RequestError(
+            f"--param {text}: steps of {step[0]:g} from {low:g} do not reach {high:g}, expected such as "
+            f"{low:g}:{reached:g}:{step[0]:g}."
+        )
     if whole and not isinstance(_at(settings, path), float):
         return Range(path, int(low), int(high), log, step[0] if step else None)
     return Range(path, low, high, log, step[0] if step else None)

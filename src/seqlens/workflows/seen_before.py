@@ -1,8 +1,10 @@
 """Whether a run that another training starts from has read what that one holds out."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from seqlens.data.corpus import Corpus
+from seqlens.data.examples import Pair
 from seqlens.data.held_out import count_seen
 from seqlens.errors import SeqlensError
 from seqlens.workflows.open_data import open_recipe_pairs
@@ -10,6 +12,28 @@ from seqlens.workflows.run_recipe import read_run_recipe
 
 _FEW_IN = 100
 """One pair in so many may stand in both by chance: short sentences do."""
+
+
+def told_seen(run: Path, seen: int, total: int, noun: str) -> str | None:
+    """A sentence where so many of the inputs that a run is scored on are among those it was trained on."""
+    if not seen or _FEW_IN * seen < total:
+        return None
+    return f"{run} was trained on {seen:,} of these {total:,} {noun}, so the scores are too high."
+
+
+def seen_pairs(run: Path, pairs: Sequence[Pair]) -> str | None:
+    """The same of pairs; None, too, where the training data are not there any more."""
+    wanted = {_key(pair) for pair in pairs}
+    try:
+        trained = open_recipe_pairs(read_run_recipe(run), base=run).read("train")
+        met = {key for pair in trained if (key := _key(pair)) in wanted}
+    except SeqlensError:
+        return None
+    return told_seen(run, sum(_key(pair) in met for pair in pairs), len(pairs), "pairs")
+
+
+def _key(pair: Pair) -> tuple[str, str]:
+    return str(pair.source), pair.target or ""
 
 
 def seen_before(run: Path, corpus: Corpus) -> str | None:

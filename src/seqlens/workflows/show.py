@@ -13,7 +13,7 @@ from seqlens.data.dates import DatesData
 from seqlens.data.documents import ContextConfig
 from seqlens.data.example_cards import example_card_names
 from seqlens.data.text import END_ID, UNKNOWN_ID, CharactersConfig, TextCodec, WordsConfig
-from seqlens.errors import RequestError, did_you_mean
+from seqlens.errors import RequestError, did_you_mean_data
 from seqlens.tasks.build import Task, fit_task
 from seqlens.tasks.transduce.config import SeparateCodecs, TransduceConfig
 from seqlens.training.run_config import RunConfig
@@ -121,7 +121,7 @@ def _data_config(name_or_path: str) -> DataConfig:
     if name_or_path not in names and not Path(name_or_path).exists():
         raise RequestError(
             f"There is no data set, folder or file '{name_or_path}', the data sets are {', '.join(names)}."
-            f"{did_you_mean(name_or_path, [*names, *also_valid])}"
+            f"{did_you_mean_data(name_or_path, [*names, *also_valid], Path(name_or_path))}"
         )
     return PairsData(path=name_or_path)
 

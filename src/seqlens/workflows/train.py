@@ -233,6 +233,8 @@ def _train_on_pairs(start: _Start, init: str | Path | None, init_vocabulary: str
         check_data=start.check_data,
     )
     announce(_summary(prepared))
+    if prepared.doubt is not None:
+        (start.observer or Observers()).on_warning(prepared.doubt)
     check_metric(config.training.metric, validated(prepared.task))
     model = fresh_model(prepared.task, config.seed)
     prepared.task.save(codec_folder)

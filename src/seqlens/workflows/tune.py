@@ -4,6 +4,7 @@ Each trial is a training of its own in the folder of the search. What a trial tr
 number and the trials before it, so that a search that was killed goes on as if it had not been.
 """
 
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -14,7 +15,6 @@ from seqlens.config import dump_config, parse_config, read_json, to_plain, write
 from seqlens.config.locking import locked
 from seqlens.errors import DivergedError, RequestError, WorkError
 from seqlens.inference import describe_machine, read_record
-from seqlens.inference.run_folder import CODEC_FOLDER
 from seqlens.report import LineChart, Report, Series, Table, write_report
 from seqlens.report.sections import TableCell
 from seqlens.training.observer import Observer
@@ -24,16 +24,13 @@ from seqlens.workflows.initial import first_difference
 from seqlens.workflows.open_data import open_recipe_data
 from seqlens.workflows.preparation import Announce
 from seqlens.workflows.recipe_config import Changes, join_changes, resolve_recipe
-from seqlens.workflows.search_space import Parameter, read_parameters
+from seqlens.workflows.search_space import Parameter, combinations, read_parameters
+from seqlens.workflows.trial_checks import check_metric, incomparable
 
 STUDY_FILE = "study.log"
 SETTINGS_FILE = "search.json"
 BEST_FILE = "best.yaml"
 _STUDY = "seqlens"
-_BY_TOKENS = ("loss", "perplexity")
-"""Means over tokens: a smaller vocabulary makes more of them, each easier to guess."""
-_WRITING = ("transduce", "generate")
-"""The tasks whose answers are made of tokens."""
 
 
 @final
@@ -76,7 +73,7 @@ def tune(
     Args:
         recipe: a recipe's name or file, of any task.
         params: what to choose from, such as `training.optimizer.learning_rate=log:1e-4:1e-2`.
-        trials: how many in all; those that are in `out` count.
+        trials: how many in all, fewer where there are not so many combinations; those that are in `out` count.
         out: where trials and results go, `runs/tune/<recipe>` by default.
         overrides: settings of all trials that differ from the recipe's.
         seed: decides what is tried; that of the trainings is the recipe's.
@@ -91,7 +88,7 @@ def tune(
     runs = trainings.Series(recipe, overrides, device, announce, observe or (lambda label: None))
     config = runs.config()
     space = read_parameters(params, to_plain(config))
-    _check_metric(config, space)
+    check_metric(config, space)
     _check_ends(runs, space)
     optuna = _import_optuna()
     name = Path(recipe).stem if str(recipe).endswith((".yaml", ".yml")) else str(recipe)
@@ -101,8 +98,13 @@ def tune(
         study = _open_study(optuna, folder, config)
         while (trial := _next_trial(optuna, study, space, seed, trials)) is not None:
             number, settings = trial
-            value = _train_trial(runs, folder, number, settings, config.training.metric)
             state = optuna.trial.TrialState
+            ended = study.get_trials(deepcopy=False, states=(state.COMPLETE, state.FAIL))
+            if (same := next((one for one in ended if one.params == settings), None)) is not None:
+                announce(f"trial {number}: the settings of trial {same.number}, which are not trained again.")
+                value = same.value
+            else:
+                value = _train_trial(runs, folder, number, settings, config.training.metric)
             study.tell(number, value, state=state.FAIL if value is None else state.COMPLETE)
         found = [_trial(one, folder) for one in study.get_trials(deepcopy=False)]
     return _result(runs, folder, config, found, f"seqlens tune {recipe} {' '.join(f'--param {one}' for one in params)}")
@@ -116,20 +118,6 @@ def _import_optuna() -> Any:
             "Optuna is not installed, which searches for tune: from a clone: pip install -c constraints.txt '.[tune]'."
         ) from error
     return optuna
-
-
-def _check_metric(config: RunConfig, space: Sequence[Parameter]) -> None:
-    """Refuses to compare means over tokens where the search changes what a token is."""
-    metric = config.training.metric
-    if metric not in _BY_TOKENS or config.task.kind not in _WRITING:
-        return
-    for parameter in space:
-        if parameter.path.startswith("task.codec.") and not parameter.path.startswith("task.codec.source."):
-            raise RequestError(
-                f"'{parameter.path}' changes what a token is, and 'training.metric' is '{metric}', a mean over tokens: "
-                "such trainings cannot be compared by it; set 'training.metric' and 'training.mode' to a score of the "
-                "texts that validation gives, such as chrf and max (bits_per_character and min for the task generate)."
-            )
 
 
 def _check_ends(runs: trainings.Series, space: Sequence[Parameter]) -> None:
@@ -184,7 +172,10 @@ def _open_study(optuna: Any, folder: Path, config: RunConfig) -> Any:
 def _next_trial(
     optuna: Any, study: Any, space: Sequence[Parameter], seed: int, trials: int
 ) -> tuple[int, dict[str, Any]] | None:
-    """The number of the trial to train now, and its settings: one that was killed first; None where all are there."""
+    """The number of the trial to train now, and its settings: one that was killed first; None where all are there.
+
+    Where there are no more combinations than trials, each is tried once.
+    """
     state = optuna.trial.TrialState
     for begun in study.get_trials(deepcopy=False, states=(state.RUNNING,)):
         if len(begun.params) == len(space):
@@ -194,6 +185,13 @@ def _next_trial(
     count = sum(len(one.params) == len(space) for one in ended)
     if count >= trials:
         return None
+    every = combinations(space, most=trials)
+    if every is not None:  # so few that all are tried, each once
+        tried = [one.params for one in study.get_trials(deepcopy=False)]
+        untried = [one for one in every if one not in tried]
+        if not untried:
+            return None
+        study.enqueue_trial(random.Random(seed * 1_000_003 + count).choice(untried))
     # A sampler of its own for each trial: its draws depend on nothing that a killed process took with it.
     study.sampler = optuna.samplers.TPESampler(seed=(seed * 1_000_003 + count) % 2**32)
     asked = study.ask({parameter.path: parameter.distribution() for parameter in space})
@@ -214,14 +212,8 @@ def _train_trial(
             _check_data(runs.config())  # which no setting of the search is to blame for
         runs.announce(f"{label} failed: {error}")
         return None
-    if (other := _validated_otherwise(folder, number, run.record)) is not None:
-        runs.announce(f"{label} failed: its validation data are not those of {other}, so the two cannot be compared.")
-        return None
-    if metric in _BY_TOKENS and (other := _counted_otherwise(folder, number, run.record)) is not None:
-        runs.announce(
-            f"{label} failed: its '{metric}' is a mean over other tokens than that of {other}, so the two cannot be "
-            "compared; set 'training.metric' and 'training.mode' to a score of the texts, such as chrf and max."
-        )
+    if (why := _incomparable(folder, number, run.record, metric)) is not None:
+        runs.announce(f"{label} failed: {why}")
         return None
     value = run.record["weights"]["validation"].get(metric)
     runs.announce(f"{label}: {metric} {'is not a number' if value is None else _short(value)}.")
@@ -233,32 +225,13 @@ def _check_data(config: RunConfig) -> None:
     open_recipe_data(config, base=Path()).fingerprint("train")
 
 
-def _validated_otherwise(folder: Path, number: int, record: Mapping[str, Any]) -> str | None:
-    """An earlier trial with other validation data, which a setting below `data` may have changed; None if none has."""
-    own = record["data"]["fingerprints"]["validation"]
+def _incomparable(folder: Path, number: int, record: Mapping[str, Any], metric: str) -> str | None:
+    """Why a run cannot be compared with the first trial that ended; None if it can."""
     for earlier in range(number):
         place = trial_folder(folder, earlier)
         if trainings.has_ended(place):
-            return None if read_record(place)["data"]["fingerprints"]["validation"] == own else f"trial {earlier}"
+            return incomparable(record, read_record(place), f"trial {earlier}", metric)
     return None
-
-
-def _counted_otherwise(folder: Path, number: int, record: Mapping[str, Any]) -> str | None:
-    """An earlier trial that cuts the texts to be predicted into other tokens; None if none does."""
-    own = _predicting_codec(record)
-    for earlier in range(number):
-        place = trial_folder(folder, earlier)
-        if trainings.has_ended(place):
-            return None if _predicting_codec(read_record(place)) == own else f"trial {earlier}"
-    return None
-
-
-def _predicting_codec(record: Mapping[str, Any]) -> dict[str, str]:
-    """The digests of the files that say what a symbol of the answers is."""
-    if record["kind"] not in _WRITING:
-        return {}  # their losses are means over examples or words
-    codecs = [f"{CODEC_FOLDER}/{side}/" for side in ("shared", "target", "text")]
-    return {name: digest for name, digest in record["files"].items() if name.startswith(tuple(codecs))}
 
 
 def trial_folder(folder: Path, number: int) -> Path:

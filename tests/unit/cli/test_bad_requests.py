@@ -231,3 +231,28 @@ def test_epochs_end_with_their_last_batch(invoke: Invoke) -> None:
     result = invoke("train", "mine.yaml", "--out", "run", *small)
     assert result.exit_code == 0, result.stderr
     assert "Trained 3 steps (3.0 epochs)" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--data", "nope.tsv"), "There is no data set, folder or file 'nope.tsv'"),
+        (("--by", "length"), "Buckets of sentences (--by) are for runs of the task 'transduce'"),
+        (("--tag", "x"), "A tag is for runs of the task 'transduce'"),
+    ],
+)
+def test_what_cannot_be_compared_is_told_before_anything_is_trained(
+    invoke: Invoke, tmp_path: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
+    result = invoke("compare", "sentiment/smoke", "sentiment/moods-gru", *arguments)
+    assert result.exit_code == 2
+    assert sentence in " ".join(result.stderr.split())
+    assert not (tmp_path / "runs").exists()
+
+
+def test_recipes_of_two_tasks_are_not_compared(invoke: Invoke, tmp_path: Path) -> None:
+    result = invoke("compare", "sentiment/smoke", "ner/smoke")
+    assert result.exit_code == 2
+    told = " ".join(result.stderr.split())
+    assert "sentiment/smoke is of the task 'classify' and ner/smoke of 'tag', expected one task" in told
+    assert not (tmp_path / "runs").exists()

@@ -149,3 +149,16 @@ def test_inputs_that_are_cut_are_told_of_by_every_command(invoke: Invoke, opinio
     assert len(answered(result).splitlines()) == 2
     assert "1 of 2 inputs is longer than the model's positions reach, and is cut there." in result.stderr
     assert "cut there" not in invoke("predict", "run", "short").stderr
+
+
+def test_scores_on_what_a_run_was_trained_on_are_doubted(invoke: Invoke, opinions: Path) -> None:
+    answered(invoke("train", opinions, "--out", "run"))
+    own = opinions.with_suffix(".tsv").name
+    seen = " ".join(invoke("evaluate", "run", "--data", own).stderr.split())
+    assert "run was trained on" in seen
+    assert "of these 120 texts, so the scores are too high" in seen
+    Path("new.tsv").write_text("a funny film\tpositive\na dull film\tnegative\n")
+    assert "so the scores are too high" not in " ".join(invoke("evaluate", "run", "--data", "new.tsv").stderr.split())
+    near = invoke("evaluate", "run", "--data", f"{own[:-4]}s.tsv")
+    assert near.exit_code == 2
+    assert f"Did you mean '{own}'?" in near.stderr

@@ -327,3 +327,15 @@ def test_unknown_words_that_nothing_teaches_are_told(invoke: Invoke, tmp_path: P
         result = invoke(*arguments, "--set", f"task.codec.source={codec}", "--out", f"run-{codec[7]}")
         told = " ".join(result.stderr.split())
         assert all(part in told for part in parts), told
+
+
+def test_scores_on_pairs_that_a_run_was_trained_on_are_doubted(invoke: Invoke, tmp_path: Path) -> None:
+    lines = [f"ein hund {number}\ta dog {number}" for number in range(40)]
+    (tmp_path / "train.tsv").write_text("\n".join(lines[:30]) + "\n")
+    (tmp_path / "validation.tsv").write_text("\n".join(lines[30:]) + "\n")
+    data = "data={kind: pairs, path: ., source: de, target: en}"
+    answered(invoke("train", "translation/smoke", "--set", data, "--set", "training.max_steps=1", "--out", "run"))
+    seen = " ".join(invoke("evaluate", "run", "--data", "train.tsv").stderr.split())
+    assert "run was trained on 30 of these 30 pairs, so the scores are too high" in seen
+    held_out = " ".join(invoke("evaluate", "run", "--data", "validation.tsv").stderr.split())
+    assert "so the scores are too high" not in held_out

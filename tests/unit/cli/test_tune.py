@@ -9,7 +9,7 @@ from seqlens.config import load_config, read_json, write_json
 from seqlens.errors import RequestError
 from seqlens.training.observer import FitResult, Progress, Validation
 from seqlens.training.run_config import RunConfig
-from seqlens.workflows.search_space import Choices, Range, read_parameters
+from seqlens.workflows.search_space import Choices, Range, combinations, read_parameters
 from seqlens.workflows.tune import Search, tune
 from tests.unit.cli.conftest import Invoke
 
@@ -213,3 +213,36 @@ def test_a_search_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
     assert stored["recipe"]["task"]["codec"].pop("lowercase") is False, "as if it had come since"
     write_json(tmp_path / "found" / "search.json", stored)
     assert len(tune("sentiment/smoke", PARAMS, trials=2, **arguments).trials) == 2  # type: ignore[arg-type]
+
+
+def test_no_settings_are_trained_twice(tmp_path: Path) -> None:
+    told: list[str] = []
+    params = ["task.model.encoder.cell=lstm|gru", "task.model.dropout_p=0:0.2:0.2"]
+    search = {"out": tmp_path / "found", "overrides": {"training.max_steps": 2}, "announce": told.append}
+    few = tune("sentiment/smoke", params, trials=3, **search)  # type: ignore[arg-type]
+    assert len(few.trials) == 3
+    found = tune("sentiment/smoke", params, trials=20, **search)  # type: ignore[arg-type]
+    settings = [tuple(sorted(trial.settings.items())) for trial in found.trials]
+    assert len(set(settings)) == 4, "all combinations, and then no more"
+    trained = [text for text in told if "not trained again" not in text and ": task.model" in text]
+    assert len(trained) == 4
+    values = {}
+    for trial in found.trials:
+        assert values.setdefault(tuple(sorted(trial.settings.items())), trial.value) == trial.value
+
+
+def test_steps_that_do_not_reach_the_end_are_told(invoke: Invoke) -> None:
+    result = invoke("tune", "sentiment/smoke", "--trials", "2", "--param", "task.model.dropout_p=0:0.5:0.2")
+    assert result.exit_code == 2
+    assert "steps of 0.2 from 0 do not reach 0.5, expected such as 0:0.4:0.2" in " ".join(result.stderr.split())
+
+
+def test_all_combinations_of_a_space() -> None:
+    space = read_parameters(["a=1|2", "b=0:0.4:0.2", "c=3:5"], {})
+    found = combinations(space, most=18)
+    assert found is not None
+    assert len(found) == 18
+    assert found[0] == {"a": 1, "b": 0.0, "c": 3}
+    assert found[-1] == {"a": 2, "b": 0.4, "c": 5}
+    assert combinations(space, most=17) is None
+    assert combinations(read_parameters(["a=0.0:1.0"], {}), most=1000) is None

@@ -168,7 +168,8 @@ class MarkTask:
             if name == "confidence" and not isinstance(value, bool):
                 raise RequestError(f"'confidence' is {value!r}, expected true or false.")
             if name == "decoding" and value not in _DECODINGS:
-                raise RequestError(f"'decoding' is {value!r}, expected 'bases' or 'path'.")
+                hint = did_you_mean(str(value), _DECODINGS)
+                raise RequestError(f"'decoding' is {value!r}, expected 'bases' or 'path'.{hint}")
         return {"confidence": True, "decoding": self.config.decoding, **changes}
 
     def predict(
