@@ -64,8 +64,11 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
 
 
 def did_you_mean_data(word: str, names: Iterable[str], where: Path) -> str:
-    """Returns the same for what names data: a file or folder beside the path `where`, or else one of the names."""
+    """Returns the same for what names data: one of the names, or a file or folder beside the path `where`."""
     beside: list[str] = []
     with suppress(OSError):
-        beside = [str(Path(word).with_name(entry.name)) for entry in islice(where.parent.iterdir(), _MOST_BESIDE)]
-    return did_you_mean(word, beside) or did_you_mean(Path(word).name, names)
+        beside = [entry.name for entry in islice(where.parent.iterdir(), _MOST_BESIDE)]
+    # Names come last, and so count where a file has the same.
+    shown = {**{name: str(Path(word).with_name(name)) for name in beside}, **{name: name for name in names}}
+    near = get_close_matches(Path(word).name, shown, n=1, cutoff=0.6)
+    return f" Did you mean '{shown[near[0]]}'?" if near else ""

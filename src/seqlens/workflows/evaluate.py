@@ -83,9 +83,9 @@ def evaluate_pairs(
         raise RequestError(f"{corpus.name} has no pairs with targets in its split '{split}', so nothing can be scored.")
     own_data = data is None
     # What is lacking or in doubt is told before the long work.
+    training = _read_training(predictor, announce, required=own_data) if own_data or analyse else None
     if not own_data and (seen := seen_pairs(predictor.path, pairs)):
         announce(seen)
-    training = _read_training(predictor, announce, required=own_data) if own_data or analyse else None
     sources, references = [pair.source for pair in pairs], [pair.target or "" for pair in pairs]
     data_name = corpus.name if data is None else str(data)
     announce(f"Answering {len(pairs):,} {'input' if len(pairs) == 1 else 'inputs'} of {data_name}, split {split}.")
