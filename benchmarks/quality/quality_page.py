@@ -57,9 +57,9 @@ def quality_sections(
 
 
 def _section(name: str, entries: Sequence[Entry], rows: Sequence[Row], tables: Sequence[str], answers: Path) -> str:
-    lines = [line for entry in entries for line in _figure_rows(entry, groups_for(rows, entry).current)]
-    parts = [f"## {name}\n", *([table(_FIGURE_COLUMNS, lines)] if lines else []), *tables]
     found = [(entry, groups_for(rows, entry)) for entry in entries]
+    lines = [line for entry, groups in found for line in _figure_rows(entry, groups.current)]
+    parts = [f"## {name}\n", *([table(_FIGURE_COLUMNS, lines)] if lines else []), *tables]
     parts += [_details(entry, groups, answers) for entry, groups in found if groups.current or groups.earlier]
     return "\n".join(parts)
 

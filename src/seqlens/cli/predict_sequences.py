@@ -70,8 +70,6 @@ def _writer(output: Path | None, as_json: bool) -> Callable[[list[Marking]], str
 
 
 def _sequences(texts: Sequence[str], path: Path | None) -> Iterator[DnaRecord]:
-    if "-" in texts and len(texts) > 1:
-        raise RequestError("Inputs are given twice, as sequences and as '-', which is stdin, expected one of them.")
     if texts and texts != ["-"]:
         yield from _plain(texts)
         return

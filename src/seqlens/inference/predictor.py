@@ -66,9 +66,9 @@ class Predictor:
         for other in joined.others:
             other.model.to(device)
         joined._pool, joined._lock = None, PoolLock()
-        read = {one.record.get("data", {}).get("context_sentences") or 0: one for one in (joined, *joined.others)}
-        if len(read := {count: one for count, one in sorted(read.items()) if count}) > 1:
-            (few, one), (more, another), *_ = read.items()
+        reading = joined._reading_context()
+        if len(reading) > 1:
+            (few, one), (more, another), *_ = sorted(reading.items(), key=lambda item: item[0])
             raise RequestError(
                 f"{one.path} reads {few} sentences of context and {another.path} {more}, so they cannot answer "
                 "together; give them the same 'context' in training."
@@ -250,8 +250,12 @@ class Predictor:
         Raises:
             RequestError: none.
         """
-        counts = (one.record.get("data", {}).get("context_sentences") for one in (self, *self.others))
-        return check_context(max((count for count in counts if count), default=None), self.path)
+        return check_context(max(self._reading_context(), default=None), self.path)
+
+    def _reading_context(self) -> dict[int, "Predictor"]:
+        """By how many sentences of context they read, the runs that read any."""
+        counts = {one.record.get("data", {}).get("context_sentences") or 0: one for one in (self, *self.others)}
+        return {count: one for count, one in counts.items() if count}
 
     def search_settings(self, changes: Mapping[str, Any]) -> DecodingConfig:
         """The run's own settings of the search with these changes.

@@ -68,16 +68,13 @@ def compare(
     if overrides and runs:
         raise RequestError(f"{runs[0]} is trained already, so its settings cannot be changed; leave --set for recipes.")
     folder = Path(out) if out is not None else Path("runs") / "compare"
+    configs = {name: resolve_recipe(name, overrides)[1] for name in names if name not in runs}
     if data is None:
-        for name in names:
-            if name not in runs:
-                check_split(resolve_recipe(name, overrides)[1], split)
+        for config in configs.values():
+            check_split(config, split)
     loaded = {name: load(name, device=device) for name in runs}
     # What cannot be compared is told before anything is trained.
-    kinds = {
-        str(name): loaded[name].record["kind"] if name in loaded else resolve_recipe(name, overrides)[1].task.kind
-        for name in names
-    }
+    kinds = {str(name): loaded[name].record["kind"] if name in loaded else configs[name].task.kind for name in names}
     _check_comparable(kinds, by=by, tag=tag, data=data)
     predictors: dict[str, Predictor | ExamplePredictor] = {}
     for name in names:

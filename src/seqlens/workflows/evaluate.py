@@ -84,7 +84,8 @@ def evaluate_pairs(
     own_data = data is None
     # What is lacking or in doubt is told before the long work.
     training = _read_training(predictor, announce, required=own_data) if own_data or analyse else None
-    if not own_data and (seen := seen_pairs(predictor.path, pairs)):
+    known = [pair for part in training or () for pair in part.pairs]
+    if not own_data and (seen := seen_pairs(predictor.path, pairs, None if training is None else known)):
         announce(seen)
     sources, references = [pair.source for pair in pairs], [pair.target or "" for pair in pairs]
     data_name = corpus.name if data is None else str(data)
@@ -101,7 +102,6 @@ def evaluate_pairs(
     }
     log_probs = reference_log_probs(predictor, pairs, announce)
     scores["perplexity"] = _perplexity(log_probs)
-    known = [pair for part in training or () for pair in part.pairs]
     compared = baselines(sources, known if own_data else None)
     baseline_scores: dict[str, dict[str, Score]] = {
         baseline.name: {

@@ -1,6 +1,6 @@
-"""Whether a run that another training starts from has read what that one holds out."""
+"""Whether a run has learned from what is to be held out: what it is scored on, or what another training holds out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from seqlens.data.corpus import Corpus
@@ -21,15 +21,24 @@ def told_seen(run: Path, seen: int, total: int, noun: str) -> str | None:
     return f"{run} was trained on {seen:,} of these {total:,} {noun}, so the scores are too high."
 
 
-def seen_pairs(run: Path, pairs: Sequence[Pair]) -> str | None:
-    """The same of pairs; None, too, where the training data are not there any more."""
+def seen_pairs(run: Path, pairs: Sequence[Pair], trained: Iterable[tuple[str, str]] | None) -> str | None:
+    """The same of pairs; the sources and targets of the run's training are read where they are not given.
+
+    None, too, where that is not there any more.
+    """
     wanted = {_key(pair) for pair in pairs}
     try:
-        trained = open_recipe_pairs(read_run_recipe(run), base=run).read("train")
-        met = {key for pair in trained if (key := _key(pair)) in wanted}
+        known = (
+            map(_key, _trained_on(run)) if trained is None else ((str(source), target) for source, target in trained)
+        )
+        met = {key for key in known if key in wanted}
     except SeqlensError:
         return None
     return told_seen(run, sum(_key(pair) in met for pair in pairs), len(pairs), "pairs")
+
+
+def _trained_on(run: Path) -> Iterator[Pair]:
+    return open_recipe_pairs(read_run_recipe(run), base=run).read("train")
 
 
 def _key(pair: Pair) -> tuple[str, str]:
@@ -42,8 +51,7 @@ def seen_before(run: Path, corpus: Corpus) -> str | None:
     Nor where its data are not there any more, so that nobody can tell.
     """
     try:
-        trained = open_recipe_pairs(read_run_recipe(run), base=run).read("train")
-        found = count_seen(trained, corpus)
+        found = count_seen(_trained_on(run), corpus)
     except SeqlensError:
         return None
     many = {split: counts for split, counts in found.items() if _FEW_IN * counts[0] >= counts[1]}

@@ -11,6 +11,10 @@ from seqlens.data.text import UNKNOWN_ID, TextCodec, UnknownPiece
 from seqlens.decoding import symbols_needed
 from seqlens.errors import InputError
 
+_OPENED = re.compile(r"[(\[{]$|[^\W\d_]-$")
+_ELIDED = re.compile(r"([^\W\d_]+)['\u2019]$")
+_QUOTE_OPENED = re.compile(r"(?<!\S)['\u2018]|\u2018")
+
 
 @dataclass(frozen=True, slots=True)
 class Demand:
@@ -104,11 +108,6 @@ def _is_followed(text: str) -> bool:
     elided = _ELIDED.search(text)
     is_quotation = _QUOTE_OPENED.search(text) is not None
     return elided is not None and not is_quotation and (len(elided[1]) == 1 or elided[1][-1] not in "sS")
-
-
-_OPENED = re.compile(r"[(\[{]$|[^\W\d_]-$")
-_ELIDED = re.compile(r"([^\W\d_]+)['\u2019]$")
-_QUOTE_OPENED = re.compile(r"(?<!\S)['\u2018]|\u2018")
 
 
 def _ids_between(
